@@ -1,0 +1,51 @@
+#include "sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace charloom {
+
+Sampler::Sampler(const Sampling& sampling, int vocabulary)
+    : sampling_(sampling), p_(vocabulary) {
+    for (int v = 0; v < vocabulary; ++v)
+        if (std::find(sampling.forbidden.begin(), sampling.forbidden.end(), v) ==
+            sampling.forbidden.end())
+            allowed_.push_back(v);
+}
+
+int Sampler::draw(const float* logits, double uniform) {
+    auto likelier = [&](int a, int b) {
+        return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+    };
+    int best = *std::min_element(allowed_.begin(), allowed_.end(), likelier);
+    if (sampling_.temperature == 0) return best;
+
+    order_ = allowed_;
+    bool sorted = sampling_.top_k > 0 || sampling_.top_p < 1;
+    if (sorted) std::sort(order_.begin(), order_.end(), likelier);
+    if (sampling_.top_k > 0 && sampling_.top_k < static_cast<int>(order_.size()))
+        order_.resize(sampling_.top_k);
+    double total = 0;
+    for (int v : order_) {
+        p_[v] = std::exp((static_cast<double>(logits[v]) - logits[best]) /
+                         sampling_.temperature);
+        total += p_[v];
+    }
+    if (sampling_.top_p < 1) {
+        double kept = 0;
+        size_t count = 0;
+        while (count < order_.size() && kept < sampling_.top_p * total)
+            kept += p_[order_[count++]];
+        order_.resize(count);
+        total = kept;
+    }
+    if (sorted) std::sort(order_.begin(), order_.end());
+    double reached = 0;
+    for (int v : order_) {
+        reached += p_[v];
+        if (reached > uniform * total) return v;
+    }
+    return order_.back();
+}
+
+}  // namespace charloom

@@ -1,0 +1,352 @@
+"""The command line: one short function per verb, on the library's public names.
+
+Results go to standard output, all else to standard error. An error is one line; the exit
+status is 2 for wrong use, 1 for failure, and 130 after Ctrl-C. Flags are made from the
+settings classes, where each has its help, bounds and default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from typer.main import get_command
+
+import charloom
+
+from . import tables
+from .errors import CharloomError, SettingsError
+from .flags import as_flags, chosen, flags, given
+from .settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,  # rich's help cuts the names of flags off in a narrow terminal
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line (that of the process by default); the exit status.
+
+    >>> main(["evaluate", "no-such-model", "book.txt"])
+    1
+    """
+    _write_utf8(sys.stdout)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = _warn
+        try:
+            command = get_command(app)
+            status = command.main(arguments, prog_name="charloom", standalone_mode=False)
+            sys.stdout.flush()
+        except SettingsError as error:
+            return _complain(as_flags(str(error)), 2)
+        except CharloomError as error:
+            return _complain(str(error), 1)
+        except typer.TyperException as error:
+            return _complain(error.format_message(), error.exit_code)
+        except KeyboardInterrupt:
+            status = 130
+        except BrokenPipeError:
+            return _quietly()
+        except OSError as error:
+            return _complain(f"{error.filename or 'output'}: {error.strerror or error}", 1)
+        except MemoryError:
+            return _complain("there is not enough memory; choose smaller settings", 1)
+    return status if isinstance(status, int) else 0
+
+
+def _write_utf8(stream: Any) -> None:
+    """Files and pipes are UTF-8 whatever the locale; a terminal shows what it can."""
+    if hasattr(stream, "reconfigure"):
+        encoding = stream.encoding if stream.isatty() else "utf-8"
+        stream.reconfigure(encoding=encoding, errors="replace")
+
+
+def _complain(message: str, status: int) -> int:
+    line = " ".join(message.split())
+    print(f"charloom: {line}", file=sys.stderr)
+    return status
+
+
+def _warn(message: Warning | str, *place: object) -> None:
+    print(f"charloom: warning: {message}", file=sys.stderr)
+
+
+def _quietly() -> int:
+    """End without a word: who was reading has seen enough, as with `| head`."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # what is still in the buffer goes there
+    return 1
+
+
+@app.callback(invoke_without_command=True)
+def charloom_(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    """Character-level LSTM language models: train, generate, evaluate, score."""
+    if version:
+        print(f"charloom {charloom.__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+COMPUTING = ("precision", "threads")
+READING = ("encoding", "errors")
+Texts = Annotated[
+    list[str], typer.Argument(metavar="TEXT", help="files, folders, globs, or - for stdin")
+]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="a model file, or the folder of a run")
+]
+
+
+@app.command()
+@flags(TextSettings, ModelSettings, TrainingSettings)
+def train(
+    context: typer.Context,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="files, folders, globs, or - for stdin"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            help="where the run is kept; by default, book.run for book.txt",
+        ),
+    ] = None,
+    validation: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT", help="hold out this instead of the end of TEXT; may be repeated"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with the run in the folder")
+    ] = False,
+    **values: Any,
+) -> int:
+    """Train a model on a text.
+
+    The best model, and all that is needed to go on, are kept in a folder. Ctrl-C saves and
+    stops; the same command with --resume goes on as if it had never stopped.
+    """
+    if not text and not (resume and output):
+        raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
+    folder = output or _folder_for((text or [])[0], resume)
+    if resume:
+        run = charloom.resume(folder)
+        _refuse_changes(context, run, values)
+    else:
+        run = charloom.train(
+            text or [],
+            output=folder,
+            validation=validation or None,
+            text=chosen(TextSettings, values),
+            model=chosen(ModelSettings, values),
+            training=chosen(TrainingSettings, values),
+        )
+    return _watch(run, folder)
+
+
+def _watch(run: charloom.Run, folder: Path) -> int:
+    """Show a run until it ends or is asked to stop; the exit status."""
+    from . import display
+
+    print(display.opening(run, folder), file=sys.stderr)
+    with _asked_to_stop() as asked, display.watching(run) as show:
+        for progress in run:
+            show(progress)
+            if asked:
+                break
+        run.stop()
+    if run.finished:
+        print(display.closing(run, folder))
+        return 0
+    print(
+        f"charloom: stopped after step {run.step:,} and saved; "
+        f"go on with: charloom train --resume -o {folder}",
+        file=sys.stderr,
+    )
+    return 128 + asked[0]
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """A list that the first Ctrl-C or SIGTERM is put in; a second one acts at once."""
+    asked: list[int] = []
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    try:
+        for number in before:
+            signal.signal(number, ask)
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _folder_for(text: str, resume: bool) -> Path:
+    """The folder of a run without a name: aesop.txt -> aesop.run, books/ -> books.run."""
+    path = Path("stdin" if text == "-" else text)
+    if resume and path.is_dir() and (path / "run.json").exists():
+        return path
+    name = re.sub(r"[*?\[\]]", "", path.name or path.resolve().name)
+    name = re.sub(r"(\.(txt|text|md))?(\.(gz|xz|bz2))?$", "", name)
+    return Path(f"{name.strip('.') or 'text'}.run")
+
+
+def _refuse_changes(
+    context: typer.Context, run: charloom.Run, values: dict[str, Any]
+) -> None:
+    """A resumed run keeps its settings; flags may repeat them."""
+    plan = run.plan
+    kept = plan.text.model_dump() | plan.model.model_dump() | plan.training.model_dump()
+    for name, value in values.items():
+        if value != kept[name] and given(context, name):
+            raise SettingsError(
+                f"{name}: {value!r} was given, but this run has {kept[name]!r}, and a "
+                "resumed run keeps its settings; leave it out, or start another run"
+            )
+
+
+@app.command()
+@flags(SamplingSettings)
+@flags(TrainingSettings, only=COMPUTING)
+def generate(
+    model: ModelPath,
+    prompt: Annotated[str, typer.Option(help="the text to go on with")] = "",
+    length: Annotated[int, typer.Option(help="characters to make (at least 0)")] = 500,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STRING", help="end before this appears; may be repeated"),
+    ] = None,
+    count: Annotated[int, typer.Option(help="how many texts to make (at least 1)")] = 1,
+    **values: Any,
+) -> None:
+    """Print text by a model, as it is made.
+
+    The prompt comes first. Texts of a --count come when all are made, each on a line or,
+    where they have lines, on several.
+    """
+    sampling = chosen(SamplingSettings, values)
+    loaded = _load(model, values)
+    options = {"length": length, "stop": stop or None, **sampling.model_dump()}
+    if count != 1:
+        for text in loaded.generate_many(prompt, count=count, **options):
+            print(prompt + text)
+        return
+    pieces = loaded.generate(prompt, **options)
+    print(prompt, end="", flush=True)
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
+
+
+@app.command()
+@flags(TextSettings, only=READING)
+@flags(TrainingSettings, only=COMPUTING)
+def evaluate(
+    context: typer.Context,
+    model: ModelPath,
+    text: Texts,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="read the text as one stream, which is slow"),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    **values: Any,
+) -> None:
+    """Measure how well a model predicts a text.
+
+    Prints bits per character and per byte of UTF-8, perplexity per character, the total in
+    nats, and how many characters the model did not know. Without --exact the text is read
+    as parallel segments, each warmed up on what stands before it: much faster, very near.
+    """
+    loaded = _load(model, values)
+    total = loaded.evaluate(_pieces(context, loaded, text, values), exact=exact)
+    _print(tables.total(total), as_json)
+
+
+@app.command()
+@flags(TextSettings, only=READING)
+@flags(TrainingSettings, only=COMPUTING)
+def score(
+    context: typer.Context,
+    model: ModelPath,
+    text: Texts,
+    by: Annotated[
+        Literal["character", "word", "line"], typer.Option(help="the parts to show")
+    ] = "line",
+    format: Annotated[
+        Literal["table", "json", "jsonl"],
+        typer.Option(help="jsonl has a line per part, and the total in the last"),
+    ] = "table",
+    **values: Any,
+) -> None:
+    """Show how surprising each part of a text is.
+
+    The parts add up exactly to the whole, read as one stream. Of a character the rank is
+    shown, too: 1 if the model held it to be the likeliest.
+    """
+    loaded = _load(model, values)
+    parts = loaded.score(_pieces(context, loaded, text, values), by=by)
+    for piece in tables.written(parts, format):
+        print(piece, end="")
+
+
+@app.command()
+def info(
+    model: ModelPath,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Print all that is known of a model."""
+    _print(charloom.Model.load(model).describe(), as_json)
+
+
+@app.command()
+def demo() -> None:
+    """Tell the blog's program, The Fox and the Crow."""
+    from .demo import tell
+
+    tell()
+
+
+def _load(path: Path, values: dict[str, Any]) -> charloom.Model:
+    computing = {name: values[name] for name in COMPUTING}
+    TrainingSettings(**computing)  # checks their bounds
+    return charloom.Model.load(path, **computing)
+
+
+def _pieces(
+    context: typer.Context, model: charloom.Model, text: list[str], values: dict[str, Any]
+) -> Iterator[str]:
+    """The text, read as the model's own was, or as flags say."""
+    changes = {name: values[name] for name in READING if given(context, name)}
+    return charloom.read(text, model.text_settings.replace(**changes))
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    print(
+        json.dumps(facts, indent=1, ensure_ascii=False)
+        if as_json
+        else tables.columns(facts)
+    )

@@ -1,0 +1,1 @@
+"""How an LSTM is computed, and nothing else: one contract, two implementations."""

@@ -1,0 +1,197 @@
+"""What can be chosen, each choice checked at birth.
+
+The same classes serve the library, the command line and the files: a field's description
+is its help text, and its bounds are its check. All are frozen; `replace` makes a changed
+copy that is checked again.
+
+>>> ModelSettings(hidden_size=128).num_layers
+2
+>>> ModelSettings(hidden_size=0)
+Traceback (most recent call last):
+    ...
+charloom.errors.SettingsError: hidden_size: 0 was given; it must be at least 1
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
+
+from .errors import SettingsError
+
+DEFAULT_STEPS = 3000
+"""Optimizer steps of a run when neither steps, epochs nor minutes are given."""
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown names, errors as SettingsError."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(_one_line(error, type(self))) from None
+
+    def replace(self, **changes: Any) -> Self:
+        """A copy with some fields changed, checked like a new one.
+
+        >>> ModelSettings().replace(cell="rnn").cell
+        'rnn'
+        """
+        return type(self)(**{**self.model_dump(), **changes})
+
+
+def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
+    """The first complaint of pydantic, in this project's words."""
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    given = first.get("input")
+    context = first.get("ctx", {})
+    match first["type"]:
+        case "extra_forbidden":
+            known = ", ".join(settings.model_fields)
+            return f"{name} is not a setting; the settings are {known}"
+        case "greater_than_equal":
+            expected = f"at least {context['ge']}"
+        case "greater_than":
+            expected = f"more than {context['gt']}"
+        case "less_than_equal":
+            expected = f"at most {context['le']}"
+        case "less_than":
+            expected = f"less than {context['lt']}"
+        case "literal_error":
+            expected = f"one of {context['expected']}"
+        case "value_error":
+            return str(context["error"])
+        case _:
+            return f"{name}: {given!r} was given; {first['msg'].lower()}"
+    return f"{name}: {given!r} was given; it must be {expected}"
+
+
+class TextSettings(Settings):
+    """How text is read, which characters are known, and what is held out."""
+
+    encoding: str = Field("utf-8", description="encoding of the files")
+    errors: Literal["strict", "replace"] = Field(
+        "strict", description="what an undecodable byte does: stop, or become U+FFFD"
+    )
+    normalization: Literal["none", "nfc"] = Field(
+        "none", description="Unicode normalization; nfc joins letters with their accents"
+    )
+    vocabulary: Literal["characters", "bytes"] = Field(
+        "characters", description="what one step reads: a code point or a UTF-8 byte"
+    )
+    minimum_count: int = Field(
+        1, ge=1, description="rarer characters are read as the unknown character"
+    )
+    unknown: bool = Field(
+        True, description="learn an unknown character, so that no text is refused"
+    )
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="the share at the end of the text that is held out"
+    )
+    validation_limit: int = Field(
+        1_000_000, ge=1, description="at most this many characters are held out"
+    )
+
+    @model_validator(mode="after")
+    def _rare_characters_need_an_unknown(self) -> Self:
+        if self.vocabulary == "characters" and self.minimum_count > 1 and not self.unknown:
+            raise ValueError(
+                f"minimum_count is {self.minimum_count} and unknown is off: rarer characters "
+                "would have no id; use minimum_count=1 or unknown=True"
+            )
+        return self
+
+
+class ModelSettings(Settings):
+    """The shape of a network; with the vocabulary's size it fixes every weight."""
+
+    cell: Literal["lstm", "rnn"] = Field(
+        "lstm", description="lstm, or the plain tanh rnn that it is compared with"
+    )
+    hidden_size: int = Field(256, ge=1, le=65536, description="units in a layer")
+    num_layers: int = Field(2, ge=1, le=64, description="layers, one above the other")
+    embedding_size: int = Field(
+        0, ge=0, le=65536, description="size of a learned input embedding; 0 is one-hot"
+    )
+
+
+class TrainingSettings(Settings):
+    """How a network is trained."""
+
+    batches: Literal["streams", "lines", "windows"] = Field(
+        "streams",
+        description="streams carry the state along the text; lines are separate items; "
+        "windows are the blog's, one target each",
+    )
+    batch_size: int = Field(32, ge=1, description="streams, lines or windows side by side")
+    sequence_length: int = Field(64, ge=1, description="characters in one step of training")
+    steps: int | None = Field(
+        None, ge=1, description="stop after this many optimizer steps"
+    )
+    epochs: float | None = Field(None, gt=0, description="stop after this many passes")
+    minutes: float | None = Field(None, gt=0, description="stop after about this long")
+    learning_rate: float = Field(4e-3, gt=0, lt=10, description="Adam's, at its highest")
+    warmup_steps: int = Field(50, ge=0, description="steps of linear rise at the start")
+    decay: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="how the learning rate falls towards the end"
+    )
+    final_learning_rate: float = Field(
+        0.0, ge=0, le=1, description="share of the learning rate that is left at the end"
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean square")
+    epsilon: float = Field(1e-7, gt=0, description="Adam's epsilon, Keras's form and value")
+    clip_norm: float = Field(
+        1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
+    )
+    unknown_share: float = Field(
+        0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"
+    )
+    validate_every: int | None = Field(
+        None, ge=1, description="steps between validations; by default a tenth of the run"
+    )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="stop after so many validations without a better one; 0 is never",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of products; auto is bfloat16 where the processor has it"
+    )
+    threads: int = Field(0, ge=0, le=1024, description="0 uses every processor core")
+    seed: int = Field(0, ge=0, lt=2**63, description="of weights, order and dropout")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        given = [n for n in ("steps", "epochs", "minutes") if getattr(self, n) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} were given; give one of them")
+        return self
+
+
+class SamplingSettings(Settings):
+    """How the next character is drawn from the model's distribution."""
+
+    temperature: float = Field(
+        1.0,
+        ge=0,
+        le=100,
+        description="1 is the model's own distribution; 0 always its best",
+    )
+    top_k: int = Field(0, ge=0, description="only the k most likely characters; 0 is all")
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="only the most likely characters that make up this share",
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same text")

@@ -1,0 +1,306 @@
+"""A text of any size, read once, kept as ids, and split.
+
+    read(sources)  ->  pieces of text  ->  ids, in memory or in a memory-mapped file
+                            |
+                            +-> SHA-256, characters, bytes, the vocabulary
+
+The ids of the sorted characters are known only after the last of them, so without a
+vocabulary the text waits in a nameless temporary file until it has been read through.
+"""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelFileError, OutputError, SettingsError, TextError
+from ..settings import TextSettings
+from .reading import PIECE, Sources, read
+from .reading import InMemory as InMemory
+from .vocabulary import Vocabulary, code_points
+
+Ids = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Corpus:
+    """A text as ids, with what is known of it."""
+
+    ids: Ids
+    """(characters,), or for bytes (utf8_bytes,); memory-mapped if there is a path."""
+    vocabulary: Vocabulary
+    characters: int
+    utf8_bytes: int
+    sha256: str
+    """Of the normalized text in UTF-8, in hexadecimal."""
+    unknown_count: int
+    """Characters of the text that are not in the vocabulary."""
+    path: Path | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What `open` needs besides the ids and the vocabulary, ready for JSON."""
+        return {name: getattr(self, name) for name in _FACTS}
+
+    @classmethod
+    def open(cls, ids_path: Path, vocabulary: Vocabulary, facts: dict[str, Any]) -> Corpus:
+        """A corpus that was built before; its ids are mapped into memory, not read.
+
+        `facts` are those of `Corpus.facts`. ModelFileError if the file is missing or its
+        length is not the text's; its content is not checked again.
+        """
+        if missing := set(_FACTS) - set(facts):
+            raise ModelFileError(
+                f"{ids_path}: nothing tells its {', '.join(sorted(missing))}"
+            )
+        count = facts["utf8_bytes" if vocabulary.kind == "bytes" else "characters"]
+        expected = count * vocabulary.dtype.itemsize
+        try:
+            found = ids_path.stat().st_size
+            if found != expected:
+                raise ModelFileError(
+                    f"{ids_path}: holds {found} bytes where {expected} are the ids of its "
+                    "text; it was cut off or exchanged, so start again from the text itself"
+                )
+            ids = np.asarray(np.memmap(ids_path, vocabulary.dtype, "r"))
+        except OSError as error:
+            raise ModelFileError(f"{ids_path}: {error.strerror}") from None
+        known = {name: facts[name] for name in _FACTS}
+        return cls(ids=ids, vocabulary=vocabulary, path=ids_path, **known)
+
+
+_FACTS = ("characters", "utf8_bytes", "sha256", "unknown_count")
+
+
+def build_corpus(
+    sources: Sources,
+    settings: TextSettings,
+    *,
+    ids_path: Path | None = None,
+    vocabulary: Vocabulary | None = None,
+) -> Corpus:
+    """Read a text once and keep it as ids: in the file `ids_path`, or else in memory.
+
+    Without a vocabulary the one that the settings describe is made of the text. With
+    `ids_path` memory does not grow with the text, and the file appears when it is complete.
+    Raises what `read` raises, UnknownCharacterError for a character that a given vocabulary
+    has no way to read, and OutputError when the file cannot be written.
+
+    >>> corpus = build_corpus(InMemory("banana"), TextSettings(unknown=False))
+    >>> corpus.ids.tolist(), corpus.vocabulary.characters
+    ([1, 0, 2, 0, 2, 0], 'abn')
+    """
+    pieces, tally = read(sources, settings), _Tally()
+    if vocabulary is None and settings.vocabulary == "bytes":
+        vocabulary = Vocabulary.bytes()
+    memory = io.BytesIO()
+    target = nullcontext(memory) if ids_path is None else _complete_or_absent(ids_path)
+    with target as file, _spool(ids_path) as spool:
+        if vocabulary is None:
+            for piece in pieces:
+                spool.write(tally.add(piece))
+                tally.count(piece)
+            vocabulary = tally.vocabulary(settings)
+            pieces = _text_of(spool)
+        else:
+            pieces = tally.through(pieces)
+        position = unknown_count = 0
+        for piece in pieces:
+            ids = vocabulary.encode(piece, start=position)
+            file.write(ids.data)
+            position += len(piece)
+            if vocabulary.has_unknown:
+                unknown_count += int(np.count_nonzero(ids == vocabulary.unknown_id))
+    facts = {
+        "characters": tally.characters,
+        "utf8_bytes": tally.utf8_bytes,
+        "sha256": tally.sha256.hexdigest(),
+        "unknown_count": unknown_count,
+    }
+    if ids_path is not None:
+        return Corpus.open(ids_path, vocabulary, facts)
+    ids = np.frombuffer(memory.getbuffer(), vocabulary.dtype)
+    return Corpus(ids=ids, vocabulary=vocabulary, **facts)
+
+
+@dataclass
+class _Tally:
+    """What is learned of a text while it passes by."""
+
+    characters: int = 0
+    utf8_bytes: int = 0
+    sha256: Any = field(default_factory=hashlib.sha256)
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0x110000, np.int64))
+    """(0x110000,) how often each code point occurs."""
+
+    def add(self, piece: str) -> bytes:
+        """Count in a piece; its UTF-8 is returned."""
+        try:
+            encoded = piece.encode()
+        except UnicodeEncodeError as error:
+            position = self.characters + error.start
+            raise TextError(
+                f"character {position} of the text is half a surrogate pair "
+                f"(U+{ord(piece[error.start]):04X}), which UTF-8 cannot hold; remove it"
+            ) from None
+        self.sha256.update(encoded)
+        self.characters += len(piece)
+        self.utf8_bytes += len(encoded)
+        return encoded
+
+    def through(self, pieces: Iterator[str]) -> Iterator[str]:
+        """The pieces, each counted in."""
+        for piece in pieces:
+            self.add(piece)
+            yield piece
+
+    def count(self, piece: str) -> None:
+        """Count the characters of a piece, for the vocabulary."""
+        counts = np.bincount(code_points(piece))
+        self.counts[: len(counts)] += counts
+
+    def vocabulary(self, settings: TextSettings) -> Vocabulary:
+        """The vocabulary of the characters counted."""
+        codes = np.flatnonzero(self.counts).tolist()
+        counts = {chr(code): int(self.counts[code]) for code in codes}
+        return Vocabulary.from_counts(counts, settings.minimum_count, settings.unknown)
+
+
+@contextmanager
+def _complete_or_absent(path: Path) -> Iterator[BinaryIO]:
+    """A file that has its name only once it is whole and on the disk."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: could not be written: {error.strerror}; the ids of a text need about "
+            "as much space as the text, and twice that while they are made"
+        ) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _spool(path: Path | None) -> IO[bytes]:
+    """A place for a whole text: memory, or a nameless file on the disk of `path`."""
+    return io.BytesIO() if path is None else tempfile.TemporaryFile(dir=path.parent)
+
+
+def _text_of(spool: IO[bytes]) -> Iterator[str]:
+    spool.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    while block := spool.read(PIECE):
+        yield decoder.decode(block)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """A stretch of a corpus."""
+
+    ids: Ids
+    vocabulary: Vocabulary
+    start: int
+    """Where in the ids of its corpus it starts."""
+
+    @property
+    def stop(self) -> int:
+        """Where in the ids of its corpus the next part would start."""
+        return self.start + len(self.ids)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its text in UTF-8, unknown characters as U+FFFD, in hexadecimal.
+
+        While nothing is unknown, this is what `sha256sum` says of the same stretch of text.
+        """
+        digest = hashlib.sha256()
+        for start in range(0, len(self.ids), PIECE):
+            ids = self.ids[start : start + PIECE]
+            if self.vocabulary.kind == "bytes":
+                digest.update(ids.tobytes())
+            else:
+                digest.update(self.vocabulary.decode(ids).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """What is trained on, and what is held out to measure with (it may be empty)."""
+
+    training: Part
+    validation: Part
+
+
+def split(
+    corpus: Corpus,
+    settings: TextSettings,
+    validation: Corpus | None = None,
+    *,
+    lines: bool = False,
+) -> Split:
+    """Hold out the end of a corpus, or all of another one with the same vocabulary.
+
+    Held out is the last `validation_fraction`, but no more than `validation_limit` ids. The
+    cut moves on to where a character starts, or with `lines` to where a line does, and so
+    the held-out part of a short text may be empty.
+
+    >>> corpus = build_corpus(InMemory("ten of ten"), TextSettings())
+    >>> held_out = split(corpus, TextSettings(validation_fraction=0.3)).validation
+    >>> corpus.vocabulary.decode(held_out.ids)
+    'ten'
+    """
+    ids, vocabulary = corpus.ids, corpus.vocabulary
+
+    def part(start: int, stop: int) -> Part:
+        return Part(ids=ids[start:stop], vocabulary=vocabulary, start=start)
+
+    if validation is not None:
+        if validation.vocabulary != vocabulary:
+            raise SettingsError(
+                "the validation text was given ids by another vocabulary; "
+                "build it with the vocabulary of the training text"
+            )
+        held_out = Part(ids=validation.ids, vocabulary=vocabulary, start=0)
+        return Split(training=part(0, len(ids)), validation=held_out)
+
+    count = len(ids)
+    cut = int(count * (1 - settings.validation_fraction))
+    cut = max(cut, count - settings.validation_limit)
+    cut = max(cut, min(count, 2))  # the least that can be trained on
+    if lines and vocabulary.newline_id is not None:
+        cut = _next_line(ids, cut, vocabulary.newline_id)
+    elif vocabulary.kind == "bytes":
+        cut = _next_character(ids, cut)
+    return Split(training=part(0, cut), validation=part(cut, count))
+
+
+def _next_line(ids: Ids, position: int, newline_id: int) -> int:
+    """The first start of a line at or after a position; the end if there is none."""
+    for start in range(position - 1, len(ids), PIECE):
+        newlines = np.flatnonzero(ids[start : start + PIECE] == newline_id)
+        if newlines.size:
+            return start + int(newlines[0]) + 1
+    return len(ids)
+
+
+def _next_character(utf8: Ids, position: int) -> int:
+    """The first start of a character at or after a position; it is no byte 10xxxxxx."""
+    while position < len(utf8) and utf8[position] & 0xC0 == 0x80:
+        position += 1
+    return position

@@ -1,0 +1,494 @@
+"""Training is a run that tells each of its steps, can stop at any of them, and go on.
+
+    run = train("book.txt", output="book.run")
+    for progress in run:                    # one optimizer step
+        print(progress.step, progress.bits_per_character)
+    run.model                               # the best so far
+
+What a step does is a function of the seed and the step: no clock and no generator is asked.
+So a run that was stopped, or killed, and then resumed equals one that never stopped, to the
+last bit. There is one exception: with `minutes`, each checkpoint plans anew how many steps
+will fit, and stores that plan.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .checkpoint import Checkpoint, read_checkpoint, read_model, write_checkpoint
+from .core.contract import State, StepSettings
+from .errors import SettingsError, TrainingError
+from .folder import Log, Plan, RunFolder
+from .generation import generate
+from .model import Model
+from .network import initial_weights, open_engine
+from .optimizer import learning_rate
+from .schedule import planned_steps, steps_that_fit, validation_is_due
+from .scoring import Score, evaluate
+from .settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
+from .text.batches import make_batches, with_unknowns
+from .text.corpus import Corpus, Part, Sources, Split, build_corpus, split
+
+CHECKPOINT_SECONDS = 15.0
+"""The longest time between two checkpoints, and so the most that a crash can cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What came of one optimizer step."""
+
+    step: int
+    """Steps done, this one included."""
+    steps: int
+    """Steps of the whole run, as planned now."""
+    epoch: float
+    """Passes over the text so far."""
+    nats: float
+    """Total surprise at the characters of this step, before the update."""
+    characters: int
+    """Characters that were predicted in this step."""
+    learning_rate: float
+    gradient_norm: float
+    """Of the mean loss, before clipping."""
+    seconds: float
+    """Time the run has taken so far, what was before a stop included."""
+    validation: Score | None = None
+    """Total surprise at the held-out text, if this step was followed by a validation."""
+    best: bool = False
+    """Whether that was the best validation so far."""
+
+    @property
+    def nats_per_character(self) -> float:
+        """The loss of this step."""
+        return self.nats / max(self.characters, 1)
+
+    @property
+    def bits_per_character(self) -> float:
+        """The loss of this step in bits."""
+        return self.nats_per_character / math.log(2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """Where a run is; with weights, optimizer and carried state it decides what follows."""
+
+    step: int = 0
+    epoch: int = 0
+    index: int = 0
+    """Of the next batch in its epoch."""
+    steps: int
+    """Planned in total."""
+    best_step: int | None = None
+    best: dict[str, Any] | None = None
+    """The fields of the best validation's Score."""
+    worse: int = 0
+    """Validations since the best one."""
+    seconds: float = 0.0
+
+
+def train(
+    sources: Sources,
+    *,
+    output: str | Path | None = None,
+    validation: Sources | None = None,
+    text: TextSettings | None = None,
+    model: ModelSettings | None = None,
+    training: TrainingSettings | None = None,
+) -> Run:
+    """A new run over a text, ready to be iterated.
+
+    `sources` is one or more files, folders, globs, "-" (standard input) or `InMemory`
+    texts; `validation`, given likewise, is held out instead of the end of the text. The run
+    is kept in the folder `output`; without one, in memory, where it cannot be resumed.
+
+    Raises TextError for a text that cannot be used, SettingsError for settings that do not
+    go together, OutputError if `output` holds a run already or cannot be written.
+
+    >>> from charloom import InMemory, ModelSettings, TrainingSettings, train
+    >>> run = train(
+    ...     InMemory("the cat sat on the mat. " * 20),
+    ...     model=ModelSettings(hidden_size=16, num_layers=1),
+    ...     training=TrainingSettings(steps=60, learning_rate=0.03),
+    ... )
+    >>> losses = [progress.bits_per_character for progress in run]
+    >>> losses[0] > 3 > 2 > losses[-1]
+    True
+    >>> "the" in "".join(run.model.generate(length=100))
+    True
+    """
+    text, training = text or TextSettings(), training or TrainingSettings()
+    folder = None if output is None else RunFolder(output)
+    if folder is not None:
+        folder.create()
+    try:
+        corpus = build_corpus(sources, text, ids_path=folder and folder.ids)
+        held_out = None
+        if validation is not None:
+            held_out = build_corpus(
+                validation,
+                text,
+                ids_path=folder and folder.validation_ids,
+                vocabulary=corpus.vocabulary,
+            )
+        parts = split(corpus, text, held_out, lines=training.batches == "lines")
+        plan = Plan(
+            text=text,
+            model=model or ModelSettings(),
+            training=training,
+            vocabulary=corpus.vocabulary,
+            corpus=corpus.facts(),
+            validation=held_out and held_out.facts(),
+            split={
+                "training": _facts(parts.training),
+                "validation": _facts(parts.validation),
+            },
+        )
+        run = Run(plan, parts, folder)
+        if folder is not None:
+            folder.write_plan(plan)
+    except BaseException:
+        if folder is not None:
+            folder.discard()
+        raise
+    if folder is not None:
+        run.log = Log(folder.log)
+        run.log.cut(0)
+    return run
+
+
+def resume(folder: str | Path) -> Run:
+    """The run in a folder, ready to go on from its last checkpoint.
+
+    What follows equals, to the last bit, what would have followed without the stop. Raises
+    ModelFileError if the folder holds no run or its files are damaged, and TrainingError if
+    another process is training it.
+    """
+    place = RunFolder(folder)
+    plan = place.read_plan()
+    log = Log(place.log)
+    corpus = Corpus.open(place.ids, plan.vocabulary, plan.corpus)
+    held_out = None
+    if plan.validation is not None:
+        held_out = Corpus.open(place.validation_ids, plan.vocabulary, plan.validation)
+    parts = split(corpus, plan.text, held_out, lines=plan.training.batches == "lines")
+    # without a checkpoint it was killed before the first one, and starts where it started
+    checkpoint = read_checkpoint(place.checkpoint) if place.checkpoint.exists() else None
+    run = Run(plan, parts, place, checkpoint)
+    log.cut(run.step)
+    run.log = log
+    return run
+
+
+def _facts(part: Part) -> dict[str, Any]:
+    return {"start": part.start, "stop": part.stop, "sha256": part.sha256}
+
+
+class Run(Iterator[Progress]):
+    """A run: iterate over it to train, one Progress per optimizer step.
+
+    Made by `train` and `resume`. When it ends, or at `stop`, the folder holds a checkpoint
+    of the last step; until then, one that is at most about 15 seconds old.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        parts: Split,
+        folder: RunFolder | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        settings, size = plan.training, plan.vocabulary.size
+        held_out = parts.validation.ids
+        if settings.batches != "lines" and len(held_out) < 2:
+            held_out = held_out[
+                :0
+            ]  # nothing precedes a single character to predict it from
+        if settings.patience and not len(held_out):
+            raise SettingsError(
+                f"patience: {settings.patience} was given, but nothing is held out to "
+                "validate with; use 0, a larger validation_fraction, or a validation text"
+            )
+        self.plan = plan
+        """Settings, vocabulary and facts about the texts."""
+        self.log: Log | None = None
+        self._held_out, self._folder = held_out, folder
+        self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
+        self._stopped = False
+        self._whole = True  # False while a step is being taken
+        self._zero: float | None = None  # on the clock, when the run would have begun
+        self._saving_seconds = 0.0
+        if checkpoint is None:
+            self._place = _Place(steps=planned_steps(settings, self._batches.batches_in(0)))
+            self._state = State.zeros(plan.model, self._batches.batch_size)
+            weights, optimizer = initial_weights(plan.model, size, settings.seed), None
+            precision = settings.precision
+        else:
+            self._place = _Place(**checkpoint.progress["place"])
+            self._state = checkpoint.state
+            weights, optimizer = checkpoint.weights, checkpoint.optimizer
+            precision = checkpoint.progress["precision"]
+        self._engine = open_engine(
+            plan.model, size, weights, precision=precision, threads=settings.threads
+        )
+        if optimizer is not None:
+            self._engine.load(weights, optimizer)
+        self._best_weights = weights
+        if checkpoint is not None and folder is not None:
+            if self._model_is_here:
+                self.model.save(folder.model)  # killed before this was done, perhaps
+            else:
+                self._best_weights = read_model(folder.model).weights
+            kernels = checkpoint.progress["kernels"]
+            if kernels != self._engine.kernels:
+                warnings.warn(
+                    f"the run was computed by {kernels} and goes on with "
+                    f"{self._engine.kernels}: its last digits will not be those of a run "
+                    "that was not stopped",
+                    stacklevel=3,
+                )
+        self._saved = self._first = self._place
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self._place.step
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run, as planned now."""
+        return self._place.steps
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or patience has run out."""
+        place, patience = self._place, self.plan.training.patience
+        return place.step >= place.steps or 0 < patience <= place.worse
+
+    @property
+    def best(self) -> Score | None:
+        """The best validation so far."""
+        return Score(**self._place.best) if self._place.best else None
+
+    @property
+    def model(self) -> Model:
+        """The best model so far; before the first validation, the latest."""
+        plan, place = self.plan, self._place
+        record = {
+            "step": place.step if place.best_step is None else place.best_step,
+            "steps": place.steps,
+            "validation": self.best and _figures(self.best),
+            "precision": self._engine.precision,
+            "kernels": self._engine.kernels,
+            "text": plan.text.model_dump(),
+            "training": plan.training.model_dump(),
+            "corpus": plan.corpus,
+            "split": plan.split,
+        }
+        return Model(
+            plan.model,
+            plan.vocabulary,
+            self._engine.weights() if place.best_step is None else self._best_weights,
+            record,
+            precision=self._engine.precision,
+            threads=plan.training.threads,
+        )
+
+    def sample(self, length: int = 100) -> str:
+        """A short text by the network as it is now."""
+        lines = self.plan.training.batches == "lines"
+        sampling = SamplingSettings(seed=self.step)
+        return "".join(
+            generate(
+                self._engine,
+                self.plan.vocabulary,
+                length=length,
+                sampling=sampling,
+                lines=lines,
+            )
+        )
+
+    def finish(self) -> Model:
+        """Train to the end; the best model."""
+        for _ in self:
+            pass
+        return self.model
+
+    def stop(self) -> None:
+        """Save where the run is, and end the iteration; `resume` goes on from here."""
+        self._stopped = True
+        if self._whole and self._place.step > self._saved.step:
+            self._save()
+        if self.log is not None:
+            self.log.close()
+
+    def __next__(self) -> Progress:
+        if self._stopped or self.finished:
+            self.stop()
+            raise StopIteration
+        if not self._whole:
+            raise TrainingError(
+                "this run was interrupted in the middle of a step; resume it instead"
+            )
+        self._whole = False
+        if self._zero is None:
+            self._zero = time.monotonic() - self._place.seconds
+        progress = self._step(self._zero)
+        if self.log is not None:
+            self.log.add(_entry(progress))
+        if progress.validation or self.finished or self._checkpoint_is_due():
+            self._save()
+        self._whole = True
+        return progress
+
+    def _step(self, zero: float) -> Progress:
+        """Take one step, and validate if it is time to; `zero` is the clock at second 0."""
+        settings, place, vocabulary = self.plan.training, self._place, self.plan.vocabulary
+        at = (place.epoch, place.index)
+        batch = with_unknowns(
+            self._batches.batch(*at),
+            vocabulary.unknown_id,
+            settings.unknown_share,
+            settings.seed,
+            *at,
+        )
+        fresh = State.zeros(self.plan.model, batch.inputs.shape[1])
+        rate = learning_rate(place.step, place.steps, settings)
+        step = self._engine.train_step(
+            batch.inputs,
+            batch.targets,
+            fresh if batch.fresh else self._state,
+            StepSettings(
+                learning_rate=rate,
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+                epsilon=settings.epsilon,
+                clip_norm=settings.clip_norm,
+                dropout=settings.dropout,
+                dropout_key=_dropout_key(settings.seed, place.step),
+            ),
+        )
+        if not (math.isfinite(step.nats) and math.isfinite(step.gradient_norm)):
+            self._whole = True  # the engine has changed nothing
+            self.stop()
+            raise TrainingError(
+                f"step {place.step + 1}: the loss is not finite ({step.nats:g}, gradient "
+                f"{step.gradient_norm:g}); the last good model is kept; start again with "
+                f"a learning_rate below {settings.learning_rate:g}, or a smaller clip_norm"
+            )
+        self._state = step.state
+        last = place.index + 1 == self._batches.batches_in(place.epoch)
+        self._place = replace(
+            place,
+            step=place.step + 1,
+            epoch=place.epoch + last,
+            index=0 if last else place.index + 1,
+        )
+        validation = self._validate() if self._validation_is_due() else None
+        self._place = place = replace(self._place, seconds=time.monotonic() - zero)
+        return Progress(
+            step=place.step,
+            steps=place.steps,
+            epoch=place.epoch + place.index / self._batches.batches_in(place.epoch),
+            nats=step.nats,
+            characters=step.characters,
+            learning_rate=rate,
+            gradient_norm=step.gradient_norm,
+            seconds=place.seconds,
+            validation=validation,
+            best=validation is not None and place.best_step == place.step,
+        )
+
+    def _validate(self) -> Score:
+        """Measure the network on all that is held out, and keep it if it is the best."""
+        lines = self.plan.training.batches == "lines"
+        score = evaluate(self._engine, self.plan.vocabulary, self._held_out, lines=lines)
+        place = self._place
+        if score.nats < (place.best["nats"] if place.best else math.inf):
+            self._best_weights = self._engine.weights()
+            self._place = replace(place, best_step=place.step, best=asdict(score), worse=0)
+        else:
+            self._place = replace(place, worse=place.worse + 1)
+        return score
+
+    def _validation_is_due(self) -> bool:
+        batches = self._batches
+        return validation_is_due(
+            self.step,
+            self.steps,
+            self.plan.training,
+            batches.batch_size * batches.sequence_length,
+            len(self._held_out),
+        )
+
+    def _plan_again(self) -> None:
+        """Where the time is what is given, fit the steps to it."""
+        minutes, place, first = self.plan.training.minutes, self._place, self._first
+        if minutes is None or self.finished or place.step == first.step:
+            return
+        speed = (place.step - first.step) / max(place.seconds - first.seconds, 1e-6)
+        steps = steps_that_fit(60 * minutes - place.seconds, place.step, speed)
+        self._place = replace(place, steps=steps)
+
+    def _checkpoint_is_due(self) -> bool:
+        """At intervals that grow to CHECKPOINT_SECONDS, or further if saving is slow."""
+        seconds = self._place.seconds
+        interval = min(CHECKPOINT_SECONDS, max(0.3, (seconds - self._first.seconds) / 2))
+        return seconds - self._saved.seconds >= max(interval, 20 * self._saving_seconds)
+
+    def _save(self) -> None:
+        """Take a checkpoint. The order of the writes is explained in folder.py."""
+        self._plan_again()
+        began = time.monotonic()
+        if self._folder is not None and self.log is not None:
+            self.log.flush(sync=True)
+            checkpoint = Checkpoint(
+                weights=self._engine.weights(),
+                optimizer=self._engine.optimizer_state(),
+                state=self._state,
+                progress={
+                    "place": asdict(self._place),
+                    "precision": self._engine.precision,
+                    "kernels": self._engine.kernels,
+                },
+            )
+            write_checkpoint(self._folder.checkpoint, checkpoint)
+            if self._model_is_here:
+                self.model.save(self._folder.model)
+        self._saved = self._place
+        self._saving_seconds = time.monotonic() - began
+
+    @property
+    def _model_is_here(self) -> bool:
+        """Whether the network as it is now is what `model` stands for."""
+        return self._place.best_step in (None, self._place.step)
+
+
+def _entry(progress: Progress) -> dict[str, Any]:
+    """The line of the log for a step."""
+    entry = {**asdict(progress), "bits_per_character": progress.bits_per_character}
+    if progress.validation is None:
+        del entry["validation"], entry["best"]
+    else:
+        entry["validation"] = _figures(progress.validation)
+    return entry
+
+
+def _figures(score: Score) -> dict[str, Any]:
+    return {
+        **asdict(score),
+        "bits_per_character": score.bits_per_character,
+        "nats_per_character": score.nats_per_character,
+    }
+
+
+def _dropout_key(seed: int, step: int) -> int:
+    """32 bits that differ from step to step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])

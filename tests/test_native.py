@@ -1,0 +1,277 @@
+"""The native core against the reference: every instruction set, precision and odd size."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from charloom.core.contract import State, StepSettings, weight_shapes
+from charloom.core.native import NativeEngine, available_kernels
+from charloom.errors import SettingsError
+from charloom.network import ReferenceEngine, initial_weights
+from charloom.settings import ModelSettings, SamplingSettings
+
+#        cell    H   L  E  V   T   B   dropout
+SHAPES = [
+    ("lstm", 75, 1, 0, 27, 15, 32, 0.0),  # the blog's
+    ("lstm", 37, 2, 0, 65, 9, 7, 0.3),
+    ("lstm", 16, 3, 7, 30, 5, 13, 0.1),
+    ("lstm", 1, 1, 0, 2, 1, 1, 0.0),
+    ("lstm", 65, 2, 0, 130, 7, 1, 0.0),
+    ("rnn", 20, 2, 5, 11, 6, 5, 0.2),
+    ("rnn", 1, 1, 3, 2, 1, 1, 0.0),
+]
+
+# Products are rounded once per value: 2^-24 in float32, 2^-9 in bfloat16. A gate sums K of
+# them, errors add like a random walk, and a step passes its error on with a factor near 1:
+# sqrt(K T) = sqrt(75 * 15) = 34 roundings; both bounds leave a factor of 2 on that.
+TOLERANCE = {"float32": 64 * 2.0**-24, "bfloat16": 64 * 2.0**-9 / 2}
+
+
+class Case:
+    """One shape with unequal random weights, a nonzero state, and gaps in the targets."""
+
+    def __init__(self, shape: tuple, seed: int = 0) -> None:
+        cell, H, L, E, V, T, B, self.dropout = shape
+        rng = np.random.default_rng(seed)
+        self.settings = ModelSettings(
+            cell=cell, hidden_size=H, num_layers=L, embedding_size=E
+        )
+        self.vocabulary_size = V
+        self.weights = {
+            name: rng.normal(0, 0.2, size).astype(np.float32)
+            for name, size in weight_shapes(self.settings, V).items()
+        }
+        self.inputs = rng.integers(0, V, (T, B)).astype(np.int32)
+        self.targets = rng.integers(0, V, (T, B)).astype(np.int32)
+        self.targets[rng.random((T, B)) < 0.2] = -1
+        self.targets[-1, 0] = 0
+        self.state = State(
+            hidden=rng.normal(0, 0.5, (L, B, H)).astype(np.float32),
+            cell=rng.normal(0, 0.5, (L, B, H)).astype(np.float32) * (cell == "lstm"),
+        )
+        self.step = StepSettings(
+            learning_rate=1e-3, clip_norm=0.5, dropout=self.dropout, dropout_key=12345
+        )
+
+    def reference(self) -> ReferenceEngine:
+        return ReferenceEngine(
+            self.settings, self.vocabulary_size, self.weights, dtype=np.float64
+        )
+
+    def native(self, **options) -> NativeEngine:
+        return NativeEngine(self.settings, self.vocabulary_size, self.weights, **options)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kernels", available_kernels())
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_every_kernel_agrees_with_the_reference(shape, kernels, precision):
+    case = Case(shape)
+    reference, native = case.reference(), case.native(kernels=kernels, precision=precision)
+    tolerance = TOLERANCE[precision]
+
+    def close(mine, theirs):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance)
+
+    logits, after = native.logits(case.inputs, case.state)
+    expected_logits, expected_after = reference.logits(case.inputs, case.state)
+    close(logits, expected_logits)
+    close(after.hidden, expected_after.hidden)
+    close(after.cell, expected_after.cell)
+
+    surprise = native.surprise(case.inputs, case.targets, case.state)
+    close(surprise.nats, reference.surprise(case.inputs, case.targets, case.state).nats)
+
+    step = native.train_step(case.inputs, case.targets, case.state, case.step)
+    expected = reference.train_step(case.inputs, case.targets, case.state, case.step)
+    assert step.characters == expected.characters
+    close(step.nats / step.characters, expected.nats / expected.characters)
+    close(step.gradient_norm / expected.gradient_norm, 1)
+    close(step.state.hidden, expected.state.hidden)
+    # After one step Adam's mean is a tenth of the clipped gradient: every slope is seen.
+    mean = native.optimizer_state().mean
+    for name, slope in reference.optimizer_state().mean.items():
+        close(mean[name] / np.abs(slope).max(), slope / np.abs(slope).max())
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_ranks_are_those_of_the_reference(shape):
+    case = Case(shape)
+    mine = case.native(precision="float32").surprise(case.inputs, case.targets, case.state)
+    theirs = case.reference().surprise(case.inputs, case.targets, case.state)
+    np.testing.assert_array_equal(mine.ranks, theirs.ranks)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [*SHAPES, ("lstm", 40, 2, 0, 50, 12, 29, 0.2)], ids=str)
+def test_the_number_of_threads_changes_no_bit(shape, precision):
+    def run(threads: int):
+        case = Case(shape)
+        engine = case.native(precision=precision, threads=threads)
+        steps = [
+            engine.train_step(case.inputs, case.targets, case.state, case.step)
+            for _ in range(3)
+        ]
+        drawn, _ = engine.generate(
+            case.inputs[-1], steps[-1].state, 5, SamplingSettings(),
+            np.arange(case.inputs.shape[1], dtype=np.uint64), 0,
+        )  # fmt: skip
+        return [s.nats for s in steps], engine.weights(), steps[-1].state, drawn
+
+    nats, weights, state, drawn = run(1)
+    for threads in (2, 3, 5):
+        other = run(threads)
+        assert other[0] == nats
+        for name, values in weights.items():
+            np.testing.assert_array_equal(values, other[1][name], err_msg=name)
+        np.testing.assert_array_equal(state.hidden, other[2].hidden)
+        np.testing.assert_array_equal(state.cell, other[2].cell)
+        np.testing.assert_array_equal(drawn, other[3])
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_two_halves_with_the_state_carried_equal_the_whole(precision):
+    case = Case(("lstm", 40, 2, 0, 50, 12, 9, 0.0))
+    engine = case.native(precision=precision)
+    whole, end = engine.logits(case.inputs, case.state)
+    first, middle = engine.logits(case.inputs[:5], case.state)
+    second, last = engine.logits(case.inputs[5:], middle)
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+    np.testing.assert_array_equal(end.hidden, last.hidden)
+    np.testing.assert_array_equal(end.cell, last.cell)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_weights_and_memory_survive_a_round_trip_bit_for_bit(precision):
+    case = Case(("lstm", 19, 2, 3, 12, 4, 6, 0.1))
+    one = case.native(precision=precision)
+    other = case.native(precision=precision)
+    for _ in range(2):
+        one.train_step(case.inputs, case.targets, case.state, case.step)
+    other.load(one.weights(), one.optimizer_state())
+    for engine in (one, other):
+        engine.train_step(case.inputs, case.targets, case.state, case.step)
+    for name, values in one.weights().items():
+        np.testing.assert_array_equal(values, other.weights()[name], err_msg=name)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("kernels", available_kernels())
+@pytest.mark.parametrize("name", ["lstm.weight_hh_l0", "lstm.bias_l0", "head.weight"])
+def test_a_weight_that_is_not_finite_is_noticed_and_updates_nothing(name, kernels, bad):
+    case = Case(("lstm", 20, 1, 0, 10, 3, 4, 0.0))
+    case.weights[name].flat[3] = bad
+    if np.isinf(bad) and name != "head.weight":
+        pytest.skip("an infinite gate saturates, which is finite")
+    engine = case.native(kernels=kernels)
+    step = engine.train_step(case.inputs, case.targets, case.state, case.step)
+    assert not (np.isfinite(step.nats) and np.isfinite(step.gradient_norm))
+    for tensor, values in engine.weights().items():
+        np.testing.assert_array_equal(values, case.weights[tensor])
+    assert engine.optimizer_state().steps == 0
+
+
+@pytest.mark.parametrize("kernels", available_kernels())
+@pytest.mark.parametrize("size", [1e30, 1e-30, 1e-42])
+def test_huge_and_denormal_weights_give_finite_results(kernels, size):
+    case = Case(("lstm", 20, 2, 0, 10, 3, 4, 0.0))
+    for name, values in case.weights.items():
+        if name.startswith("lstm"):
+            values *= np.float32(size)
+    engine = case.native(kernels=kernels, precision="float32")
+    logits, state = engine.logits(case.inputs, case.state)
+    expected, _ = case.reference().logits(case.inputs, case.state)
+    assert np.isfinite(logits).all()
+    assert np.isfinite(state.cell).all()
+    if size < 1:
+        np.testing.assert_allclose(logits, expected, atol=TOLERANCE["float32"])
+
+
+def test_the_same_characters_are_drawn_by_both_cores():
+    case = Case(("lstm", 40, 2, 0, 50, 12, 9, 0.0))
+    native, reference = case.native(precision="float32"), case.reference()
+    seeds = np.arange(9, dtype=np.uint64) + 7
+    for sampling in (
+        SamplingSettings(),
+        SamplingSettings(temperature=0),
+        SamplingSettings(temperature=0.5, top_k=5),
+        SamplingSettings(temperature=1.5, top_p=0.8),
+    ):
+        options = (case.inputs[-1], case.state, 20, sampling, seeds, 0, (3, 4))
+        drawn, _ = native.generate(*options)
+        expected, _ = reference.generate(*options)
+        np.testing.assert_array_equal(drawn, expected)
+        assert not np.isin(drawn, (3, 4)).any()
+
+
+def test_drawing_in_two_parts_equals_drawing_at_once():
+    case = Case(("lstm", 40, 2, 0, 50, 12, 9, 0.0))
+    engine, sampling = case.native(), SamplingSettings()
+    seeds = np.arange(9, dtype=np.uint64)
+    whole, _ = engine.generate(case.inputs[-1], case.state, 20, sampling, seeds, 0)
+    first, state = engine.generate(case.inputs[-1], case.state, 8, sampling, seeds, 0)
+    rest, _ = engine.generate(first[-1], state, 12, sampling, seeds, 8)
+    np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
+
+
+def test_a_stream_does_not_depend_on_its_neighbours():
+    case = Case(("lstm", 40, 2, 0, 50, 12, 9, 0.0))
+    engine = case.native()
+    together, _ = engine.logits(case.inputs, case.state)
+    alone, _ = engine.logits(
+        case.inputs[:, 4:5],
+        State(hidden=case.state.hidden[:, 4:5], cell=case.state.cell[:, 4:5]),
+    )
+    np.testing.assert_array_equal(together[:, 4:5], alone)
+
+
+def test_wrong_arrays_are_refused_before_they_become_wrong_addresses():
+    case = Case(("lstm", 8, 1, 0, 10, 3, 4, 0.0))
+    engine = case.native()
+    outside = case.inputs.copy()
+    outside[1, 2] = 10
+    with pytest.raises(IndexError, match="id 10 is outside the vocabulary of 10"):
+        engine.logits(outside, case.state)
+    with pytest.raises(IndexError):
+        engine.train_step(case.inputs, outside, case.state, case.step)
+    with pytest.raises(ValueError, match="state"):
+        engine.logits(case.inputs, State.zeros(case.settings, 5))
+    with pytest.raises(ValueError, match="T and B"):
+        engine.logits(case.inputs[:0], case.state)
+
+
+def test_the_environment_forces_kernels_and_a_wrong_name_is_an_error(monkeypatch):
+    settings = ModelSettings(hidden_size=4, num_layers=1)
+    weights = initial_weights(settings, 3, seed=0)
+    monkeypatch.setenv("CHARLOOM_KERNELS", "baseline")
+    assert NativeEngine(settings, 3, weights).kernels == "native baseline"
+    monkeypatch.setenv("CHARLOOM_KERNELS", "abacus")
+    with pytest.raises(SettingsError, match="abacus.*baseline"):
+        NativeEngine(settings, 3, weights)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_an_engine_works_on_in_a_forked_child():
+    program = """
+import os, sys, numpy as np
+from charloom.core.contract import State
+from charloom.core.native import NativeEngine
+from charloom.network import initial_weights
+from charloom.settings import ModelSettings
+settings = ModelSettings(hidden_size=32, num_layers=1)
+engine = NativeEngine(settings, 5, initial_weights(settings, 5, seed=0), threads=2)
+inputs = np.zeros((3, 40), np.int32)
+before, _ = engine.logits(inputs, State.zeros(settings, 40))
+child = os.fork()
+after, _ = engine.logits(inputs, State.zeros(settings, 40))
+if child == 0:
+    os._exit(0 if (before == after).all() else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    assert done.returncode == 0
