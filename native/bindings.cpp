@@ -19,6 +19,7 @@ namespace charloom {
 #define DECLARE_KERNELS(isa)                                                     \
     namespace isa {                                                              \
     std::unique_ptr<Network> make_network(const Shape&, bool bfloat16, int threads); \
+    double product_peak(bool bfloat16, int threads, double seconds);             \
     }
 DECLARE_KERNELS(baseline)
 #if defined(CHARLOOM_X86)
@@ -32,6 +33,7 @@ namespace {
 struct Kernels {
     const char* name;
     Factory make;
+    double (*peak)(bool bfloat16, int threads, double seconds);
     bool available;
 };
 
@@ -45,11 +47,11 @@ std::vector<Kernels> all_kernels() {
                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
     bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
-    all.push_back({"avx512_bf16", avx512_bf16::make_network, bf16});
-    all.push_back({"avx512", avx512::make_network, avx512});
-    all.push_back({"avx2", avx2::make_network, avx2});
+    all.push_back({"avx512_bf16", avx512_bf16::make_network, avx512_bf16::product_peak, bf16});
+    all.push_back({"avx512", avx512::make_network, avx512::product_peak, avx512});
+    all.push_back({"avx2", avx2::make_network, avx2::product_peak, avx2});
 #endif
-    all.push_back({"baseline", baseline::make_network, true});
+    all.push_back({"baseline", baseline::make_network, baseline::product_peak, true});
     return all;
 }
 
@@ -58,6 +60,18 @@ std::vector<std::string> available_kernels() {
     for (const auto& kernels : all_kernels())
         if (kernels.available) names.push_back(kernels.name);
     return names;
+}
+
+const Kernels& find_kernels(const std::string& name) {
+    static const std::vector<Kernels> all = all_kernels();
+    for (const auto& kernels : all)
+        if (kernels.available && name == kernels.name) return kernels;
+    throw std::invalid_argument("no such kernels here: " + name);
+}
+
+double product_peak(const std::string& kernels, bool bfloat16, int threads, double seconds) {
+    nb::gil_scoped_release release;
+    return find_kernels(kernels).peak(bfloat16, threads, seconds);
 }
 
 template <class T, int N>
@@ -72,14 +86,10 @@ class CheckedNetwork {
 public:
     CheckedNetwork(const std::string& kernels, bool bfloat16, int threads, bool lstm,
                    int vocabulary, int embedding, int hidden, int layers)
-        : shape_{lstm, vocabulary, embedding, hidden, layers} {
-        for (const auto& known : all_kernels())
-            if (known.available && kernels == known.name)
-                network_ = known.make(shape_, bfloat16, threads);
-        if (!network_) throw std::invalid_argument("no such kernels here: " + kernels);
-    }
+        : shape_{lstm, vocabulary, embedding, hidden, layers},
+          network_(find_kernels(kernels).make(shape_, bfloat16, threads)) {}
 
-    void read(int tensor, int kind, Flat to) const {
+    void read(int tensor, int kind, Flat to) {
         check(to.size() == elements(tensor), "size of a weight");
         network_->read(tensor, static_cast<Kind>(kind), to.data());
     }
@@ -212,6 +222,8 @@ private:
 NB_MODULE(_native, m) {
     m.def("available_kernels", &available_kernels,
           "Names of the kernels this processor can run, the fastest first.");
+    m.def("product_peak", &product_peak, "kernels"_a, "bfloat16"_a, "threads"_a,
+          "seconds"_a = 0.5, "Operations per second of the bare product on these threads.");
     nb::class_<CheckedNetwork>(m, "Network")
         .def(nb::init<const std::string&, bool, int, bool, int, int, int, int>(), "kernels"_a,
              "bfloat16"_a, "threads"_a, "lstm"_a, "vocabulary"_a, "embedding"_a, "hidden"_a,

@@ -1,13 +1,7 @@
 // The whole network: ids -> LSTM layers -> logits, and back, and Adam.
 //
-// Compiled once per instruction set. Every weight matrix is kept as K x N floats, K the
-// inputs and N the outputs, with its gradient and Adam's two moments beside it; and packed,
-// in the precision of products, once per step for the way up and once for the way down.
-//
-// The N = G columns of a layer are interleaved, so that one panel of a product holds the
-// gates of LANES units side by side, and the cell is computed where the product ends:
-//
-//     columns   [ i of units 0..15 | f | g | o ] [ i of units 16..31 | f | g | o ] ...
+// Compiled once per instruction set. A call reads from top to bottom: the verbs come first,
+// then the workspace they share, then the way up, the head, the way down, the gradients.
 //
 // Threads share the work of one step in two ways, neither of which adds across threads:
 // on the way up and down each has its own streams, with no waiting at all; for the weight
@@ -20,41 +14,27 @@
 
 #include "cell.h"
 #include "gemm.h"
+#include "gradients.h"
 #include "loss.h"
 #include "optimizer.h"
 #include "random.h"
 #include "sampler.h"
+#include "weights.h"
 
 namespace charloom::CHARLOOM_ISA {
 namespace {
-
-// A weight matrix (or bias, K = 1) in the arena, and its two packed forms.
-struct Matrix {
-    int K = 0, N = 0;  // N is a multiple of LANES
-    size_t at = 0;     // where it starts in the arena
-    bool multiplied = false;  // or else only gathered by rows, or added
-    Panels up;                // over N, for A W
-    Panels down;              // over K, for D W^T
-
-    size_t size() const { return static_cast<size_t>(K) * N; }
-};
-
-template <class Word>
-struct Packed {
-    Buffer<Word> up, down;
-};
 
 template <class P, class Cell>
 class NetworkOf final : public Network {
     using Word = typename P::Word;
     static constexpr int GATES = Cell::GATES;
     static constexpr int STEP = Cell::TAPE * LANES;  // floats of tape: a stream, a block
-    static constexpr int REDUCE = 256;               // words of a weight gradient's chunk
 
 public:
     NetworkOf(const Shape& shape, int threads)
         : shape_(shape),
           threads_(threads),
+          w_(shape),
           H_(round_up(shape.hidden, LANES)),
           G_(GATES * H_),
           V_(round_up(shape.vocabulary, LANES)),
@@ -64,26 +44,6 @@ public:
           gate_words_(G_ / P::PER_WORD),
           logit_words_(V_ / P::PER_WORD),
           embedding_words_(E_ / P::PER_WORD) {
-        if (shape.embedding) embedding_ = add(shape.vocabulary, E_, false);
-        for (int l = 0; l < shape.layers; ++l) {
-            const bool one_hot = l == 0 && !shape.embedding;
-            const int inputs = l ? shape.hidden : one_hot ? shape.vocabulary : shape.embedding;
-            input_.push_back(add(inputs, G_, !one_hot, GATES));
-            recurrent_.push_back(add(shape.hidden, G_, true, GATES));
-            bias_.push_back(add(1, G_, false));
-        }
-        head_ = add(shape.hidden, V_, true);
-        head_bias_ = add(1, V_, false);
-        for (auto* arena : {&weight_, &gradient_, &mean_, &mean_square_}) arena->need(size_);
-        for (int v = shape.vocabulary; v < V_; ++v) weight_[matrix(head_bias_).at + v] = -1e30f;
-        packed_.resize(matrices_.size());
-        for (size_t m = 0; m < matrices_.size(); ++m) {
-            const Matrix& w = matrices_[m];
-            if (!w.multiplied) continue;
-            packed_[m].up.need(static_cast<size_t>(divide_up(w.K, P::PER_WORD)) * w.N);
-            packed_[m].down.need(static_cast<size_t>(w.N / P::PER_WORD) *
-                                 round_up(w.K, LANES));
-        }
         out_.resize(shape.layers);
         dropped_.resize(shape.layers);
         tape_.resize(shape.layers);
@@ -91,14 +51,9 @@ public:
         d_cell_.resize(shape.layers);
     }
 
-    void read(int tensor, Kind kind, float* to) const override {
-        const float* from = arena(kind).data();
-        for_elements(tensor, [&](size_t outside, size_t inside) { to[outside] = from[inside]; });
-    }
-
+    void read(int tensor, Kind kind, float* to) override { w_.read(tensor, kind, to); }
     void write(int tensor, Kind kind, const float* from) override {
-        float* to = const_cast<float*>(arena(kind).data());
-        for_elements(tensor, [&](size_t outside, size_t inside) { to[inside] = from[outside]; });
+        w_.write(tensor, kind, from);
         if (kind == Kind::weight) up_fresh_ = down_fresh_ = false;
     }
 
@@ -116,7 +71,8 @@ public:
         begin(T, B, inputs, true);
         need_slopes(settings);
         head_from_ = first_target / B;
-        const int chunks = static_cast<int>((size_ + NORM_CHUNK - 1) / NORM_CHUNK);
+        const int chunks = static_cast<int>((w_.size() + NORM_CHUNK - 1) / NORM_CHUNK);
+        auto chunk_size = [&](int c) { return std::min(NORM_CHUNK, w_.size() - c * NORM_CHUNK); };
         squares_.need(chunks);
         float weight = 1.0f / static_cast<float>(result.characters);
 
@@ -134,7 +90,7 @@ public:
             threads_.barrier();
             auto [first, last] = share(chunks, thread);
             for (int c = first; c < last; ++c)
-                squares_[c] = sum_of_squares(&gradient_[c * NORM_CHUNK], chunk_size(c));
+                squares_[c] = sum_of_squares(w_.gradients() + c * NORM_CHUNK, chunk_size(c));
             threads_.barrier();
             double squares = 0, nats = 0;
             for (int c = 0; c < chunks; ++c) squares += squares_[c];
@@ -146,8 +102,9 @@ public:
                 Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
                           settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
                 for (int c = first; c < last; ++c) {
-                    size_t at = c * NORM_CHUNK;
-                    adam.update(&weight_[at], &mean_[at], &mean_square_[at], &gradient_[at],
+                    const size_t at = c * NORM_CHUNK;
+                    adam.update(w_.array(Kind::weight) + at, w_.array(Kind::mean) + at,
+                                w_.array(Kind::mean_square) + at, w_.gradients() + at,
                                 chunk_size(c));
                 }
             }
@@ -229,69 +186,9 @@ public:
     }
 
 private:
-    // --- the arena ---
-
-    int add(int K, int N, bool multiplied, int widest = PANEL) {
-        Matrix m;
-        m.K = K;
-        m.N = N;
-        m.at = size_;
-        m.multiplied = multiplied;
-        m.up = Panels(N / LANES, widest);
-        m.down = Panels(divide_up(K, LANES), PANEL);
-        size_ += m.size();
-        matrices_.push_back(m);
-        return static_cast<int>(matrices_.size()) - 1;
-    }
-    const Matrix& matrix(int m) const { return matrices_[m]; }
-    const Buffer<float>& arena(Kind kind) const {
-        return kind == Kind::weight ? weight_ : kind == Kind::mean ? mean_ : mean_square_;
-    }
-    size_t chunk_size(int c) const { return std::min(NORM_CHUNK, size_ - c * NORM_CHUNK); }
-
-    // f(index in PyTorch's tensor, index in the arena) for each element of a tensor.
-    template <class F>
-    void for_elements(int tensor, F&& f) const {
-        const Matrix& m = matrices_[tensor];
-        const int V = shape_.vocabulary;
-        if (tensor == embedding_) {
-            for (int v = 0; v < V; ++v)
-                for (int e = 0; e < shape_.embedding; ++e)
-                    f(static_cast<size_t>(v) * shape_.embedding + e,
-                      m.at + static_cast<size_t>(v) * m.N + e);
-        } else if (tensor == head_ || tensor == head_bias_) {
-            for (int v = 0; v < V; ++v)
-                for (int k = 0; k < m.K; ++k)
-                    f(static_cast<size_t>(v) * m.K + k,
-                      m.at + static_cast<size_t>(k) * m.N + v);
-        } else {
-            for (int g = 0; g < GATES; ++g)
-                for (int u = 0; u < shape_.hidden; ++u) {
-                    size_t row = static_cast<size_t>(g) * shape_.hidden + u;
-                    size_t column = (u / LANES * GATES + g) * LANES + u % LANES;
-                    for (int k = 0; k < m.K; ++k)
-                        f(row * m.K + k, m.at + static_cast<size_t>(k) * m.N + column);
-                }
-        }
-    }
-
-    // Bring the packed forms up to date, each thread its share of every matrix's panels.
     void pack(int thread, bool down_too) {
-        for (size_t m = 0; m < matrices_.size(); ++m) {
-            const Matrix& w = matrices_[m];
-            if (!w.multiplied) continue;
-            if (!up_fresh_) {
-                const auto [first, last] = share(w.up.count, thread);
-                pack_rows<P>(&weight_[w.at], w.K, w.N, w.up, first, last, packed_[m].up.data());
-            }
-            if (down_too && !down_fresh_) {
-                const auto [first, last] = share(w.down.count, thread);
-                pack_columns<P>(&weight_[w.at], w.K, w.N, w.down, first, last,
-                                packed_[m].down.data());
-            }
-        }
+        w_.pack(!up_fresh_, down_too && !down_fresh_, thread, threads_.count());
     }
-
     std::pair<int, int> share(int n, int thread) const {
         return {part_start(n, threads_.count(), thread),
                 part_start(n, threads_.count(), thread + 1)};
@@ -403,7 +300,7 @@ private:
     void forward(int from, int to) {
         if (from == to) return;
         if (shape_.embedding) {
-            const float* table = &weight_[matrix(embedding_).at];
+            const float* table = w_.weight(w_.embedding);
             for (int t = 0; t < T_; ++t)
                 for (int b = from; b < to; ++b)
                     for (int e = 0; e < E_; e += LANES)
@@ -421,15 +318,15 @@ private:
     template <int R>
     INLINE void forward_tile(int l, int t, int block, int b) {
         const int column = block * GATES * LANES;
-        const float* bias = &weight_[matrix(bias_[l]).at + column];
+        const float* bias = w_.weight(w_.bias[l]) + column;
         const bool one_hot = l == 0 && !shape_.embedding;
         Vec sums[R][GATES];
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r) {
             const float* row = nullptr;
             if (one_hot)
-                row = &weight_[matrix(input_[0]).at +
-                               static_cast<size_t>(inputs_[t * B_ + b + r]) * G_ + column];
+                row = w_.weight(w_.input[0]) +
+                      static_cast<size_t>(inputs_[t * B_ + b + r]) * G_ + column;
 #pragma GCC unroll 4
             for (int g = 0; g < GATES; ++g) {
                 sums[r][g] = load(bias + g * LANES);
@@ -437,10 +334,10 @@ private:
             }
         }
         if (l > 0)
-            multiply<R>(sums, above(l - 1, t, b), row_words_, input_[l], column);
+            w_.input[l]->multiply(sums, above(l - 1, t, b), row_words_, column);
         else if (!one_hot)
-            multiply<R>(sums, embedded(t, b), embedding_words_, input_[0], column);
-        multiply<R>(sums, out(l, t, b), row_words_, recurrent_[l], column);
+            w_.input[0]->multiply(sums, embedded(t, b), embedding_words_, column);
+        w_.recurrent[l]->multiply(sums, out(l, t, b), row_words_, column);
 
         const bool last = t == T_ - 1;
         const uint32_t key = dropout_layer_key(dropout_key_, l);
@@ -457,14 +354,6 @@ private:
         }
     }
 
-    // sums += A W for the panel of W that starts at `column`.
-    template <int R, int C>
-    INLINE void multiply(Vec (&sums)[R][C], const Word* a, ptrdiff_t stride, int m,
-                         int column) {
-        const int steps = divide_up(matrix(m).K, P::PER_WORD);
-        accumulate<P, R, C>(sums, a, stride,
-                            packed_[m].up.data() + static_cast<size_t>(column) * steps, steps);
-    }
     // 1 / (1 - dropout) where a unit is kept, 0 where it is dropped.
     INLINE Vec kept(uint32_t key, int t, int b, int unit) const {
         Bits lane;
@@ -479,8 +368,8 @@ private:
     // f(stream, its logits, padded to V_) for step t; f may overwrite them.
     template <class F>
     void each_logits(int t, int from, int to, F&& f) {
-        const Panels& panels = matrix(head_).up;
-        const float* bias = &weight_[matrix(head_bias_).at];
+        const Panels& panels = w_.head->up;
+        const float* bias = w_.weight(w_.head_bias);
         thread_local Buffer<float> rows_of_logits;
         rows_of_logits.need(static_cast<size_t>(TILE_ROWS) * V_);
         float* values = rows_of_logits.data();
@@ -491,12 +380,15 @@ private:
                     constexpr int C = decltype(width)::value;
                     const int column = panels.start(panel) * LANES;
                     Vec sums[R][C];
+#pragma GCC unroll 6
                     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
                         for (int c = 0; c < C; ++c)
                             sums[r][c] = load(bias + column + c * LANES);
-                    multiply<R>(sums, above(shape_.layers - 1, t, b), row_words_, head_,
-                                column);
+                    w_.head->multiply(sums, above(shape_.layers - 1, t, b), row_words_, column);
+#pragma GCC unroll 6
                     for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
                         for (int c = 0; c < C; ++c)
                             store(values + static_cast<size_t>(r) * V_ + column + c * LANES,
                                   sums[r][c]);
@@ -547,7 +439,7 @@ private:
         for (int l = shape_.layers - 1; l >= 0; --l) {
             std::fill(&d_cell_[l][static_cast<size_t>(from) * H_],
                       &d_cell_[l][0] + static_cast<size_t>(to) * H_, 0.0f);
-            const Panels& panels = matrix(recurrent_[l]).down;
+            const Panels& panels = w_.recurrent[l]->down;
             for (int t = T_ - 1; t >= 0; --t)
                 for (int panel = 0; panel < panels.count; ++panel)
                     with_constant<PANEL>(panels.width(panel), [&](auto width) {
@@ -563,19 +455,22 @@ private:
     template <int R, int C>
     INLINE void backward_tile(int l, int t, int block, int b) {
         Vec d_hidden[R][C] = {};
+        const int unit = block * LANES;
         const bool top = l == shape_.layers - 1;
         if (!top)
-            multiply_back<R>(d_hidden, d_sums(l + 1, t, b), gate_words_, input_[l + 1], block);
+            w_.input[l + 1]->multiply_back(d_hidden, d_sums(l + 1, t, b), gate_words_, unit);
         else if (t >= head_from_)
-            multiply_back<R>(d_hidden, d_logits(t, b), logit_words_, head_, block);
+            w_.head->multiply_back(d_hidden, d_logits(t, b), logit_words_, unit);
         if (threshold_) {
             const uint32_t key = dropout_layer_key(dropout_key_, l);
+#pragma GCC unroll 6
             for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
                 for (int c = 0; c < C; ++c)
                     d_hidden[r][c] *= kept(key, t, b + r, (block + c) * LANES);
         }
         if (t + 1 < T_)
-            multiply_back<R>(d_hidden, d_sums(l, t + 1, b), gate_words_, recurrent_[l], block);
+            w_.recurrent[l]->multiply_back(d_hidden, d_sums(l, t + 1, b), gate_words_, unit);
 #pragma GCC unroll 6
         for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -590,18 +485,8 @@ private:
             }
     }
 
-    // sums += D W^T for the units from `block` on.
-    template <int R, int C>
-    INLINE void multiply_back(Vec (&sums)[R][C], const Word* d, ptrdiff_t stride, int m,
-                              int block) {
-        const int steps = matrix(m).N / P::PER_WORD;
-        accumulate<P, R, C>(
-            sums, d, stride,
-            packed_[m].down.data() + static_cast<size_t>(block) * LANES * steps, steps);
-    }
-
     void backward_embedding(int from, int to) {
-        const Panels& panels = matrix(input_[0]).down;
+        const Panels& panels = w_.input[0]->down;
         for (int t = 0; t < T_; ++t)
             for (int panel = 0; panel < panels.count; ++panel)
                 with_constant<PANEL>(panels.width(panel), [&](auto width) {
@@ -610,8 +495,11 @@ private:
                         constexpr int R = decltype(rows)::value;
                         const int block = panels.start(panel);
                         Vec slopes[R][C] = {};
-                        multiply_back<R>(slopes, d_sums(0, t, b), gate_words_, input_[0], block);
+                        w_.input[0]->multiply_back(slopes, d_sums(0, t, b), gate_words_,
+                                                   block * LANES);
+#pragma GCC unroll 6
                         for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
                             for (int c = 0; c < C; ++c)
                                 store(&d_embedded_[(static_cast<size_t>(t) * B_ + b + r) * E_ +
                                                    (block + c) * LANES],
@@ -620,138 +508,49 @@ private:
                 });
     }
 
-    // --- weight gradients: A^T D, each thread its own columns ---
+    // --- weight gradients, each thread its own columns ---
 
     void weight_gradients(int thread) {
-        const int rows = T_ * B_;
-        for (int l = 0; l < shape_.layers; ++l) {
-            const Word* slopes = d_sums_[l].data();
+        const int rows = T_ * B_, top = shape_.layers - 1;
+        for (int l = 0; l <= top; ++l) {
+            const Rows<P> slopes{d_sums_[l].data(), gate_words_};
             const auto [first, last] = share(blocks_, thread);
-            const int from = first * GATES, to = last * GATES;  // vectors of columns
-            product(recurrent_[l], out_[l].data(), row_words_, slopes, gate_words_, 0, rows,
-                    from, to);
+            const int from = first * GATES, to = last * GATES;
+            auto product = [&](const Matrix<P>* m, const Word* a, int a_words) {
+                transposed_product<P>(w_.gradient(m), m->K, m->N, {a, a_words}, slopes, 0, rows,
+                                      from, to);
+            };
+            product(w_.recurrent[l], out_[l].data(), row_words_);
             if (l > 0)
-                product(input_[l], above(l - 1, 0, 0), row_words_, slopes, gate_words_, 0, rows,
-                        from, to);
+                product(w_.input[l], above(l - 1, 0, 0), row_words_);
             else if (shape_.embedding)
-                product(input_[0], embedded_.data(), embedding_words_, slopes, gate_words_, 0,
-                        rows, from, to);
+                product(w_.input[0], embedded_.data(), embedding_words_);
             else
-                scatter(input_[0], [&](int r, int column) {
-                    return P::get(slopes + static_cast<size_t>(r) * gate_words_, column);
-                }, from, to);
-            column_sums(bias_[l], slopes, gate_words_, 0, rows, from, to);
+                scatter(w_.gradient(w_.input[0]), shape_.vocabulary, G_, inputs_, rows, from, to,
+                        [&](int r, int column) { return P::get(slopes.row(r), column); });
+            column_sums<P>(w_.gradient(w_.bias[l]), slopes, 0, rows, from, to);
         }
+        const Rows<P> slopes{d_logits_.data(), logit_words_};
         const auto [from, to] = share(V_ / LANES, thread);
-        product(head_, above(shape_.layers - 1, 0, 0), row_words_, d_logits_.data(),
-                logit_words_, head_from_ * B_, rows, from, to);
-        column_sums(head_bias_, d_logits_.data(), logit_words_, head_from_ * B_, rows, from, to);
+        transposed_product<P>(w_.gradient(w_.head), shape_.hidden, V_,
+                              {above(top, 0, 0), row_words_}, slopes, head_from_ * B_, rows,
+                              from, to);
+        column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
             const auto [first, last] = share(E_ / LANES, thread);
-            scatter(embedding_, [&](int r, int column) {
-                return load(&d_embedded_[static_cast<size_t>(r) * E_ + column]);
-            }, first, last);
-        }
-    }
-
-    // gradient[K][columns] = sum over rows r of A[r][K] D[r][columns]. Chunks of rows are
-    // turned so that words run along r, as `accumulate` wants them.
-    void product(int m, const Word* a, int a_words, const Word* d, int d_words, int first_row,
-                 int last_row, int from, int to) {
-        if (from == to) return;
-        const Matrix& w = matrix(m);
-        const int K = round_up(w.K, LANES);
-        thread_local Buffer<Word> a_turned, d_packed, zeros;
-        a_turned.need(static_cast<size_t>(K) * REDUCE);
-        d_packed.need(static_cast<size_t>(PANEL) * LANES * REDUCE);
-        zeros.need(std::max(a_words, d_words));
-        const Panels panels(to - from, PANEL);
-        const int chunk = REDUCE * P::PER_WORD;
-        for (int begin = first_row; begin < last_row; begin += chunk) {
-            const int rows = std::min(chunk, last_row - begin);
-            const int steps = divide_up(rows, P::PER_WORD);
-            auto row_pair = [&](const Word* base, int words, int step, const Word** pair) {
-                for (int n = 0; n < P::PER_WORD; ++n) {
-                    const int r = begin + step * P::PER_WORD + n;
-                    pair[n] = r < last_row ? base + static_cast<size_t>(r) * words
-                                           : zeros.data();
-                }
-            };
-            for (int step = 0; step < steps; ++step) {
-                const Word* pair[P::PER_WORD];
-                row_pair(a, a_words, step, pair);
-                for (int k = 0; k < K; k += LANES) {
-                    auto words = P::interleave(pair, k);
-                    for (int lane = 0; lane < LANES; ++lane)
-                        a_turned[static_cast<size_t>(k + lane) * REDUCE + step] = words[lane];
-                }
-            }
-            for (int panel = 0; panel < panels.count; ++panel)
-                with_constant<PANEL>(panels.width(panel), [&](auto width) {
-                    constexpr int C = decltype(width)::value;
-                    const int column = (from + panels.start(panel)) * LANES;
-                    for (int step = 0; step < steps; ++step) {
-                        const Word* pair[P::PER_WORD];
-                        row_pair(d, d_words, step, pair);
-                        for (int c = 0; c < C; ++c)
-                            store_as(&d_packed[(static_cast<size_t>(step) * C + c) * LANES],
-                                     P::interleave(pair, column + c * LANES));
-                    }
-                    for_tiles(0, w.K, [&](int k, auto tile) {
-                        constexpr int R = decltype(tile)::value;
-                        Vec sums[R][C] = {};
-                        float* g = &gradient_[w.at + static_cast<size_t>(k) * w.N + column];
-                        if (begin > first_row)
-                            for (int r = 0; r < R; ++r)
-                                for (int c = 0; c < C; ++c)
-                                    sums[r][c] = load(g + static_cast<size_t>(r) * w.N +
-                                                      c * LANES);
-                        accumulate<P, R, C>(sums, &a_turned[static_cast<size_t>(k) * REDUCE],
-                                            REDUCE, d_packed.data(), steps);
-                        for (int r = 0; r < R; ++r)
-                            for (int c = 0; c < C; ++c)
-                                store(g + static_cast<size_t>(r) * w.N + c * LANES, sums[r][c]);
+            scatter(w_.gradient(w_.embedding), shape_.vocabulary, E_, inputs_, rows, first, last,
+                    [&](int r, int column) {
+                        return load(&d_embedded_[static_cast<size_t>(r) * E_ + column]);
                     });
-                });
-        }
-    }
-
-    void column_sums(int m, const Word* d, int d_words, int first_row, int last_row, int from,
-                     int to) {
-        for (int vector = from; vector < to; ++vector) {
-            Vec total{};
-            for (int r = first_row; r < last_row; ++r)
-                total += P::get(d + static_cast<size_t>(r) * d_words, vector * LANES);
-            store(&gradient_[matrix(m).at + vector * LANES], total);
-        }
-    }
-
-    // The gradient of a table whose row inputs[r] was gathered for row r.
-    template <class F>
-    void scatter(int m, F&& slope_at, int from, int to) {
-        const Matrix& w = matrix(m);
-        float* g = &gradient_[w.at];
-        for (int k = 0; k < w.K; ++k)
-            std::fill(g + static_cast<size_t>(k) * w.N + from * LANES,
-                      g + static_cast<size_t>(k) * w.N + to * LANES, 0.0f);
-        for (int r = 0; r < T_ * B_; ++r) {
-            float* row = g + static_cast<size_t>(inputs_[r]) * w.N;
-            for (int column = from * LANES; column < to * LANES; column += LANES)
-                store(row + column, load(row + column) + slope_at(r, column));
         }
     }
 
     const Shape shape_;
     Threads threads_;
+    Weights<P, GATES> w_;
     const int H_, G_, V_, E_, blocks_;  // padded to whole vectors
     const int row_words_, gate_words_, logit_words_, embedding_words_;
 
-    int embedding_ = -1, head_ = -1, head_bias_ = -1;
-    std::vector<int> input_, recurrent_, bias_;
-    std::vector<Matrix> matrices_;
-    size_t size_ = 0;
-    Buffer<float> weight_, gradient_, mean_, mean_square_;
-    std::vector<Packed<Word>> packed_;
     bool up_fresh_ = false, down_fresh_ = false;  // packed since the weights changed?
 
     int T_ = 0, B_ = 0, head_from_ = 0;

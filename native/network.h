@@ -53,7 +53,7 @@ public:
     virtual ~Network() = default;
 
     // The tensor of that number, in the order of weight_shapes in core/contract.py.
-    virtual void read(int tensor, Kind kind, float* to) const = 0;
+    virtual void read(int tensor, Kind kind, float* to) = 0;
     virtual void write(int tensor, Kind kind, const float* from) = 0;
 
     virtual StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,

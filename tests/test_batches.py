@@ -72,9 +72,7 @@ def test_streams_are_laid_out_as_in_the_picture():
     epoch=st.integers(0, 3),
 )
 @settings(deadline=None)
-def test_streams_read_every_character_once_and_carry_on(
-    count, batch_size, sequence_length, epoch
-):
+def test_streams_read_every_character_once_and_carry_on(count, batch_size, sequence_length, epoch):
     ids = np.arange(count)
     streams = Streams(ids, batch_size=batch_size, sequence_length=sequence_length, seed=7)
     read = all_batches(streams, epoch)
@@ -82,9 +80,7 @@ def test_streams_read_every_character_once_and_carry_on(
     targets = np.concatenate([batch.targets for batch in read])
     offset, length = int(inputs[0, 0]), len(inputs)
     assert inputs.shape[1] == streams.batch_size <= batch_size
-    assert [len(batch.inputs) for batch in read[:-1]] == [streams.sequence_length] * (
-        len(read) - 1
-    )
+    assert [len(batch.inputs) for batch in read[:-1]] == [streams.sequence_length] * (len(read) - 1)
     assert inputs.T.ravel().tolist() == list(range(offset, offset + inputs.size))
     assert (targets == inputs + 1).all()
     assert offset == 0 if epoch == 0 else offset < max(2, sequence_length)
@@ -218,9 +214,7 @@ def test_windows_are_a_view_of_the_text():
 
 
 def test_windows_in_the_order_of_the_text():
-    source = Windows(
-        ids_of("abcdef"), batch_size=2, sequence_length=3, seed=0, shuffle=False
-    )
+    source = Windows(ids_of("abcdef"), batch_size=2, sequence_length=3, seed=0, shuffle=False)
     first, second = all_batches(source)
     assert (shown(first.inputs), shown(first.targets)) == (["abc", "bcd"], ["..d", "..e"])
     assert (shown(second.inputs), shown(second.targets)) == (["cde"], ["..f"])

@@ -17,7 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.errors import (
@@ -97,9 +97,7 @@ def test_sources_are_joined_in_the_order_given_with_line_feeds_between(tmp_path)
 
 
 def test_standard_input_is_read(monkeypatch):
-    monkeypatch.setattr(
-        sys, "stdin", SimpleNamespace(buffer=io.BytesIO("Größe\r\n".encode()))
-    )
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO("Größe\r\n".encode())))
     assert text_of("-") == "Größe\n"
 
 
@@ -110,6 +108,7 @@ def test_other_encodings_are_read_on_request(tmp_path, small_pieces, encoding):
 
 
 @given(awkward_texts, st.integers(1, 5))
+@settings(deadline=None)
 def test_the_size_of_the_pieces_changes_nothing(text, size):
     expected = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not expected:
@@ -123,14 +122,10 @@ def test_the_size_of_the_pieces_changes_nothing(text, size):
 def test_no_character_that_joins_the_one_before_it_begins_a_piece():
     everything = list(map(chr, range(0x110000)))
     parts = {c: d.split() for c in everything if (d := unicodedata.decomposition(c))}
-    joining = {
-        chr(int(p[1], 16)) for p in parts.values() if len(p) == 2 and "<" not in p[0]
-    }
+    joining = {chr(int(p[1], 16)) for p in parts.values() if len(p) == 2 and "<" not in p[0]}
     assert "\u0301" in joining
     for character in filter(reading._stands_alone, everything):
-        start = (
-            unicodedata.normalize("NFD", character)[0] if character in parts else character
-        )
+        start = unicodedata.normalize("NFD", character)[0] if character in parts else character
         assert start not in joining and not unicodedata.combining(start)
 
 
@@ -184,7 +179,9 @@ def test_every_failure_to_read_says_what_is_wrong_with_which_file(tmp_path):
         ("missing.txt", "no such file"),
         ("missing/*.txt", "no file matches"),
         ("empty_folder", "no files that end in .txt"),
-        ("x" * 5000, "not the name of a file"),
+        ("x" * 5000, r"x{60}\.\.\.: not readable: File name too long"),
+        ("a\0b", "not readable: embedded null"),
+        ("two\nlines", r"'two\\nlines': there is no such file"),
         ([], "no text was given"),
         (["empty.txt", "empty.txt"], "all 2 texts: empty"),
         (InMemory(""), "the text given: empty"),
@@ -247,9 +244,8 @@ def test_a_corpus_knows_its_text(tmp_path, small_pieces, kind, in_a_file):
         assert corpus.vocabulary == Vocabulary.of(normalized, unknown=True)
 
 
-@given(
-    st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=1)
-)
+@given(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"]), min_size=1))
+@settings(deadline=None)
 def test_the_ids_of_a_corpus_are_those_of_its_vocabulary(text):
     text = "." + text
     corpus = build_corpus(InMemory(text), PLAIN)
@@ -362,6 +358,7 @@ def test_tiny_shakespeare_is_split_where_nanogpt_splits_it():
 
 
 @given(st.text("ab\né", min_size=1, max_size=50), st.floats(0, 0.99), st.integers(1, 60))
+@settings(deadline=None)
 def test_the_parts_are_the_whole_and_each_has_the_hash_of_its_text(text, fraction, limit):
     settings = TextSettings(validation_fraction=fraction, validation_limit=limit)
     for kind in ("characters", "bytes"):

@@ -47,8 +47,7 @@ class Reciting:
         ids = list(text) if isinstance(text, bytes) else vocabulary.encode(text)
         self.ids = np.array([*ids, *[0] * 100], np.int32)
 
-    def weights(self):
-        return {"lstm.weight_hh_l0": np.zeros((4, 1))}
+    settings = ModelSettings(hidden_size=1, num_layers=1)
 
     def surprise(self, inputs, targets, state):
         raise AssertionError("a prompt of one character is not read ahead")

@@ -75,7 +75,7 @@ def test_a_file_whose_record_makes_no_sense_is_refused(tmp_path):
 def test_weights_that_do_not_fit_are_refused():
     model = a_model()
     for weights in ({}, {**model.weights, "head.bias": np.zeros(2, np.float32)}):
-        with pytest.raises(SettingsError, match="the weight"):
+        with pytest.raises(ModelFileError, match="the weight"):
             Model(model.settings, model.vocabulary, weights)
 
 

@@ -63,5 +63,22 @@ def test_among_equals_the_lower_id_comes_first():
 
 def test_the_number_next_to_one_still_draws_an_id():
     below_one = np.array([1 - 2.0**-53])
-    assert draw(np.zeros((1, 3)), SamplingSettings(), below_one)[0] == 2
-    assert draw(np.zeros((1, 3)), SamplingSettings(), below_one, (2,))[0] == 1
+    ten = np.zeros((1, 10))  # ten tenths add up to 1 - 2^-53
+    assert draw(ten, SamplingSettings(), below_one)[0] == 9
+    assert draw(np.zeros((1, 11)), SamplingSettings(), below_one, (10,))[0] == 9
+
+
+@pytest.mark.parametrize("sampling", [{}, {"top_k": 3}, {"top_p": 0.95}])
+def test_ids_share_the_numbers_in_their_own_order(sampling: dict[str, float]):
+    logits = np.tile(np.log(SHARES), (1000, 1))
+    ids = draw(logits, SamplingSettings(**sampling), EVENLY)
+    assert (np.diff(ids) >= 0).all()
+
+
+def test_an_id_owns_the_lower_end_of_its_share():
+    halves = np.zeros((3, 2))
+    assert draw(halves, SamplingSettings(), np.array([0.0, 0.49, 0.5])).tolist() == [
+        0,
+        0,
+        1,
+    ]

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.errors import (
@@ -47,6 +47,7 @@ def test_the_unknown_comes_last_and_moves_no_other_id():
 
 
 @given(texts, texts, st.booleans())
+@settings(deadline=None)
 def test_encoding_agrees_with_a_lookup_in_the_mapping(known, text, bytes_):
     vocabulary = Vocabulary.bytes() if bytes_ else Vocabulary.of(known, unknown=True)
     if bytes_:
@@ -57,12 +58,14 @@ def test_encoding_agrees_with_a_lookup_in_the_mapping(known, text, bytes_):
 
 
 @given(texts)
+@settings(deadline=None)
 def test_decoding_gives_back_what_was_encoded(text):
     for vocabulary in (Vocabulary.of(text), Vocabulary.bytes()):
         assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
 @given(texts, texts)
+@settings(deadline=None)
 def test_what_is_unknown_is_decoded_as_the_replacement_character(known, text):
     vocabulary = Vocabulary.of(known, unknown=True)
     expected = "".join(c if c in known else "\ufffd" for c in text)
@@ -70,6 +73,7 @@ def test_what_is_unknown_is_decoded_as_the_replacement_character(known, text):
 
 
 @given(texts, texts)
+@settings(deadline=None)
 def test_unknown_characters_are_counted(known, text):
     unknown = Vocabulary.of(known).unknown_characters(text)
     assert unknown == {c: text.count(c) for c in set(text) - set(known)}
@@ -77,6 +81,7 @@ def test_unknown_characters_are_counted(known, text):
 
 
 @given(texts, st.booleans())
+@settings(deadline=None)
 def test_a_vocabulary_survives_json(text, unknown):
     for vocabulary in (Vocabulary.of(text, unknown=unknown), Vocabulary.bytes()):
         stored = json.loads(json.dumps(vocabulary.to_json()))

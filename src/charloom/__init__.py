@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import CharloomError as CharloomError
     from .model import Model as Model
+    from .progress import Progress as Progress
     from .scoring import Part as Part
     from .scoring import Score as Score
     from .settings import ModelSettings as ModelSettings
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from .settings import TrainingSettings as TrainingSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
-    from .training import Progress as Progress
     from .training import Run as Run
     from .training import resume as resume
     from .training import train as train
@@ -46,7 +46,7 @@ _HOME = {
     "Model": "model",
     "ModelSettings": "settings",
     "Part": "scoring",
-    "Progress": "training",
+    "Progress": "progress",
     "Run": "training",
     "SamplingSettings": "settings",
     "Score": "scoring",

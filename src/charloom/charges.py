@@ -81,7 +81,7 @@ def segment_charges(
         length = math.ceil((len(ids) - first) / streams)
         starts = first - 1 + length * np.arange(streams)
         steps = _steps(vocabulary, streams)
-        state = zero_state(engine, streams)
+        state = State.zeros(engine.settings, streams)
         for t in _times(warmup, steps):
             inputs = ids[np.maximum(starts - warmup + t, 0)]
             state = engine.surprise(inputs, np.full_like(inputs, NOT_COUNTED), state).state
@@ -97,20 +97,10 @@ def segment_charges(
         before = ids[-warmup - 1 :]
 
 
-def zero_state(engine: Engine, streams: int) -> State:
-    """The state before the first character, (L, B, H) zeros.
-
-    An engine does not tell its settings, so they are read off its weights.
-    """
-    recurrent = [w for name, w in engine.weights().items() if ".weight_hh_l" in name]
-    shape = (len(recurrent), streams, recurrent[0].shape[1])
-    return State(hidden=np.zeros(shape, np.float32), cell=np.zeros(shape, np.float32))
-
-
 def _stream(
     engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array]
 ) -> Iterator[Charges]:
-    state = zero_state(engine, 1)
+    state = State.zeros(engine.settings, 1)
     last = np.empty(0, np.int32)
     # Always in the same steps, so that the blocks do not matter, not even to the last bit.
     for block in _regrouped(blocks, _steps(vocabulary, 1)):
@@ -128,6 +118,7 @@ def _lines(
     engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array], newline: int
 ) -> Iterator[Charges]:
     """Lines of similar length are read side by side; they leave in their own order."""
+    zero = State.zeros(engine.settings, _STREAMS)
     for ids in _pools(blocks, newline):
         text = np.concatenate([[newline], ids]).astype(np.int32)
         all_nats, all_ranks = np.zeros(len(ids)), np.zeros(len(ids), np.int32)
@@ -136,7 +127,8 @@ def _lines(
         by_length = np.argsort(stops - starts, kind="stable")
         for chosen in np.split(by_length, range(_STREAMS, len(by_length), _STREAMS)):
             lengths = (stops - starts)[chosen]
-            state = zero_state(engine, len(chosen))
+            b = len(chosen)
+            state = State(hidden=zero.hidden[:, :b], cell=zero.cell[:, :b])
             for t in _times(lengths.max(), _steps(vocabulary, len(chosen))):
                 at = starts[chosen] + t  # (T, B)
                 counted = t < lengths

@@ -235,7 +235,9 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ModelFileError(f"{path}: there is no such file") from None
+        raise ModelFileError(
+            f"{path}: there is no such file; give a model file or the folder of a run"
+        ) from None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
     content = _description(path, data)
@@ -245,7 +247,10 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
             f"{FORMAT}; upgrade with: pip install --upgrade charloom"
         )
     if content.get("kind") != kind:
-        raise ModelFileError(f"{path}: is a {content.get('kind')} file, not a {kind} file")
+        raise ModelFileError(
+            f"{path}: is a {content.get('kind')} file, not a {kind} file; in the folder of "
+            f"a run the model is {MODEL_FILE}"
+        )
     try:
         return load_tensors(data), content
     except (SafetensorError, KeyError, ValueError) as error:

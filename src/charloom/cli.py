@@ -214,9 +214,7 @@ def _folder_for(text: str, resume: bool) -> Path:
     return Path(f"{name.strip('.') or 'text'}.run")
 
 
-def _refuse_changes(
-    context: typer.Context, run: charloom.Run, values: dict[str, Any]
-) -> None:
+def _refuse_changes(context: typer.Context, run: charloom.Run, values: dict[str, Any]) -> None:
     """A resumed run keeps its settings; flags may repeat them."""
     plan = run.plan
     kept = plan.text.model_dump() | plan.model.model_dump() | plan.training.model_dump()
@@ -262,10 +260,9 @@ def generate(
 
 
 @app.command()
-@flags(TextSettings, only=READING)
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
 @flags(TrainingSettings, only=COMPUTING)
 def evaluate(
-    context: typer.Context,
     model: ModelPath,
     text: Texts,
     exact: Annotated[
@@ -282,15 +279,14 @@ def evaluate(
     as parallel segments, each warmed up on what stands before it: much faster, very near.
     """
     loaded = _load(model, values)
-    total = loaded.evaluate(_pieces(context, loaded, text, values), exact=exact)
+    total = loaded.evaluate(_pieces(loaded, text, values), exact=exact)
     _print(tables.total(total), as_json)
 
 
 @app.command()
-@flags(TextSettings, only=READING)
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
 @flags(TrainingSettings, only=COMPUTING)
 def score(
-    context: typer.Context,
     model: ModelPath,
     text: Texts,
     by: Annotated[
@@ -308,7 +304,7 @@ def score(
     shown, too: 1 if the model held it to be the likeliest.
     """
     loaded = _load(model, values)
-    parts = loaded.score(_pieces(context, loaded, text, values), by=by)
+    parts = loaded.score(_pieces(loaded, text, values), by=by)
     for piece in tables.written(parts, format):
         print(piece, end="")
 
@@ -327,7 +323,8 @@ def demo() -> None:
     """Tell the blog's program, The Fox and the Crow."""
     from .demo import tell
 
-    tell()
+    for line in tell():
+        print(line, flush=True)
 
 
 def _load(path: Path, values: dict[str, Any]) -> charloom.Model:
@@ -336,17 +333,11 @@ def _load(path: Path, values: dict[str, Any]) -> charloom.Model:
     return charloom.Model.load(path, **computing)
 
 
-def _pieces(
-    context: typer.Context, model: charloom.Model, text: list[str], values: dict[str, Any]
-) -> Iterator[str]:
+def _pieces(model: charloom.Model, text: list[str], values: dict[str, Any]) -> Iterator[str]:
     """The text, read as the model's own was, or as flags say."""
-    changes = {name: values[name] for name in READING if given(context, name)}
+    changes = {name: values[name] for name in READING if values[name] is not None}
     return charloom.read(text, model.text_settings.replace(**changes))
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
-    print(
-        json.dumps(facts, indent=1, ensure_ascii=False)
-        if as_json
-        else tables.columns(facts)
-    )
+    print(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else tables.columns(facts))

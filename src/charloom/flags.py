@@ -24,22 +24,20 @@ from .settings import (
 Chosen = TypeVar("Chosen", bound=Settings)
 
 
-def flags(*groups: type[Settings], only: Iterable[str] = ()) -> Callable[[Any], Any]:
+def flags(
+    *groups: type[Settings], only: Iterable[str] = (), instead: str = ""
+) -> Callable[[Any], Any]:
     """Give a command, in place of its **values, a flag for each field of some settings.
 
-    With `only`, for these fields alone. The decorator can be repeated.
+    With `only`, for these fields alone. With `instead`, which says what stands in for it,
+    they have no default but None. The decorator can be repeated.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         made = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=Annotated[field.annotation, typer.Option(help=help_of(field))],
-            )
+            _flag(name, field, instead)
             for group in groups
             for name, field in group.model_fields.items()
             if not only or name in only
@@ -48,6 +46,17 @@ def flags(*groups: type[Settings], only: Iterable[str] = ()) -> Callable[[Any], 
         return command
 
     return decorate
+
+
+def _flag(name: str, field: Any, instead: str) -> inspect.Parameter:
+    kind: Any = field.annotation | None if instead else field.annotation
+    text = f"{help_of(field)}; by default {instead}" if instead else help_of(field)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None if instead else field.default,
+        annotation=Annotated[kind, typer.Option(help=text)],
+    )
 
 
 def chosen(settings: type[Chosen], values: dict[str, Any]) -> Chosen:

@@ -114,7 +114,7 @@ class RunFolder:
     def discard(self) -> None:
         """Take back what `create` did, for a run that could not begin."""
         with suppress(OSError):  # the folder was there before, and something else is in it
-            for file in (self.ids, self.validation_ids):
+            for file in (self.plan, self.ids, self.validation_ids):
                 file.unlink(missing_ok=True)
             self.path.rmdir()
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from .charges import zero_state
 from .core.contract import NOT_COUNTED, Array, Engine, State
 from .core.random import stream_seeds, uniform
 from .errors import SettingsError
@@ -87,7 +86,7 @@ def _pieces(
         last, state = _read(engine, ids, len(writers))
     else:
         last = (uniform(seeds, 0) * (vocabulary.size - len(forbidden))).astype(np.int32)
-        state = zero_state(engine, len(writers))
+        state = State.zeros(engine.settings, len(writers))
         drawn = 1
         yield [writer.write(last[b : b + 1]) for b, writer in enumerate(writers)]
     live = np.array([b for b, writer in enumerate(writers) if not writer.ended], int)
@@ -121,7 +120,7 @@ def _context(vocabulary: Vocabulary, prompt: str, lines: bool) -> Array:
 
 def _read(engine: Engine, ids: Array, streams: int) -> tuple[Array, State]:
     """The last id, not yet read, and the state before it, for each of B streams."""
-    state = zero_state(engine, 1)
+    state = State.zeros(engine.settings, 1)
     for start in range(0, len(ids) - 1, _PROMPT_BLOCK):
         inputs = ids[start : min(start + _PROMPT_BLOCK, len(ids) - 1), None]
         state = engine.surprise(inputs, np.full_like(inputs, NOT_COUNTED), state).state

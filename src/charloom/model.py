@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 from . import generation, scoring
 from .checkpoint import FORMAT, MODEL_FILE, ModelFile, read_model, write_model
-from .core.contract import Engine, Weights, weight_shapes
+from .core.contract import Engine, Weights, check_weights
 from .errors import ModelFileError, SettingsError
 from .network import open_engine
 from .scoring import Part, Score
@@ -66,18 +66,12 @@ class Model:
         precision: str = "auto",
         threads: int = 0,
     ) -> None:
-        """Put a model together; SettingsError if the weights do not fit the settings.
+        """Put a model together; ModelFileError if the weights do not fit the settings.
 
         `precision` (auto, float32, bfloat16) and `threads` (0: every processor core) say
         how it will compute; they are not part of the model.
         """
-        for name, shape in weight_shapes(settings, vocabulary.size).items():
-            given = weights[name].shape if name in weights else "missing"
-            if given != shape:
-                raise SettingsError(
-                    f"the weight {name} is {given}; the settings and a vocabulary of "
-                    f"{vocabulary.size} need {shape}"
-                )
+        check_weights(weights, settings, vocabulary.size)
         self.settings = settings
         self.vocabulary = vocabulary
         self.weights = weights

@@ -24,12 +24,14 @@ from .core.contract import (
     Step,
     StepSettings,
     Surprise,
+    Trace,
     Weights,
+    check_weights,
     weight_shapes,
 )
 from .core.random import dropout_mask, uniform
 from .core.sampling import draw
-from .errors import ModelFileError, SettingsError
+from .errors import SettingsError
 from .loss import cross_entropy, ranks, surprises
 from .optimizer import Adam, clip_by_global_norm
 from .settings import ModelSettings, SamplingSettings
@@ -75,7 +77,7 @@ def initial_weights(
 
     Kernels are Glorot-uniform, recurrent kernels orthogonal, embeddings uniform within
     0.05; biases are 0, but 1 for the forget gate, so that a new cell remembers. All is
-    drawn in float64 and rounded to `dtype`.
+    computed in float64 and rounded to `dtype`, which hides the last bits of a LAPACK.
 
     >>> weights = initial_weights(ModelSettings(hidden_size=2, num_layers=1), 27, seed=0)
     >>> weights["lstm.bias_l0"]                # input, forget, candidate, output
@@ -154,15 +156,9 @@ class ReferenceEngine:
 
         Raises ModelFileError where a weight is missing or has another shape.
         """
-        shapes = weight_shapes(self.settings, self.vocabulary_size)
-        for name, shape in shapes.items():
-            if name not in weights or weights[name].shape != shape:
-                given = weights[name].shape if name in weights else "missing"
-                raise ModelFileError(
-                    f"the weight {name} is {given}; these settings and a vocabulary of "
-                    f"{self.vocabulary_size} need {shape}"
-                )
-        self._weights = {name: weights[name].astype(self.dtype) for name in shapes}
+        check_weights(weights, self.settings, self.vocabulary_size)
+        names = weight_shapes(self.settings, self.vocabulary_size)
+        self._weights = {name: weights[name].astype(self.dtype) for name in names}
         self._adam = Adam(self._weights)
         if optimizer is not None:
             self._adam.load(optimizer)
@@ -202,6 +198,20 @@ class ReferenceEngine:
         logits, after = self.logits(inputs, state)
         return Surprise(
             nats=surprises(logits, targets), ranks=ranks(logits, targets), state=after
+        )
+
+    def trace(self, inputs: Array, state: State) -> Trace:
+        """The gates, cells and hidden states of a forward pass."""
+        logits, after, tape = self._forward(inputs, state)
+        h_t = np.stack([layer.h[1:] for layer in tape.tapes])
+        i_t = f_t = g_t = o_t = C_t = h_t[..., :0]
+        if self.settings.cell == "lstm":
+            i_t, f_t, g_t, o_t = (
+                np.stack([getattr(layer, gate) for layer in tape.tapes]) for gate in "ifgo"
+            )
+            C_t = np.stack([layer.C[1:] for layer in tape.tapes])
+        return Trace(
+            i_t=i_t, f_t=f_t, g_t=g_t, o_t=o_t, C_t=C_t, h_t=h_t, logits=logits, state=after
         )
 
     def generate(

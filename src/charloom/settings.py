@@ -75,27 +75,27 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
 class TextSettings(Settings):
     """How text is read, which characters are known, and what is held out."""
 
-    encoding: str = Field("utf-8", description="encoding of the files")
+    encoding: str = Field(default="utf-8", description="encoding of the files")
     errors: Literal["strict", "replace"] = Field(
-        "strict", description="what an undecodable byte does: stop, or become U+FFFD"
+        default="strict", description="what an undecodable byte does: stop, or become U+FFFD"
     )
     normalization: Literal["none", "nfc"] = Field(
-        "none", description="Unicode normalization; nfc joins letters with their accents"
+        default="none", description="Unicode normalization; nfc joins letters with their accents"
     )
     vocabulary: Literal["characters", "bytes"] = Field(
-        "characters", description="what one step reads: a code point or a UTF-8 byte"
+        default="characters", description="what one step reads: a code point or a UTF-8 byte"
     )
     minimum_count: int = Field(
-        1, ge=1, description="rarer characters are read as the unknown character"
+        default=1, ge=1, description="rarer characters are read as the unknown character"
     )
     unknown: bool = Field(
-        True, description="learn an unknown character, so that no text is refused"
+        default=True, description="learn an unknown character, so that no text is refused"
     )
     validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="the share at the end of the text that is held out"
+        default=0.1, ge=0, lt=1, description="the share at the end of the text that is held out"
     )
     validation_limit: int = Field(
-        1_000_000, ge=1, description="at most this many characters are held out"
+        default=1_000_000, ge=1, description="at most this many characters are held out"
     )
 
     @model_validator(mode="after")
@@ -112,12 +112,12 @@ class ModelSettings(Settings):
     """The shape of a network; with the vocabulary's size it fixes every weight."""
 
     cell: Literal["lstm", "rnn"] = Field(
-        "lstm", description="lstm, or the plain tanh rnn that it is compared with"
+        default="lstm", description="lstm, or the plain tanh rnn that it is compared with"
     )
-    hidden_size: int = Field(256, ge=1, le=65536, description="units in a layer")
-    num_layers: int = Field(2, ge=1, le=64, description="layers, one above the other")
+    hidden_size: int = Field(default=256, ge=1, le=65536, description="units in a layer")
+    num_layers: int = Field(default=2, ge=1, le=64, description="layers, one above the other")
     embedding_size: int = Field(
-        0, ge=0, le=65536, description="size of a learned input embedding; 0 is one-hot"
+        default=0, ge=0, le=65536, description="size of a learned input embedding; 0 is one-hot"
     )
 
 
@@ -125,50 +125,50 @@ class TrainingSettings(Settings):
     """How a network is trained."""
 
     batches: Literal["streams", "lines", "windows"] = Field(
-        "streams",
+        default="streams",
         description="streams carry the state along the text; lines are separate items; "
         "windows are the blog's, one target each",
     )
-    batch_size: int = Field(32, ge=1, description="streams, lines or windows side by side")
-    sequence_length: int = Field(64, ge=1, description="characters in one step of training")
+    batch_size: int = Field(default=32, ge=1, description="streams, lines or windows side by side")
+    sequence_length: int = Field(default=64, ge=1, description="characters in one step of training")
     steps: int | None = Field(
-        None, ge=1, description="stop after this many optimizer steps"
+        default=None, ge=1, description="stop after this many optimizer steps"
     )
-    epochs: float | None = Field(None, gt=0, description="stop after this many passes")
-    minutes: float | None = Field(None, gt=0, description="stop after about this long")
-    learning_rate: float = Field(4e-3, gt=0, lt=10, description="Adam's, at its highest")
-    warmup_steps: int = Field(50, ge=0, description="steps of linear rise at the start")
+    epochs: float | None = Field(default=None, gt=0, description="stop after this many passes")
+    minutes: float | None = Field(default=None, gt=0, description="stop after about this long")
+    learning_rate: float = Field(default=4e-3, gt=0, lt=10, description="Adam's, at its highest")
+    warmup_steps: int = Field(default=50, ge=0, description="steps of linear rise at the start")
     decay: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="how the learning rate falls towards the end"
+        default="linear", description="how the learning rate falls towards the end"
     )
     final_learning_rate: float = Field(
-        0.0, ge=0, le=1, description="share of the learning rate that is left at the end"
+        default=0.0, ge=0, le=1, description="share of the learning rate that is left at the end"
     )
-    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the mean")
-    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the mean square")
-    epsilon: float = Field(1e-7, gt=0, description="Adam's epsilon, Keras's form and value")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's decay of the mean")
+    beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean square")
+    epsilon: float = Field(default=1e-7, gt=0, description="Adam's epsilon, Keras's form and value")
     clip_norm: float = Field(
-        1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
+        default=1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
     )
     dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
+        default=0.0, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
     )
     unknown_share: float = Field(
-        0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"
+        default=0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"
     )
     validate_every: int | None = Field(
-        None, ge=1, description="steps between validations; by default a tenth of the run"
+        default=None, ge=1, description="steps between validations; by default a tenth of the run"
     )
     patience: int = Field(
-        0,
+        default=0,
         ge=0,
         description="stop after so many validations without a better one; 0 is never",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of products; auto is bfloat16 where the processor has it"
+        default="auto", description="of products; auto is bfloat16 where the processor has it"
     )
-    threads: int = Field(0, ge=0, le=1024, description="0 uses every processor core")
-    seed: int = Field(0, ge=0, lt=2**63, description="of weights, order and dropout")
+    threads: int = Field(default=0, ge=0, le=1024, description="0 uses every processor core")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of weights, order and dropout")
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -182,16 +182,16 @@ class SamplingSettings(Settings):
     """How the next character is drawn from the model's distribution."""
 
     temperature: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=100,
         description="1 is the model's own distribution; 0 always its best",
     )
-    top_k: int = Field(0, ge=0, description="only the k most likely characters; 0 is all")
+    top_k: int = Field(default=0, ge=0, description="only the k most likely characters; 0 is all")
     top_p: float = Field(
-        1.0,
+        default=1.0,
         gt=0,
         le=1,
         description="only the most likely characters that make up this share",
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="the same seed gives the same text")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the same seed gives the same text")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from .scoring import Part, Score
+if TYPE_CHECKING:  # NumPy would come with them, even for --help
+    from .scoring import Part, Score
 
 
 def total(score: Score) -> dict[str, Any]:
@@ -65,10 +66,10 @@ def visible(text: str) -> str:
     return "".join(spelled)
 
 
-def written(
-    parts: Iterable[Part], form: Literal["table", "json", "jsonl"]
-) -> Iterator[str]:
+def written(parts: Iterable[Part], form: Literal["table", "json", "jsonl"]) -> Iterator[str]:
     """The parts of a text and their total, in pieces to be printed one after the other."""
+    from .scoring import Score
+
     start, write, between, end = _FORMS[form]
     whole = Score()
     yield start
@@ -92,8 +93,9 @@ def _in_one_line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-_Form = tuple[str, Callable[[Part], str], str, Callable[[Score], str]]
-_FORMS: dict[str, _Form] = {  # what stands first, for each part, between them, and last
+_FORMS: dict[
+    str, tuple[str, Callable[[Part], str], str, Callable[[Score], str]]
+] = {  # what stands first, for each part, between them, and last
     "table": (
         "      bits  text\n",
         _row,

@@ -17,81 +17,29 @@ import math
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .checkpoint import Checkpoint, read_checkpoint, read_model, write_checkpoint
-from .core.contract import State, StepSettings
+from .core.contract import OptimizerState, State, StepSettings
 from .errors import SettingsError, TrainingError
 from .folder import Log, Plan, RunFolder
 from .generation import generate
 from .model import Model
 from .network import initial_weights, open_engine
 from .optimizer import learning_rate
+from .progress import Place, Progress, figures
 from .schedule import planned_steps, steps_that_fit, validation_is_due
 from .scoring import Score, evaluate
 from .settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 from .text.batches import make_batches, with_unknowns
-from .text.corpus import Corpus, Part, Sources, Split, build_corpus, split
+from .text.corpus import Corpus, Ids, Part, Sources, Split, build_corpus, split
 
 CHECKPOINT_SECONDS = 15.0
 """The longest time between two checkpoints, and so the most that a crash can cost."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What came of one optimizer step."""
-
-    step: int
-    """Steps done, this one included."""
-    steps: int
-    """Steps of the whole run, as planned now."""
-    epoch: float
-    """Passes over the text so far."""
-    nats: float
-    """Total surprise at the characters of this step, before the update."""
-    characters: int
-    """Characters that were predicted in this step."""
-    learning_rate: float
-    gradient_norm: float
-    """Of the mean loss, before clipping."""
-    seconds: float
-    """Time the run has taken so far, what was before a stop included."""
-    validation: Score | None = None
-    """Total surprise at the held-out text, if this step was followed by a validation."""
-    best: bool = False
-    """Whether that was the best validation so far."""
-
-    @property
-    def nats_per_character(self) -> float:
-        """The loss of this step."""
-        return self.nats / max(self.characters, 1)
-
-    @property
-    def bits_per_character(self) -> float:
-        """The loss of this step in bits."""
-        return self.nats_per_character / math.log(2)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where a run is; with weights, optimizer and carried state it decides what follows."""
-
-    step: int = 0
-    epoch: int = 0
-    index: int = 0
-    """Of the next batch in its epoch."""
-    steps: int
-    """Planned in total."""
-    best_step: int | None = None
-    best: dict[str, Any] | None = None
-    """The fields of the best validation's Score."""
-    worse: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
 
 
 def train(
@@ -159,8 +107,8 @@ def train(
             folder.discard()
         raise
     if folder is not None:
-        run.log = Log(folder.log)
-        run.log.cut(0)
+        run._log = Log(folder.log)
+        run._log.cut(0)
     return run
 
 
@@ -183,7 +131,7 @@ def resume(folder: str | Path) -> Run:
     checkpoint = read_checkpoint(place.checkpoint) if place.checkpoint.exists() else None
     run = Run(plan, parts, place, checkpoint)
     log.cut(run.step)
-    run.log = log
+    run._log = log
     return run
 
 
@@ -203,58 +151,51 @@ class Run(Iterator[Progress]):
         plan: Plan,
         parts: Split,
         folder: RunFolder | None = None,
-        checkpoint: Checkpoint | None = None,
+        start: Checkpoint | None = None,
     ) -> None:
-        settings, size = plan.training, plan.vocabulary.size
-        held_out = parts.validation.ids
-        if settings.batches != "lines" and len(held_out) < 2:
-            held_out = held_out[
-                :0
-            ]  # nothing precedes a single character to predict it from
-        if settings.patience and not len(held_out):
-            raise SettingsError(
-                f"patience: {settings.patience} was given, but nothing is held out to "
-                "validate with; use 0, a larger validation_fraction, or a validation text"
-            )
         self.plan = plan
         """Settings, vocabulary and facts about the texts."""
-        self.log: Log | None = None
-        self._held_out, self._folder = held_out, folder
+        settings = plan.training
+        self._folder = folder
+        self._log: Log | None = None
+        self._held_out = _measurable(parts.validation.ids, settings)
         self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
-        self._stopped = False
         self._whole = True  # False while a step is being taken
+        self._stopped = False
         self._zero: float | None = None  # on the clock, when the run would have begun
         self._saving_seconds = 0.0
-        if checkpoint is None:
-            self._place = _Place(steps=planned_steps(settings, self._batches.batches_in(0)))
-            self._state = State.zeros(plan.model, self._batches.batch_size)
-            weights, optimizer = initial_weights(plan.model, size, settings.seed), None
-            precision = settings.precision
-        else:
-            self._place = _Place(**checkpoint.progress["place"])
-            self._state = checkpoint.state
-            weights, optimizer = checkpoint.weights, checkpoint.optimizer
-            precision = checkpoint.progress["precision"]
+
+        fresh = start is None
+        start = start or self._beginning()
+        self._state, self._best_weights = start.state, start.weights
+        self._place = self._saved = self._first = Place(**start.progress["place"])
         self._engine = open_engine(
-            plan.model, size, weights, precision=precision, threads=settings.threads
+            plan.model,
+            plan.vocabulary.size,
+            start.weights,
+            precision=start.progress["precision"],
+            threads=settings.threads,
         )
-        if optimizer is not None:
-            self._engine.load(weights, optimizer)
-        self._best_weights = weights
-        if checkpoint is not None and folder is not None:
+        self._engine.load(start.weights, start.optimizer)
+        if folder is not None and not fresh:
+            _warn_of_other_kernels(start.progress["kernels"], self._engine.kernels)
             if self._model_is_here:
-                self.model.save(folder.model)  # killed before this was done, perhaps
+                self.model.save(folder.model)  # perhaps it was killed before this was done
             else:
                 self._best_weights = read_model(folder.model).weights
-            kernels = checkpoint.progress["kernels"]
-            if kernels != self._engine.kernels:
-                warnings.warn(
-                    f"the run was computed by {kernels} and goes on with "
-                    f"{self._engine.kernels}: its last digits will not be those of a run "
-                    "that was not stopped",
-                    stacklevel=3,
-                )
-        self._saved = self._first = self._place
+
+    def _beginning(self) -> Checkpoint:
+        """The checkpoint of no steps."""
+        plan, settings = self.plan, self.plan.training
+        weights = initial_weights(plan.model, plan.vocabulary.size, settings.seed)
+        zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
+        steps = planned_steps(settings, self._batches.batches_in(0))
+        return Checkpoint(
+            weights=weights,
+            optimizer=OptimizerState(steps=0, mean=zeros, mean_square=zeros),
+            state=State.zeros(plan.model, self._batches.batch_size),
+            progress={"place": asdict(Place(steps=steps)), "precision": settings.precision},
+        )
 
     @property
     def step(self) -> int:
@@ -284,7 +225,7 @@ class Run(Iterator[Progress]):
         record = {
             "step": place.step if place.best_step is None else place.best_step,
             "steps": place.steps,
-            "validation": self.best and _figures(self.best),
+            "validation": self.best and figures(self.best),
             "precision": self._engine.precision,
             "kernels": self._engine.kernels,
             "text": plan.text.model_dump(),
@@ -303,17 +244,14 @@ class Run(Iterator[Progress]):
 
     def sample(self, length: int = 100) -> str:
         """A short text by the network as it is now."""
-        lines = self.plan.training.batches == "lines"
-        sampling = SamplingSettings(seed=self.step)
-        return "".join(
-            generate(
-                self._engine,
-                self.plan.vocabulary,
-                length=length,
-                sampling=sampling,
-                lines=lines,
-            )
+        pieces = generate(
+            self._engine,
+            self.plan.vocabulary,
+            length=length,
+            sampling=SamplingSettings(seed=self.step),
+            lines=self.plan.training.batches == "lines",
         )
+        return "".join(pieces)
 
     def finish(self) -> Model:
         """Train to the end; the best model."""
@@ -326,8 +264,8 @@ class Run(Iterator[Progress]):
         self._stopped = True
         if self._whole and self._place.step > self._saved.step:
             self._save()
-        if self.log is not None:
-            self.log.close()
+        if self._log is not None:
+            self._log.close()
 
     def __next__(self) -> Progress:
         if self._stopped or self.finished:
@@ -341,8 +279,8 @@ class Run(Iterator[Progress]):
         if self._zero is None:
             self._zero = time.monotonic() - self._place.seconds
         progress = self._step(self._zero)
-        if self.log is not None:
-            self.log.add(_entry(progress))
+        if self._log is not None:
+            self._log.add(progress.to_json())
         if progress.validation or self.finished or self._checkpoint_is_due():
             self._save()
         self._whole = True
@@ -447,8 +385,8 @@ class Run(Iterator[Progress]):
         """Take a checkpoint. The order of the writes is explained in folder.py."""
         self._plan_again()
         began = time.monotonic()
-        if self._folder is not None and self.log is not None:
-            self.log.flush(sync=True)
+        if self._folder is not None and self._log is not None:
+            self._log.flush(sync=True)
             checkpoint = Checkpoint(
                 weights=self._engine.weights(),
                 optimizer=self._engine.optimizer_state(),
@@ -471,22 +409,25 @@ class Run(Iterator[Progress]):
         return self._place.best_step in (None, self._place.step)
 
 
-def _entry(progress: Progress) -> dict[str, Any]:
-    """The line of the log for a step."""
-    entry = {**asdict(progress), "bits_per_character": progress.bits_per_character}
-    if progress.validation is None:
-        del entry["validation"], entry["best"]
-    else:
-        entry["validation"] = _figures(progress.validation)
-    return entry
+def _measurable(held_out: Ids, settings: TrainingSettings) -> Ids:
+    """What is held out, or nothing where there is nothing to predict in it."""
+    if settings.batches != "lines" and len(held_out) < 2:
+        held_out = held_out[:0]
+    if settings.patience and not len(held_out):
+        raise SettingsError(
+            f"patience: {settings.patience} was given, but nothing is held out to validate "
+            "with; use 0, a larger validation_fraction, or a validation text"
+        )
+    return held_out
 
 
-def _figures(score: Score) -> dict[str, Any]:
-    return {
-        **asdict(score),
-        "bits_per_character": score.bits_per_character,
-        "nats_per_character": score.nats_per_character,
-    }
+def _warn_of_other_kernels(before: str, now: str) -> None:
+    if before != now:
+        warnings.warn(
+            f"the run was computed by {before} and goes on with {now}: its last digits "
+            "will not be those of a run that was not stopped",
+            stacklevel=4,
+        )
 
 
 def _dropout_key(seed: int, step: int) -> int:

@@ -30,6 +30,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import ModelFileError
 from ..settings import ModelSettings, SamplingSettings
 
 GATES = ("input", "forget", "candidate", "output")
@@ -66,6 +67,17 @@ def weight_shapes(
     shapes["head.weight"] = (vocabulary_size, hidden)
     shapes["head.bias"] = (vocabulary_size,)
     return shapes
+
+
+def check_weights(weights: Weights, settings: ModelSettings, vocabulary_size: int) -> None:
+    """ModelFileError where a weight is missing or has another shape than it must have."""
+    for name, shape in weight_shapes(settings, vocabulary_size).items():
+        if name not in weights or weights[name].shape != shape:
+            given = weights[name].shape if name in weights else "missing"
+            raise ModelFileError(
+                f"the weight {name} is {given}; these settings and a vocabulary of "
+                f"{vocabulary_size} need {shape}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +169,11 @@ class Engine(Protocol):
 
     `inputs` and `targets` are (T, B) int32 ids; a target may be NOT_COUNTED.
     """
+
+    @property
+    def settings(self) -> ModelSettings:
+        """The shape of its network."""
+        ...
 
     @property
     def precision(self) -> str:

@@ -23,6 +23,7 @@ from .contract import (
     Surprise,
     Trace,
     Weights,
+    check_weights,
     weight_shapes,
 )
 
@@ -96,8 +97,13 @@ class NativeEngine:
         self.load(weights)
 
     @property
+    def settings(self) -> ModelSettings:
+        """The shape of its network."""
+        return self._settings
+
+    @property
     def precision(self) -> str:
-        """ "float32" or "bfloat16"."""
+        """What products are computed in: float32 or bfloat16."""
         return self._precision
 
     @property
@@ -116,10 +122,14 @@ class NativeEngine:
         )
 
     def load(self, weights: Weights, optimizer: OptimizerState | None = None) -> None:
-        """Put weights, and Adam's memory (zero when None), in place."""
+        """Put weights, and Adam's memory (zero when None), in place.
+
+        ModelFileError where a weight is missing or has another shape.
+        """
         nothing = {
             name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()
         }
+        check_weights(weights, self._settings, self._vocabulary_size)
         self._write(_WEIGHT, weights)
         self._write(_MEAN, optimizer.mean if optimizer else nothing)
         self._write(_MEAN_SQUARE, optimizer.mean_square if optimizer else nothing)

@@ -109,14 +109,10 @@ class Streams:
     st
     """
 
-    def __init__(
-        self, ids: Ids, *, batch_size: int, sequence_length: int, seed: int
-    ) -> None:
+    def __init__(self, ids: Ids, *, batch_size: int, sequence_length: int, seed: int) -> None:
         targets = len(ids) - 1
         if targets < 1:
-            raise TextError(
-                f"{len(ids)} characters are too few to train on; at least 2 are needed"
-            )
+            raise TextError(f"{len(ids)} characters are too few to train on; at least 2 are needed")
         self.ids, self.seed = ids, seed
         self.sequence_length = min(sequence_length, targets)
         self.batch_size = min(batch_size, targets // self.sequence_length)
@@ -199,9 +195,7 @@ class Lines:
                 row[a - start : b - start] = self.ids[line + a - 1 : line + b - 1]
         counted = np.arange(start, stop) <= lengths[:, None]
         targets = np.where(counted, rows[:, 1:], NOT_COUNTED)
-        return Batch(
-            inputs=_columns(rows[:, :-1]), targets=_columns(targets), fresh=done == 0
-        )
+        return Batch(inputs=_columns(rows[:, :-1]), targets=_columns(targets), fresh=done == 0)
 
     def _planned(self, epoch: int) -> _LinePlan:
         if self._plan.epoch != epoch:

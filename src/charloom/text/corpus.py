@@ -4,13 +4,13 @@
                             |
                             +-> SHA-256, characters, bytes, the vocabulary
 
-The ids of the sorted characters are known only after the last of them, so without a
-vocabulary the text waits in a nameless temporary file until it has been read through.
+The ids of the sorted characters are known only after the last of them. Without a
+vocabulary the text waits in a nameless temporary file until it has been read through, as
+provisional ids: those of the order in which its characters first appear.
 """
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import io
 import os
@@ -61,9 +61,7 @@ class Corpus:
         length is not the text's; its content is not checked again.
         """
         if missing := set(_FACTS) - set(facts):
-            raise ModelFileError(
-                f"{ids_path}: nothing tells its {', '.join(sorted(missing))}"
-            )
+            raise ModelFileError(f"{ids_path}: nothing tells its {', '.join(sorted(missing))}")
         count = facts["utf8_bytes" if vocabulary.kind == "bytes" else "characters"]
         expected = count * vocabulary.dtype.itemsize
         try:
@@ -101,25 +99,19 @@ def build_corpus(
     >>> corpus.ids.tolist(), corpus.vocabulary.characters
     ([1, 0, 2, 0, 2, 0], 'abn')
     """
-    pieces, tally = read(sources, settings), _Tally()
+    tally = _Tally()
+    pieces = tally.through(read(sources, settings))
     if vocabulary is None and settings.vocabulary == "bytes":
         vocabulary = Vocabulary.bytes()
-    memory = io.BytesIO()
+    memory, unknown_count = io.BytesIO(), 0
     target = nullcontext(memory) if ids_path is None else _complete_or_absent(ids_path)
     with target as file, _spool(ids_path) as spool:
         if vocabulary is None:
-            for piece in pieces:
-                spool.write(tally.add(piece))
-                tally.count(piece)
-            vocabulary = tally.vocabulary(settings)
-            pieces = _text_of(spool)
+            vocabulary, encoded = _learn(pieces, settings, spool)
         else:
-            pieces = tally.through(pieces)
-        position = unknown_count = 0
-        for piece in pieces:
-            ids = vocabulary.encode(piece, start=position)
+            encoded = _encode(pieces, vocabulary)
+        for ids in encoded:
             file.write(ids.data)
-            position += len(piece)
             if vocabulary.has_unknown:
                 unknown_count += int(np.count_nonzero(ids == vocabulary.unknown_id))
     facts = {
@@ -141,40 +133,71 @@ class _Tally:
     characters: int = 0
     utf8_bytes: int = 0
     sha256: Any = field(default_factory=hashlib.sha256)
-    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0x110000, np.int64))
-    """(0x110000,) how often each code point occurs."""
-
-    def add(self, piece: str) -> bytes:
-        """Count in a piece; its UTF-8 is returned."""
-        try:
-            encoded = piece.encode()
-        except UnicodeEncodeError as error:
-            position = self.characters + error.start
-            raise TextError(
-                f"character {position} of the text is half a surrogate pair "
-                f"(U+{ord(piece[error.start]):04X}), which UTF-8 cannot hold; remove it"
-            ) from None
-        self.sha256.update(encoded)
-        self.characters += len(piece)
-        self.utf8_bytes += len(encoded)
-        return encoded
 
     def through(self, pieces: Iterator[str]) -> Iterator[str]:
         """The pieces, each counted in."""
         for piece in pieces:
-            self.add(piece)
+            try:
+                encoded = piece.encode()
+            except UnicodeEncodeError as error:
+                position = self.characters + error.start
+                raise TextError(
+                    f"character {position} of the text is half a surrogate pair "
+                    f"(U+{ord(piece[error.start]):04X}), which UTF-8 cannot hold; remove it"
+                ) from None
+            self.sha256.update(encoded)
+            self.characters += len(piece)
+            self.utf8_bytes += len(encoded)
             yield piece
 
-    def count(self, piece: str) -> None:
-        """Count the characters of a piece, for the vocabulary."""
-        counts = np.bincount(code_points(piece))
-        self.counts[: len(counts)] += counts
 
-    def vocabulary(self, settings: TextSettings) -> Vocabulary:
-        """The vocabulary of the characters counted."""
-        codes = np.flatnonzero(self.counts).tolist()
-        counts = {chr(code): int(self.counts[code]) for code in codes}
-        return Vocabulary.from_counts(counts, settings.minimum_count, settings.unknown)
+def _encode(pieces: Iterator[str], vocabulary: Vocabulary) -> Iterator[Ids]:
+    """The ids of each piece."""
+    position = 0
+    for piece in pieces:
+        yield vocabulary.encode(piece, start=position)
+        position += len(piece)
+
+
+def _learn(
+    pieces: Iterator[str], settings: TextSettings, spool: IO[bytes]
+) -> tuple[Vocabulary, Iterator[Ids]]:
+    """The vocabulary of a text, and then the ids of each piece."""
+    seen, runs = _Seen(), []
+    for piece in pieces:
+        ids = seen.provisional_ids(piece)
+        spool.write(ids.data)
+        runs.append((ids.nbytes, ids.dtype))
+    counts = dict(zip(seen.characters, seen.counts.tolist(), strict=True))
+    vocabulary = Vocabulary.from_counts(counts, settings.minimum_count, settings.unknown)
+    final = vocabulary.encode(seen.characters)
+    spool.seek(0)
+    return vocabulary, (np.take(final, np.frombuffer(spool.read(n), dtype)) for n, dtype in runs)
+
+
+class _Seen:
+    """The characters of a text in order of their first appearance, with their counts."""
+
+    def __init__(self) -> None:
+        self.characters = ""
+        self.counts = np.zeros(0, np.int64)
+        self._new = 0x110000
+        self._id_of_code_point = np.full(0x110000, self._new, np.uint32)
+
+    def provisional_ids(self, piece: str) -> Ids:
+        """A place in `characters` for each of a piece, in as few bytes as hold them."""
+        codes = code_points(piece)
+        ids = np.take(self._id_of_code_point, codes)
+        first = len(self.characters)
+        if (is_new := ids == self._new).any():
+            new = np.unique(codes[is_new])
+            self._id_of_code_point[new] = np.arange(first, first + len(new))
+            self.characters += "".join(map(chr, new.tolist()))
+            ids = np.take(self._id_of_code_point, codes)
+        counts = np.bincount(ids, minlength=len(self.characters))
+        counts[:first] += self.counts
+        self.counts = counts
+        return ids.astype(np.min_scalar_type(len(counts)))
 
 
 @contextmanager
@@ -200,13 +223,6 @@ def _complete_or_absent(path: Path) -> Iterator[BinaryIO]:
 def _spool(path: Path | None) -> IO[bytes]:
     """A place for a whole text: memory, or a nameless file on the disk of `path`."""
     return io.BytesIO() if path is None else tempfile.TemporaryFile(dir=path.parent)
-
-
-def _text_of(spool: IO[bytes]) -> Iterator[str]:
-    spool.seek(0)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    while block := spool.read(PIECE):
-        yield decoder.decode(block)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ import glob
 import gzip
 import io
 import lzma
+import os
 import sys
 import unicodedata
 import zlib
@@ -92,7 +93,11 @@ def _check_encoding(encoding: str) -> None:
 def _name(source: Source) -> str:
     if isinstance(source, InMemory):
         return "the text given"
-    return "standard input" if source == "-" else str(source)
+    if source == "-":
+        return "standard input"
+    name = str(source)
+    name = name if len(name) < 300 else name[:60] + "..."
+    return name if name.isprintable() else repr(name)
 
 
 def _expanded(sources: Sources) -> list[Source]:
@@ -106,31 +111,25 @@ def _expanded(sources: Sources) -> list[Source]:
         else:
             expanded.extend(_files(Path(source)))
     if not expanded:
-        raise TextError(
-            "no text was given; give a file, a folder, a glob or - for standard input"
-        )
+        raise TextError("no text was given; give a file, a folder, a glob or - for standard input")
     return expanded
 
 
 def _files(path: Path) -> list[Path]:
-    try:
-        is_folder, exists = path.is_dir(), path.exists()
-    except (OSError, ValueError) as error:
-        raise TextError(f"{path}: not the name of a file ({_reason(error)})") from None
-    if is_folder:
+    if os.path.isdir(path):  # noqa: PTH112  Path's own may raise; opening says what is wrong
         found = [file for file in path.rglob("*") if _is_text(file.relative_to(path))]
         missing = (
             f"no files that end in {', '.join(SUFFIXES)} in this folder; "
             f"name others by a glob, such as '{path / '*'}'"
         )
-    elif not exists and glob.has_magic(str(path)):
+    elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
         found = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         missing = "no file matches; check the pattern, or name the files"
     else:
         return [path]
     files = sorted(file for file in found if file.is_file())
     if not files:
-        raise TextError(f"{path}: {missing}")
+        raise TextError(f"{_name(path)}: {missing}")
     return files
 
 
@@ -226,10 +225,10 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
         with _COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as file:
             yield file
     except FileNotFoundError:
-        raise TextError(f"{path}: there is no such file or folder") from None
+        raise TextError(f"{_name(path)}: there is no such file or folder") from None
     except PermissionError:
-        raise TextError(f"{path}: no permission to read this file") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise TextError(f"{_name(path)}: no permission to read this file") from None
+    except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError) as error:
         kind = Path(path).suffix.lower()
         hint = f"; it is cut off, damaged or no {kind} file" if kind in _COMPRESSED else ""
         raise TextError(f"{_name(path)}: not readable: {_reason(error)}{hint}") from None

@@ -52,9 +52,7 @@ class Vocabulary:
             )
         if self.kind == "bytes":
             if self.characters or self.has_unknown:
-                raise SettingsError(
-                    "a vocabulary of bytes has no characters and no unknown"
-                )
+                raise SettingsError("a vocabulary of bytes has no characters and no unknown")
             return
         if not self.characters:
             raise SettingsError("a vocabulary of characters needs at least one character")
@@ -178,9 +176,7 @@ class Vocabulary:
             return {}
         codes = code_points(text)
         unknown = codes[np.take(self._id_of_code_point, codes) == len(self.characters)]
-        return dict(
-            Counter(unknown.tobytes().decode("utf-32-le", "surrogatepass")).most_common()
-        )
+        return dict(Counter(unknown.tobytes().decode("utf-32-le", "surrogatepass")).most_common())
 
     def utf8_lengths(self) -> NDArray[np.uint8]:
         """(size,) bytes of UTF-8 per id; 0 for the unknown, as only the text tells."""

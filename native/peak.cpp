@@ -1,0 +1,56 @@
+// How fast the product itself can be here: the yardstick of the benchmarks.
+//
+// The tile of gemm.h on operands that stay in the first-level cache, on every thread, with
+// nothing around it. What a network reaches is given as a share of this.
+#include <atomic>
+#include <chrono>
+
+#include "gemm.h"
+#include "network.h"
+
+namespace charloom::CHARLOOM_ISA {
+namespace {
+
+template <class P>
+double measure(int threads, double seconds) {
+    using Clock = std::chrono::steady_clock;
+    constexpr int STEPS = 64, TILES = 4, REPEATS = 200;
+    Threads team(threads);
+    std::atomic<long> tiles{0};
+    double elapsed = 0;
+    team.run([&](int thread) {
+        Buffer<typename P::Word> a(TILES * TILE_ROWS * STEPS), b(PANEL * LANES * STEPS);
+        Buffer<float> c(TILE_ROWS * PANEL * LANES);
+        long done = 0;
+        team.barrier();
+        const auto start = Clock::now();
+        double passed = 0;
+        while (passed < seconds) {
+            for (int repeat = 0; repeat < REPEATS; ++repeat)
+                for (int tile = 0; tile < TILES; ++tile, ++done) {
+                    Vec sums[TILE_ROWS][PANEL] = {};
+                    accumulate<P, TILE_ROWS, PANEL>(
+                        sums, a.data() + tile * TILE_ROWS * STEPS, STEPS, b.data(), STEPS);
+#pragma GCC unroll 6
+                    for (int r = 0; r < TILE_ROWS; ++r)
+#pragma GCC unroll 4
+                        for (int v = 0; v < PANEL; ++v)
+                            store(&c[(r * PANEL + v) * LANES], sums[r][v]);
+                    asm volatile("" : : "r"(c.data()) : "memory");  // c is wanted each time
+                }
+            passed = std::chrono::duration<double>(Clock::now() - start).count();
+        }
+        tiles += done;
+        if (thread == 0) elapsed = passed;
+    });
+    const double flops = 2.0 * TILE_ROWS * PANEL * LANES * STEPS * P::PER_WORD;
+    return static_cast<double>(tiles) * flops / elapsed;
+}
+
+}  // namespace
+
+double product_peak(bool bfloat16, int threads, double seconds) {
+    return bfloat16 ? measure<Bfloat16>(threads, seconds) : measure<Float32>(threads, seconds);
+}
+
+}  // namespace charloom::CHARLOOM_ISA

@@ -1,0 +1,164 @@
+// Where the weights are: one long array of floats, cut into matrices.
+//
+// A matrix has K inputs and N outputs and is stored K x N, N in whole vectors. Beside each
+// weight are its gradient and Adam's two moments, in arrays cut the same way; and a matrix
+// that is multiplied has two packed forms in the precision of products: one for the way up,
+// A W, and one for the way down, D W^T.
+//
+// The N = G columns of a layer are interleaved, so that one panel of a product holds the
+// gates of LANES units side by side, and the cell is computed where the product ends:
+//
+//     columns   [ i of units 0..15 | f | g | o ] [ i of units 16..31 | f | g | o ] ...
+//
+// Columns that only fill up a vector stay zero, but for the biases of the head: theirs are
+// so low that the characters that do not exist have no share in the softmax.
+#pragma once
+
+#include <deque>
+#include <vector>
+
+#include "gemm.h"
+#include "network.h"
+
+namespace charloom::CHARLOOM_ISA {
+
+template <class P>
+struct Matrix {
+    using Word = typename P::Word;
+
+    int K = 0, N = 0;
+    size_t at = 0;            // where it starts in the long arrays
+    bool multiplied = false;  // or else only gathered by rows, or added
+    Panels up;                // over N
+    Panels down;              // over K
+    Buffer<Word> packed_up, packed_down;
+
+    size_t size() const { return static_cast<size_t>(K) * N; }
+    int up_steps() const { return divide_up(K, P::PER_WORD); }
+    int down_steps() const { return N / P::PER_WORD; }
+
+    // sums += A W, for the panel of W that starts at `column`.
+    template <int R, int C>
+    INLINE void multiply(Vec (&sums)[R][C], const Word* a, ptrdiff_t stride, int column) const {
+        const size_t start = static_cast<size_t>(column) * up_steps();
+        accumulate<P, R, C>(sums, a, stride, packed_up.data() + start, up_steps());
+    }
+    // sums += D W^T, for the panel of inputs that starts at `row`.
+    template <int R, int C>
+    INLINE void multiply_back(Vec (&sums)[R][C], const Word* d, ptrdiff_t stride,
+                              int row) const {
+        const size_t start = static_cast<size_t>(row) * down_steps();
+        accumulate<P, R, C>(sums, d, stride, packed_down.data() + start, down_steps());
+    }
+};
+
+template <class P, int GATES>
+class Weights {
+public:
+    using M = Matrix<P>;
+
+    M* embedding = nullptr;
+    std::vector<M*> input, recurrent, bias;  // of each layer
+    M* head = nullptr;
+    M* head_bias = nullptr;
+
+    explicit Weights(const Shape& shape) : shape_(shape) {
+        const int G = GATES * round_up(shape.hidden, LANES);
+        const int V = round_up(shape.vocabulary, LANES);
+        if (shape.embedding)
+            embedding = add(shape.vocabulary, round_up(shape.embedding, LANES), false);
+        for (int l = 0; l < shape.layers; ++l) {
+            const bool one_hot = l == 0 && !shape.embedding;
+            const int inputs = l ? shape.hidden : one_hot ? shape.vocabulary : shape.embedding;
+            input.push_back(add(inputs, G, !one_hot, GATES));
+            recurrent.push_back(add(shape.hidden, G, true, GATES));
+            bias.push_back(add(1, G, false));
+        }
+        head = add(shape.hidden, V, true);
+        head_bias = add(1, V, false);
+        for (auto* array : {&weight_, &gradient_, &mean_, &mean_square_}) array->need(size_);
+        for (int v = shape.vocabulary; v < V; ++v) weight(head_bias)[v] = -1e30f;
+    }
+
+    size_t size() const { return size_; }
+    float* weight(const M* m) { return &weight_[m->at]; }
+    float* gradient(const M* m) { return &gradient_[m->at]; }
+    float* array(Kind kind) {
+        return kind == Kind::weight ? weight_.data()
+               : kind == Kind::mean ? mean_.data()
+                                    : mean_square_.data();
+    }
+    float* gradients() { return gradient_.data(); }
+
+    // Copy a tensor out in PyTorch's shape, or in.
+    void read(int tensor, Kind kind, float* to) {
+        const float* from = array(kind);
+        for_elements(tensor, [&](size_t outside, size_t inside) { to[outside] = from[inside]; });
+    }
+    void write(int tensor, Kind kind, const float* from) {
+        float* to = array(kind);
+        for_elements(tensor, [&](size_t outside, size_t inside) { to[inside] = from[outside]; });
+    }
+
+    // Bring the packed forms up to date: part `part` of `parts` of every matrix's panels.
+    void pack(bool up, bool down, int part, int parts) {
+        for (M& m : matrices_) {
+            if (!m.multiplied) continue;
+            const float* w = weight(&m);
+            if (up)
+                pack_rows<P>(w, m.K, m.N, m.up, part_start(m.up.count, parts, part),
+                             part_start(m.up.count, parts, part + 1), m.packed_up.data());
+            if (down)
+                pack_columns<P>(w, m.K, m.N, m.down, part_start(m.down.count, parts, part),
+                                part_start(m.down.count, parts, part + 1),
+                                m.packed_down.data());
+        }
+    }
+
+private:
+    M* add(int K, int N, bool multiplied, int widest = PANEL) {
+        M& m = matrices_.emplace_back();
+        m.K = K;
+        m.N = N;
+        m.at = size_;
+        m.multiplied = multiplied;
+        m.up = Panels(N / LANES, widest);
+        m.down = Panels(divide_up(K, LANES), PANEL);
+        size_ += m.size();
+        if (multiplied) {
+            m.packed_up.need(static_cast<size_t>(m.up_steps()) * N);
+            m.packed_down.need(static_cast<size_t>(m.down_steps()) * round_up(K, LANES));
+        }
+        return &m;
+    }
+
+    // f(index in PyTorch's tensor, index in the long array) for each element of a tensor.
+    template <class F>
+    void for_elements(int tensor, F&& f) const {
+        const M* m = &matrices_[tensor];
+        const size_t K = m->K, N = m->N;
+        if (m == embedding) {
+            const size_t E = shape_.embedding;
+            for (size_t v = 0; v < K; ++v)
+                for (size_t e = 0; e < E; ++e) f(v * E + e, m->at + v * N + e);
+        } else if (m == head || m == head_bias) {
+            for (size_t v = 0; v < static_cast<size_t>(shape_.vocabulary); ++v)
+                for (size_t k = 0; k < K; ++k) f(v * K + k, m->at + k * N + v);
+        } else {
+            const size_t H = shape_.hidden;
+            for (size_t g = 0; g < GATES; ++g)
+                for (size_t u = 0; u < H; ++u) {
+                    const size_t column = (u / LANES * GATES + g) * LANES + u % LANES;
+                    for (size_t k = 0; k < K; ++k)
+                        f((g * H + u) * K + k, m->at + k * N + column);
+                }
+        }
+    }
+
+    const Shape shape_;
+    std::deque<M> matrices_;  // in the order of weight_shapes in core/contract.py
+    size_t size_ = 0;
+    Buffer<float> weight_, gradient_, mean_, mean_square_;
+};
+
+}  // namespace charloom::CHARLOOM_ISA
