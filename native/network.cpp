@@ -76,45 +76,41 @@ public:
         squares_.need(chunks);
         float weight = 1.0f / static_cast<float>(result.characters);
 
-        threads_.run([&](int thread) {
-            pack(thread, true);
-            threads_.barrier();
-            auto [from, to] = share(B, thread);
+        pack(true);
+        threads_.run([&](int part) {
+            const auto [from, to] = share(B, part);
             load_state(state, from, to);
             forward(from, to);
             learn_rows(targets, weight, from, to);
             backward(from, to);
             save_state(state, from, to);
-            threads_.barrier();
-            weight_gradients(thread);
-            threads_.barrier();
-            auto [first, last] = share(chunks, thread);
+        });
+        threads_.run([&](int part) { weight_gradients(part); });
+        threads_.run([&](int part) {
+            const auto [first, last] = share(chunks, part);
             for (int c = first; c < last; ++c)
                 squares_[c] = sum_of_squares(w_.gradients() + c * NORM_CHUNK, chunk_size(c));
-            threads_.barrier();
-            double squares = 0, nats = 0;
-            for (int c = 0; c < chunks; ++c) squares += squares_[c];
-            for (int r = head_from_ * B; r < T * B; ++r) nats += nats_[r];
-            double norm = std::sqrt(squares);
-            bool finite = std::isfinite(norm) && std::isfinite(nats);
-            if (finite) {
-                double clip = settings.clip_norm;
-                Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
-                          settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
-                for (int c = first; c < last; ++c) {
-                    const size_t at = c * NORM_CHUNK;
-                    adam.update(w_.array(Kind::weight) + at, w_.array(Kind::mean) + at,
-                                w_.array(Kind::mean_square) + at, w_.gradients() + at,
-                                chunk_size(c));
-                }
-            }
-            if (thread == 0) {
-                result.nats = nats;
-                result.gradient_norm = norm;
-                result.updated = finite;
+        });
+        double squares = 0;
+        for (int c = 0; c < chunks; ++c) squares += squares_[c];
+        for (int r = head_from_ * B; r < T * B; ++r) result.nats += nats_[r];
+        const double norm = result.gradient_norm = std::sqrt(squares);
+        result.updated = std::isfinite(norm) && std::isfinite(result.nats);
+        if (!result.updated) return result;
+
+        const double clip = settings.clip_norm;
+        const Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
+                        settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
+        threads_.run([&](int part) {
+            const auto [first, last] = share(chunks, part);
+            for (int c = first; c < last; ++c) {
+                const size_t at = c * NORM_CHUNK;
+                adam.update(w_.array(Kind::weight) + at, w_.array(Kind::mean) + at,
+                            w_.array(Kind::mean_square) + at, w_.gradients() + at,
+                            chunk_size(c));
             }
         });
-        up_fresh_ = down_fresh_ = !result.updated;
+        up_fresh_ = down_fresh_ = false;
         return result;
     }
 
@@ -165,10 +161,9 @@ public:
                   int32_t* ids) override {
         std::vector<int32_t> inputs(last, last + B);
         begin(1, B, inputs.data(), false);
-        threads_.run([&](int thread) {
-            pack(thread, false);
-            threads_.barrier();
-            auto [from, to] = share(B, thread);
+        pack(false);
+        threads_.run([&](int part) {
+            const auto [from, to] = share(B, part);
             if (from == to) return;
             Sampler sampler(sampling, shape_.vocabulary);
             load_state(state, from, to);
@@ -182,16 +177,20 @@ public:
             }
             save_state(state, from, to);
         });
-        up_fresh_ = true;
     }
 
 private:
-    void pack(int thread, bool down_too) {
-        w_.pack(!up_fresh_, down_too && !down_fresh_, thread, threads_.count());
+    // Bring the packed forms up to date with the weights.
+    void pack(bool down_too) {
+        const bool up = !up_fresh_, down = down_too && !down_fresh_;
+        if (!up && !down) return;
+        threads_.run([&](int part) { w_.pack(up, down, part, threads_.count()); });
+        up_fresh_ = true;
+        down_fresh_ |= down;
     }
-    std::pair<int, int> share(int n, int thread) const {
-        return {part_start(n, threads_.count(), thread),
-                part_start(n, threads_.count(), thread + 1)};
+
+    std::pair<int, int> share(int n, int part) const {
+        return {part_start(n, threads_.count(), part), part_start(n, threads_.count(), part + 1)};
     }
 
     // --- one call's workspace ---
@@ -418,10 +417,9 @@ private:
     void look(int T, int B, const int32_t* inputs, StatePointers state, F&& f,
               bool keep_tape = false) {
         begin(T, B, inputs, keep_tape);
-        threads_.run([&](int thread) {
-            pack(thread, false);
-            threads_.barrier();
-            auto [from, to] = share(B, thread);
+        pack(false);
+        threads_.run([&](int part) {
+            const auto [from, to] = share(B, part);
             load_state(state, from, to);
             forward(from, to);
             for (int t = 0; t < T; ++t)
@@ -429,7 +427,6 @@ private:
                             [&](int b, float* values) { f(t * B + b, values); });
             save_state(state, from, to);
         });
-        up_fresh_ = true;
     }
 
     // --- down: slopes by every gate's sum, for streams [from, to) ---
@@ -510,11 +507,11 @@ private:
 
     // --- weight gradients, each thread its own columns ---
 
-    void weight_gradients(int thread) {
+    void weight_gradients(int part) {
         const int rows = T_ * B_, top = shape_.layers - 1;
         for (int l = 0; l <= top; ++l) {
             const Rows<P> slopes{d_sums_[l].data(), gate_words_};
-            const auto [first, last] = share(blocks_, thread);
+            const auto [first, last] = share(blocks_, part);
             const int from = first * GATES, to = last * GATES;
             auto product = [&](const Matrix<P>* m, const Word* a, int a_words) {
                 transposed_product<P>(w_.gradient(m), m->K, m->N, {a, a_words}, slopes, 0, rows,
@@ -531,13 +528,13 @@ private:
             column_sums<P>(w_.gradient(w_.bias[l]), slopes, 0, rows, from, to);
         }
         const Rows<P> slopes{d_logits_.data(), logit_words_};
-        const auto [from, to] = share(V_ / LANES, thread);
+        const auto [from, to] = share(V_ / LANES, part);
         transposed_product<P>(w_.gradient(w_.head), shape_.hidden, V_,
                               {above(top, 0, 0), row_words_}, slopes, head_from_ * B_, rows,
                               from, to);
         column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
-            const auto [first, last] = share(E_ / LANES, thread);
+            const auto [first, last] = share(E_ / LANES, part);
             scatter(w_.gradient(w_.embedding), shape_.vocabulary, E_, inputs_, rows, first, last,
                     [&](int r, int column) {
                         return load(&d_embedded_[static_cast<size_t>(r) * E_ + column]);

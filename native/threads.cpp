@@ -7,14 +7,14 @@ namespace charloom {
 namespace {
 
 // Look for a while, then sleep until it changes.
-void wait_while(std::atomic<unsigned>& value, unsigned old) {
+void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
     for (int look = 0; look < 2000; ++look) {
         if (value.load(std::memory_order_acquire) != old) return;
 #if defined(__x86_64__)
         __builtin_ia32_pause();
 #endif
     }
-    while (value.load(std::memory_order_acquire) == old) value.wait(old);
+    value.wait(old, std::memory_order_acquire);
 }
 
 }  // namespace
@@ -25,46 +25,53 @@ void Threads::start() {
     for (auto& thread : others_) thread.detach();  // those of the parent process
     others_.clear();
     process_ = getpid();
-    arrived_ = 0;
-    unsigned now = round_.load();
-    for (int index = 1; index < count_; ++index)
-        others_.emplace_back([this, index, now] { serve(index, now); });
+    for (int n = 1; n < count_; ++n) others_.emplace_back([this] { serve(); });
 }
 
-void Threads::serve(int index, unsigned seen) {
+void Threads::serve() {
     for (;;) {
-        wait_while(round_, seen);
-        ++seen;
+        const uint32_t seen = round_.load(std::memory_order_acquire);
         if (stop_) return;
-        (*work_)(index);
-        barrier();
+        take_parts();
+        wait_while(round_, seen);
+    }
+}
+
+// A part is taken by moving `next_` on, which only succeeds while its run still goes on;
+// and while a part is taken and not done, `work_` stays.
+void Threads::take_parts() {
+    for (;;) {
+        uint64_t next = next_.load(std::memory_order_acquire);
+        const auto part = static_cast<uint32_t>(next);
+        if (part >= static_cast<uint32_t>(count_)) return;
+        if (!next_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel)) continue;
+        (*work_)(static_cast<int>(part));
+        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(count_))
+            done_.notify_all();
     }
 }
 
 void Threads::run(const std::function<void(int)>& work) {
     if (count_ == 1) return work(0);
-    if (process_ != getpid()) start();
+    if (process_ != getpid()) {
+        next_.store(static_cast<uint64_t>(count_));  // nothing to take while they start
+        start();
+    }
     work_ = &work;
-    round_.fetch_add(1, std::memory_order_release);
+    done_.store(0, std::memory_order_relaxed);
+    const uint32_t round = round_.load(std::memory_order_relaxed) + 1;
+    next_.store(static_cast<uint64_t>(round) << 32, std::memory_order_release);
+    round_.store(round, std::memory_order_release);
     round_.notify_all();
-    work(0);
-    barrier();
-}
-
-void Threads::barrier() {
-    if (count_ == 1) return;
-    unsigned open = opened_.load(std::memory_order_acquire);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == count_ - 1) {
-        arrived_.store(0, std::memory_order_relaxed);
-        opened_.fetch_add(1, std::memory_order_release);
-        opened_.notify_all();
-    } else {
-        wait_while(opened_, open);
+    take_parts();
+    for (;;) {
+        const uint32_t done = done_.load(std::memory_order_acquire);
+        if (done == static_cast<uint32_t>(count_)) return;
+        wait_while(done_, done);
     }
 }
 
 Threads::~Threads() {
-    if (others_.empty()) return;
     if (process_ != getpid()) {
         for (auto& thread : others_) thread.detach();
         return;

@@ -265,6 +265,13 @@ def test_more_than_256_characters_take_two_bytes_each(tmp_path):
     assert corpus.ids.tolist() == list(range(300))
 
 
+def test_characters_that_appear_late_change_no_id_before_them(tmp_path, small_pieces):
+    text = "".join(map(chr, range(0x4E00 + 299, 0x4E00 - 1, -1))) + "zba\n"
+    corpus = build_corpus(InMemory(text), PLAIN, ids_path=tmp_path / "text.ids")
+    assert corpus.ids.tolist() == Vocabulary.of(text).encode(text).tolist()
+    assert [path.name for path in tmp_path.iterdir()] == ["text.ids"]
+
+
 def test_rare_characters_are_unknown_and_counted():
     corpus = build_corpus(InMemory("aaabbcd"), TextSettings(minimum_count=2))
     assert corpus.vocabulary.characters == "ab"

@@ -25,6 +25,7 @@ from charloom.errors import (
     TrainingError,
 )
 from charloom.model import Model
+from charloom.scoring import Score
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
 from charloom.text.corpus import InMemory
 from charloom.training import Run, resume, train
@@ -294,6 +295,44 @@ def test_patience_stops_a_run_that_gets_no_better(tmp_path):
     assert list(resume(tmp_path / "run")) == []
 
 
+def scores(monkeypatch, *nats: float) -> None:
+    """Let validations find these totals, one after the other."""
+    found = iter([Score(nats=total, characters=9) for total in nats])
+    monkeypatch.setattr(module, "evaluate", lambda *arguments, **options: next(found))
+
+
+def test_patience_counts_from_the_best_validation(tmp_path, monkeypatch):
+    scores(monkeypatch, 5, 6, 4, 7, 4, 9, 1)
+    run = start(tmp_path / "run", steps=500, validate_every=1, patience=3)
+    assert [p.best for p in run] == [True, False, True, False, False, False]
+    assert Model.load(tmp_path / "run").record["step"] == 3
+
+
+def test_patience_is_not_renewed_by_resuming(tmp_path, monkeypatch):
+    scores(monkeypatch, 5, 6, 6, 6, 1)
+    run = start(tmp_path / "run", steps=500, validate_every=1, patience=3)
+    for progress in run:
+        if progress.step == 3:
+            run.stop()
+    assert [p.step for p in resume(tmp_path / "run")] == [4]
+
+
+def test_a_resumed_run_knows_the_best_model_before_it_goes_on(tmp_path, monkeypatch):
+    scores(monkeypatch, 5, 6)
+    run = start(tmp_path / "run", validate_every=2)
+    for progress in run:
+        if progress.step == 5:
+            run.stop()
+    resumed = resume(tmp_path / "run")
+    saved = Model.load(tmp_path / "run")
+    assert resumed.best == run.best
+    assert resumed.model.record == run.model.record == saved.record
+    for name, weight in saved.weights.items():
+        assert np.array_equal(resumed.model.weights[name], weight)
+        assert np.array_equal(run.model.weights[name], weight)
+    resumed.stop()
+
+
 def test_patience_without_anything_held_out_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="patience"):
         train(
@@ -489,7 +528,8 @@ def test_a_run_of_minutes_goes_on_with_the_time_and_the_plan_it_had(tmp_path, mo
     now = 1e6  # a long night
     resumed = resume(tmp_path / "run")
     assert (resumed.steps, resumed._place.seconds) == (planned, spent)
-    last = list(resumed)[-1]
+    first, *_, last = resumed
+    assert spent < first.seconds < spent + 1
     assert last.seconds == pytest.approx(30, rel=0.2)
 
 
@@ -499,6 +539,29 @@ def test_epochs_are_counted(tmp_path):
     assert progress[-1].epoch == pytest.approx(2, abs=0.05)
     characters = sum(p.characters for p in progress)
     assert characters == pytest.approx(2 * 0.9 * len(TEXT), rel=0.05)
+
+
+def test_every_batch_is_read_once_and_the_state_is_carried(monkeypatch):
+    run = start(None, steps=None, epochs=2, unknown_share=0)
+    batches, step, read = run._batches, run._engine.train_step, []
+
+    def noted(inputs, targets, state, settings):
+        done = step(inputs, targets, state, settings)
+        read.append((inputs, targets, state, done.state))
+        return done
+
+    monkeypatch.setattr(run._engine, "train_step", noted)
+    run.finish()
+    expected = [(e, i) for e in range(2) for i in range(batches.batches_in(e))]
+    after = None
+    for place, (inputs, targets, before, end) in zip(expected, read, strict=True):
+        batch = batches.batch(*place)
+        assert np.array_equal(inputs, batch.inputs)
+        assert np.array_equal(targets, batch.targets)
+        carried = 0 if after is None or batch.fresh else after.hidden
+        assert np.array_equal(before.hidden, np.broadcast_to(carried, before.hidden.shape))
+        after = end
+    assert sum(np.any(before.hidden) for _, _, before, _ in read) == len(read) - 2
 
 
 def test_samples_can_be_taken_while_training_and_change_nothing(tmp_path):

@@ -6,7 +6,7 @@
 
 The ids of the sorted characters are known only after the last of them. Without a
 vocabulary the text waits in a nameless temporary file until it has been read through, as
-provisional ids: those of the order in which its characters first appear.
+provisional ids: ASCII as it is, and then in the order of first appearance.
 """
 
 from __future__ import annotations
@@ -168,36 +168,42 @@ def _learn(
         ids = seen.provisional_ids(piece)
         spool.write(ids.data)
         runs.append((ids.nbytes, ids.dtype))
-    counts = dict(zip(seen.characters, seen.counts.tolist(), strict=True))
+    counts = {c: n for c, n in zip(seen.characters, seen.counts.tolist(), strict=True) if n}
     vocabulary = Vocabulary.from_counts(counts, settings.minimum_count, settings.unknown)
-    final = vocabulary.encode(seen.characters)
+    final = np.zeros(len(seen.counts), vocabulary.dtype)
+    final[seen.counts > 0] = vocabulary.encode("".join(counts))
     spool.seek(0)
     return vocabulary, (np.take(final, np.frombuffer(spool.read(n), dtype)) for n, dtype in runs)
 
 
 class _Seen:
-    """The characters of a text in order of their first appearance, with their counts."""
+    """Characters with their counts: ASCII, and then others as they first appear."""
 
     def __init__(self) -> None:
-        self.characters = ""
-        self.counts = np.zeros(0, np.int64)
+        self.characters = "".join(map(chr, range(128)))
+        self.counts = np.zeros(128, np.int64)
         self._new = 0x110000
-        self._id_of_code_point = np.full(0x110000, self._new, np.uint32)
+        self._places = np.full(0x110000, self._new, np.uint32)
+        self._places[:128] = np.arange(128)
 
     def provisional_ids(self, piece: str) -> Ids:
-        """A place in `characters` for each of a piece, in as few bytes as hold them."""
-        codes = code_points(piece)
-        ids = np.take(self._id_of_code_point, codes)
+        """The place in `characters` of each of a piece, in as few bytes as hold it."""
         first = len(self.characters)
-        if (is_new := ids == self._new).any():
-            new = np.unique(codes[is_new])
-            self._id_of_code_point[new] = np.arange(first, first + len(new))
-            self.characters += "".join(map(chr, new.tolist()))
-            ids = np.take(self._id_of_code_point, codes)
+        if piece.isascii():
+            ids = np.frombuffer(piece.encode(), np.uint8)
+        else:
+            codes = code_points(piece)
+            ids = np.take(self._places, codes)
+            if ids.max() == self._new:
+                new = np.unique(codes[ids == self._new])
+                self._places[new] = np.arange(first, first + len(new))
+                self.characters += "".join(map(chr, new.tolist()))
+                ids = np.take(self._places, codes)
+            ids = ids.astype(np.min_scalar_type(len(self.characters)))
         counts = np.bincount(ids, minlength=len(self.characters))
         counts[:first] += self.counts
         self.counts = counts
-        return ids.astype(np.min_scalar_type(len(counts)))
+        return ids
 
 
 @contextmanager

@@ -1,0 +1,100 @@
+"""What is measured, and what is asked of it: shapes, their operations, and the bars.
+
+T time steps, B streams, V vocabulary, H hidden units, L layers, G = 4H, as in
+`charloom.core.contract`. Operations are those of the matrix products alone, by the count
+
+    forward:  2 G (H + inputs) per layer, inputs = 0 for the one-hot first   + 2 H V
+    training: 3 times that
+
+so that what a program does besides (cell, loss, optimizer) lowers its rate, as it should.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A network and the batch it is given."""
+
+    name: str
+    V: int = 65
+    H: int
+    L: int
+    B: int = 1
+    T: int = 1
+
+    @property
+    def forward_operations(self) -> int:
+        """Of the products, for one character on its way up.
+
+        >>> TRAINING[0].forward_operations      # 2 * 300 * 75 + 2 * 75 * 27
+        49050
+        """
+        G = 4 * self.H
+        return 2 * G * self.H * (2 * self.L - 1) + 2 * self.H * self.V
+
+    @property
+    def training_operations(self) -> int:
+        """Of the products, for one character up and down."""
+        return 3 * self.forward_operations
+
+    def __str__(self) -> str:
+        batch = f" B{self.B} T{self.T}" if self.T > 1 else ""
+        return f"V{self.V} H{self.H} L{self.L}{batch}"
+
+
+BLOG = Shape(name="blog", V=27, H=75, L=1, B=32, T=15)
+SMALL = Shape(name="H128", H=128, L=2, B=50, T=50)
+LARGE = Shape(name="H512", H=512, L=2, B=64, T=64)
+TRAINING = (BLOG, SMALL, LARGE)
+
+ONE_SMALL = Shape(name="H128", H=128, L=2)
+ONE_LARGE = Shape(name="H512", H=512, L=2)
+MANY_LARGE = Shape(name="H512x64", H=512, L=2, B=64)
+
+PEAK = "product's peak"
+"""The stand-in for a peer where a bar is a share of what the processor can do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """`ours` must do at least `least` times what `peer` does in the same task."""
+
+    task: str
+    shape: Shape
+    ours: str
+    peer: str
+    least: float
+    stretch: float | None = None
+
+
+FAST, EXACT = "charloom bfloat16", "charloom float32"
+TORCH, TORCH_BF16 = "PyTorch float32", "PyTorch bfloat16*"
+JAX, KERAS = "JAX scan", "Keras on JAX"
+ONEDNN, ONEDNN_BF16 = "oneDNN float32*", "oneDNN bfloat16*"
+TRAIN, GENERATE, EVALUATE = "training", "generation", "evaluation"
+
+BARS = (
+    Bar(task=TRAIN, shape=BLOG, ours=FAST, peer=TORCH, least=8, stretch=12),
+    Bar(task=TRAIN, shape=BLOG, ours=FAST, peer=JAX, least=4, stretch=7),
+    Bar(task=TRAIN, shape=SMALL, ours=FAST, peer=TORCH, least=3),
+    Bar(task=TRAIN, shape=SMALL, ours=FAST, peer=ONEDNN_BF16, least=1),
+    Bar(task=TRAIN, shape=SMALL, ours=FAST, peer=PEAK, least=0, stretch=0.6),
+    Bar(task=TRAIN, shape=LARGE, ours=FAST, peer=TORCH, least=2.2),
+    Bar(task=TRAIN, shape=LARGE, ours=FAST, peer=TORCH_BF16, least=1.5),
+    Bar(task=TRAIN, shape=LARGE, ours=FAST, peer=ONEDNN_BF16, least=1.1),
+    Bar(task=TRAIN, shape=LARGE, ours=FAST, peer=PEAK, least=0, stretch=0.8),
+    Bar(task=TRAIN, shape=BLOG, ours=EXACT, peer=TORCH, least=1),
+    Bar(task=TRAIN, shape=SMALL, ours=EXACT, peer=TORCH, least=1),
+    Bar(task=TRAIN, shape=LARGE, ours=EXACT, peer=TORCH, least=1.25),
+    Bar(task=TRAIN, shape=SMALL, ours=EXACT, peer=ONEDNN, least=0.95),
+    Bar(task=TRAIN, shape=LARGE, ours=EXACT, peer=ONEDNN, least=0.95),
+    Bar(task=TRAIN, shape=LARGE, ours=EXACT, peer=PEAK, least=0, stretch=0.9),
+    Bar(task=GENERATE, shape=ONE_SMALL, ours=FAST, peer=TORCH, least=30, stretch=60),
+    Bar(task=GENERATE, shape=ONE_LARGE, ours=FAST, peer=TORCH, least=25, stretch=60),
+    Bar(task=GENERATE, shape=MANY_LARGE, ours=FAST, peer=PEAK, least=0.4, stretch=0.6),
+    Bar(task=EVALUATE, shape=SMALL, ours=FAST, peer=TRAIN, least=2.5, stretch=3),
+    Bar(task=EVALUATE, shape=LARGE, ours=FAST, peer=TRAIN, least=2.5, stretch=3),
+)
