@@ -1,0 +1,107 @@
+"""Charloom among the contestants: everything through the engine that its verbs use.
+
+Training is the whole optimizer step (one-hot input, layers, head, loss, clipping, Adam) on
+the next of a few batches, the state carried on; generation has its sampling in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from contest import Absent, Work
+from shapes import EVALUATE, GENERATE, TRAIN, Shape
+
+from charloom.core.contract import State, StepSettings
+from charloom.core.native import NativeEngine, available_kernels
+from charloom.core.random import stream_seeds
+from charloom.generation import generate
+from charloom.network import initial_weights
+from charloom.scoring import SEGMENTS, evaluate
+from charloom.settings import ModelSettings, SamplingSettings
+from charloom.text.vocabulary import Vocabulary
+
+BATCHES = 8
+
+
+def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
+    """`contestant` ends in its precision; "peak" in front of it is the bare product."""
+    what, precision = contestant.rsplit(" ", 1)
+    kernels = available_kernels()[0]
+    if precision == "bfloat16" and kernels != "avx512_bf16":
+        raise Absent("this processor does not multiply bfloat16")
+    if what == "peak":
+        return _peak(kernels, precision == "bfloat16", threads)
+    settings = ModelSettings(hidden_size=shape.H, num_layers=shape.L)
+    engine = NativeEngine(
+        settings,
+        shape.V,
+        initial_weights(settings, shape.V, seed=0),
+        precision=precision,
+        threads=threads,
+    )
+    if task == TRAIN or what == "charloom training":
+        return _training(engine, settings, shape)
+    if task == EVALUATE:
+        return _evaluation(engine, shape)
+    assert task == GENERATE, task
+    if what == "charloom generate()":
+        return _texts(engine, shape)
+    return _generation(engine, settings, shape)
+
+
+def _peak(kernels: str, bfloat16: bool, threads: int) -> Work:
+    from charloom.core._native import product_peak
+
+    seconds = 0.05
+    return lambda: product_peak(kernels, bfloat16, threads, seconds) * seconds
+
+
+def _training(engine: NativeEngine, settings: ModelSettings, shape: Shape) -> Work:
+    random = np.random.default_rng(0)
+    ids = random.integers(shape.V, size=(BATCHES, shape.T + 1, shape.B), dtype=np.int32)
+    batches = itertools.cycle([(batch[:-1].copy(), batch[1:].copy()) for batch in ids])
+    step = StepSettings(learning_rate=1e-3, clip_norm=1.0)
+    state = State.zeros(settings, shape.B)
+
+    def work() -> float:
+        nonlocal state
+        inputs, targets = next(batches)
+        state = engine.train_step(inputs, targets, state, step).state
+        return inputs.size
+
+    return work
+
+
+def _generation(engine: NativeEngine, settings: ModelSettings, shape: Shape) -> Work:
+    length = 256 if shape.B == 1 else 32
+    state = State.zeros(settings, shape.B)
+    last = np.zeros(shape.B, np.int32)
+    seeds = stream_seeds(0, shape.B)
+    drawn = 0
+
+    def work() -> float:
+        nonlocal state, last, drawn
+        ids, state = engine.generate(last, state, length, SamplingSettings(), seeds, drawn)
+        last, drawn = ids[-1], drawn + length
+        return ids.size
+
+    return work
+
+
+def _texts(engine: NativeEngine, shape: Shape) -> Work:
+    """The text itself, in pieces as they are made: what `Model.generate` does."""
+    vocabulary = _vocabulary(shape)
+    start = vocabulary.decode([0])
+    return lambda: len("".join(generate(engine, vocabulary, start, length=256)))
+
+
+def _evaluation(engine: NativeEngine, shape: Shape) -> Work:
+    vocabulary = _vocabulary(shape)
+    size = SEGMENTS * (2048 if shape.H < 256 else 1024)
+    ids = np.random.default_rng(0).integers(shape.V, size=size, dtype=np.uint8)
+    return lambda: evaluate(engine, vocabulary, ids).characters
+
+
+def _vocabulary(shape: Shape) -> Vocabulary:
+    return Vocabulary.of("".join(chr(0x100 + n) for n in range(shape.V)))
