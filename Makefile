@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*)
 
-.PHONY: demo test lint docs bench peers sanitize wheel clean
+.PHONY: demo test lint docs bench browser peers sanitize wheel clean
 
 demo: .venv/installed
 	@$(BIN)/charloom demo
@@ -20,6 +20,10 @@ lint: .venv/installed-dev
 docs: .venv/installed-dev
 	@$(BIN)/python scripts/make_cli_docs.py
 
+# The page in a real browser (Debian: apt-get install chromium); `make test` skips it without one.
+browser: .venv/installed-browser
+	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
+
 # Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
 peers: .venv/installed-peers
 	@$(BIN)/python -m pytest -q tests/peers
@@ -28,22 +32,28 @@ bench: .venv/installed
 	@$(BIN)/python benchmarks/bench.py
 
 wheel: .venv/installed
-	@$(PIP) wheel --no-deps --wheel-dir dist .
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 clean:
 	rm -rf .venv build dist
 
+# The build tools live in .venv too, so that a second install finds the first one's objects.
 .venv/bin/python:
 	@$(PYTHON) -m venv .venv
+	@$(PIP) install scikit-build-core nanobind cmake ninja
 
 .venv/installed: .venv/bin/python $(SOURCES)
-	@$(PIP) install --editable .
+	@$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 .venv/installed-peers: .venv/installed-dev
-	@$(PIP) install --editable '.[peers]'
+	@$(PIP) install --no-build-isolation --editable '.[peers]'
+	@touch $@
+
+.venv/installed-browser: .venv/installed-dev
+	@$(PIP) install --no-build-isolation --editable '.[browser]'
 	@touch $@

@@ -31,7 +31,7 @@ LONG = 0.3  # seconds of work after which caches are warm enough without a turn 
 MEGABYTE = 1e6
 
 
-class Absent(Exception):
+class AbsentError(Exception):
     """A contestant cannot take part here, and why."""
 
 
@@ -39,7 +39,7 @@ class Worker:
     """A process that has one library, and measures its contestants when asked.
 
     `library` is a module beside this file, or `module:part`: its function
-    `prepare(contestant, task, shape, threads)` returns Work or raises Absent.
+    `prepare(contestant, task, shape, threads)` returns Work or raises AbsentError.
     """
 
     def __init__(self, library: str, threads: int) -> None:
@@ -63,7 +63,7 @@ class Worker:
             self._process.join()
 
     def prepare(self, contestant: str, task: str, shape: Shape) -> None:
-        """Build a contestant and run it once; Absent if that cannot be."""
+        """Build a contestant and run it once; AbsentError if that cannot be."""
         self._ask("prepare", contestant, task, shape)
 
     def forget(self) -> None:
@@ -83,9 +83,9 @@ class Worker:
             self._pipe.send(request)
             kind, answer = self._pipe.recv()
         except (EOFError, OSError):
-            raise Absent("its process ended") from None
+            raise AbsentError("its process ended") from None
         if kind == "absent":
-            raise Absent(answer)
+            raise AbsentError(answer)
         return answer
 
 
@@ -97,18 +97,25 @@ def compete(
     *,
     rounds: int,
     seconds: float,
+    limit: float,
 ) -> tuple[Rates, dict[str, str]]:
-    """The rates of all contestants (name to library), and why some are absent."""
+    """The rates of all contestants (name to library), and why some are absent.
+
+    No round begins after `limit` seconds, but for the first two.
+    """
     rates: Rates = {}
     absent: dict[str, str] = {}
     for name, library in contestants.items():
         try:
             workers[library].prepare(name, task, shape)
             rates[name] = []
-        except Absent as reason:
+        except AbsentError as reason:
             absent[name] = str(reason)
     order = list(rates)
-    for _ in range(rounds):
+    start = time.monotonic()
+    for done in range(rounds):
+        if done >= 2 and time.monotonic() - start > limit:
+            break
         for name in order:
             rates[name].append(workers[contestants[name]].rate(name, seconds))
         order = order[1:] + order[:1]
@@ -166,7 +173,7 @@ def _serve(pipe: Connection, library: str, threads: int) -> None:
             pipe.send(("answer", answer))
         except ModuleNotFoundError as error:
             pipe.send(("absent", f"{error.name} is not installed"))
-        except Absent as reason:
+        except AbsentError as reason:
             pipe.send(("absent", str(reason)))
         except Exception as error:  # a peer that fails is a peer that is absent, with its words
             words = " ".join(f"{type(error).__name__}: {error}".split())

@@ -2,7 +2,8 @@
 //
 // Compiled by peers.py where the library is installed. Reads lines "shape bfloat16 V H L B T",
 // then "step" again and again; answers each of these, when it is done, with its number of
-// characters. Weights lie in the layouts that oneDNN likes best, and bringing them there is not counted.
+// characters. Weights lie in the layouts that oneDNN likes best; bringing them there is not
+// counted.
 #include <cstring>
 #include <iostream>
 #include <sstream>
@@ -33,10 +34,11 @@ struct Layers {
     Arguments up, down;
 
     Layers(Type type, int T, int B, int inputs, int H, int layers) {
-        auto any = [](memory::dims dims, Type type) { return memory::desc(dims, type, Tag::any); };
+        auto any = [](memory::dims dims, Type t) { return memory::desc(dims, t, Tag::any); };
         const Type f32 = Type::f32;
         const memory::dims source{T, B, inputs}, target{T, B, H}, state{layers, 1, B, H};
-        const memory::dims input_weights{layers, 1, inputs, 4, H}, hidden_weights{layers, 1, H, 4, H};
+        const memory::dims input_weights{layers, 1, inputs, 4, H};
+        const memory::dims hidden_weights{layers, 1, H, 4, H};
         const memory::dims bias_dims{layers, 1, 4, H};
         const memory::desc bias(bias_dims, f32, Tag::ldgo);
         const memory::desc x(source, type, Tag::tnc), y(target, type, Tag::tnc);

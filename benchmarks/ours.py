@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from contest import Absent, Work
-from shapes import EVALUATE, GENERATE, TRAIN, Shape
+from contest import AbsentError, Work
+from shapes import EVALUATE, OWN_TEXTS, OWN_TRAINING, TRAIN, Shape
 
 from charloom.core.contract import State, StepSettings
 from charloom.core.native import NativeEngine, available_kernels
@@ -29,7 +29,7 @@ def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
     what, precision = contestant.rsplit(" ", 1)
     kernels = available_kernels()[0]
     if precision == "bfloat16" and kernels != "avx512_bf16":
-        raise Absent("this processor does not multiply bfloat16")
+        raise AbsentError("this processor does not multiply bfloat16")
     if what == "peak":
         return _peak(kernels, precision == "bfloat16", threads)
     settings = ModelSettings(hidden_size=shape.H, num_layers=shape.L)
@@ -40,12 +40,11 @@ def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
         precision=precision,
         threads=threads,
     )
-    if task == TRAIN or what == "charloom training":
+    if task == TRAIN or contestant == OWN_TRAINING:
         return _training(engine, settings, shape)
     if task == EVALUATE:
         return _evaluation(engine, shape)
-    assert task == GENERATE, task
-    if what == "charloom generate()":
+    if contestant == OWN_TEXTS:
         return _texts(engine, shape)
     return _generation(engine, settings, shape)
 
@@ -97,10 +96,11 @@ def _texts(engine: NativeEngine, shape: Shape) -> Work:
 
 
 def _evaluation(engine: NativeEngine, shape: Shape) -> Work:
+    """A short text, but with the share of warm-up that a long one has: 128 in 2**14."""
     vocabulary = _vocabulary(shape)
-    size = SEGMENTS * (2048 if shape.H < 256 else 1024)
-    ids = np.random.default_rng(0).integers(shape.V, size=size, dtype=np.uint8)
-    return lambda: evaluate(engine, vocabulary, ids).characters
+    each = 1024 if shape.H < 256 else 512
+    ids = np.random.default_rng(0).integers(shape.V, size=SEGMENTS * each, dtype=np.uint8)
+    return lambda: evaluate(engine, vocabulary, ids, warmup=each // 128).characters
 
 
 def _vocabulary(shape: Shape) -> Vocabulary:

@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from contest import Absent, Work
-from shapes import GENERATE, TRAIN, Shape
+from contest import AbsentError, Work
+from shapes import TRAIN, Shape
 
 BATCHES = 8
 
@@ -34,11 +34,16 @@ def prepare_torch(contestant: str, task: str, shape: Shape, threads: int) -> Wor
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     lstm = torch.nn.LSTM(shape.V, shape.H, shape.L)
-    if task == GENERATE:
+    if task != TRAIN:
         return _torch_generation(lstm, shape)
     if "bfloat16" in contestant:
         return _torch_bare(lstm.bfloat16(), shape)
     return _torch_training(lstm, shape)
+
+
+def prepare_torch_single(contestant: str, task: str, shape: Shape, threads: int) -> Work:
+    """One thread, which may be faster where there is little to do."""
+    return prepare_torch(contestant, task, shape, 1)
 
 
 def _torch_training(lstm, shape: Shape) -> Work:
@@ -107,7 +112,7 @@ def prepare_jax(contestant: str, task: str, shape: Shape, threads: int) -> Work:
     from jax import numpy as jnp
 
     if task != TRAIN:
-        raise Absent("is measured in training alone")
+        raise AbsentError("is measured in training alone")
     G, random = 4 * shape.H, np.random.default_rng(0)
 
     def drawn(*size: int):
@@ -119,7 +124,7 @@ def prepare_jax(contestant: str, task: str, shape: Shape, threads: int) -> Work:
     ]
     weights = (layers, drawn(shape.H, shape.V), jnp.zeros(shape.V))
     zeros = jax.tree.map(jnp.zeros_like, weights)
-    state = [(jnp.zeros((shape.B, shape.H)),) * 2 for _ in range(shape.L)]
+    state = [tuple(jnp.zeros((2, shape.B, shape.H))) for _ in range(shape.L)]  # hidden, cell
 
     def loss_of(weights, state, batch):
         layers, head, head_bias = weights
@@ -148,8 +153,12 @@ def prepare_jax(contestant: str, task: str, shape: Shape, threads: int) -> Work:
         mean = jax.tree.map(lambda m, s: m + 0.1 * (s - m), mean, slope)
         square = jax.tree.map(lambda v, s: v + 1e-3 * (s * s - v), square, slope)
         rate = 1e-3 * jnp.sqrt(1 - 0.999**count) / (1 - 0.9**count)
-        update = lambda w, m, v: w - rate * m / (jnp.sqrt(v) + 1e-7)  # noqa: E731
-        return jax.tree.map(update, weights, mean, square), mean, square, count + 1, state, loss
+
+        def update(w, m, v):
+            return w - rate * m / (jnp.sqrt(v) + 1e-7)
+
+        weights = jax.tree.map(update, weights, mean, square)
+        return weights, mean, square, count + 1, state, loss
 
     whole_step = jax.jit(step, donate_argnums=(0, 1, 2, 4))
     batches = itertools.cycle([jnp.asarray(batch) for batch in _batches(shape)])
@@ -185,7 +194,8 @@ def _keras_training(model, shape: Shape) -> Work:
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
-    count = max(1, min(64, 30_000 // (shape.B * shape.T * shape.L)))  # batches of one `fit`
+    weight = shape.B * shape.T * shape.H * shape.L
+    count = max(1, min(64, 2_000_000 // weight))  # batches of one `fit`, about 0.3 seconds
     random = np.random.default_rng(0)
     ids = random.integers(shape.V, size=(count * shape.B, shape.T + 1))
     inputs = np.eye(shape.V, dtype=np.float32)[ids[:, :-1]]
@@ -225,7 +235,7 @@ def prepare_onednn(contestant: str, task: str, shape: Shape, threads: int) -> Wo
     numbers = ("bfloat16" in contestant, shape.V, shape.H, shape.L, shape.B, shape.T)
     answer = ask(" ".join(["shape", *(str(int(n)) for n in numbers)]))
     if answer != "ready":
-        raise Absent(answer or "its program ended")
+        raise AbsentError(answer or "its program ended")
     return lambda: float(ask("step"))
 
 
@@ -236,10 +246,10 @@ def _onednn_program() -> Path:
     found = (Path(root) for root in roots if root)
     root = next((r for r in found if (r / "include" / "dnnl.hpp").exists()), None)
     if root is None:
-        raise Absent("its library is not installed (pip install onednn-devel-cpu-gomp)")
+        raise AbsentError("its library is not installed (pip install onednn-devel-cpu-gomp)")
     compiler = os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
     if compiler is None:
-        raise Absent("there is no C++ compiler")
+        raise AbsentError("there is no C++ compiler")
     program = Path(tempfile.mkdtemp(prefix="onednn-")) / "lstm"
     source = Path(__file__).with_name("onednn_lstm.cpp")
     library = root / "lib"
@@ -247,5 +257,5 @@ def _onednn_program() -> Path:
     command = [compiler, *options, str(source), "-ldnnl", f"-Wl,-rpath,{library}"]
     done = subprocess.run([*command, "-o", str(program)], capture_output=True, text=True)
     if done.returncode:
-        raise Absent(f"its program does not compile: {done.stderr.splitlines()[0]}")
+        raise AbsentError(f"its program does not compile: {done.stderr.splitlines()[0]}")
     return program

@@ -110,6 +110,24 @@ INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t a_
     }
 }
 
+// The same as a function of its own: where the sum is long, a call costs nothing, and the
+// code exists once.
+template <class P, int R, int C>
+[[gnu::noinline]] void accumulate_long(Vec (&acc)[R][C], const typename P::Word* a,
+                                       ptrdiff_t a_stride, const typename P::Word* b,
+                                       int steps) {
+    Vec sums[R][C];
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) sums[r][c] = acc[r][c];
+    accumulate<P, R, C>(sums, a, a_stride, b, steps);
+#pragma GCC unroll 6
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) acc[r][c] = sums[r][c];
+}
+
 // A number known only at run time, 1 to N, as one known to the compiler.
 template <int N, class F>
 INLINE void with_constant(int n, F&& f) {

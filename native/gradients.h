@@ -73,8 +73,8 @@ void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int
 #pragma GCC unroll 4
                             for (int c = 0; c < C; ++c)
                                 sums[r][c] = load(g + static_cast<size_t>(r) * N + c * LANES);
-                    accumulate<P, R, C>(sums, &turned[static_cast<size_t>(k) * STEPS], STEPS,
-                                        panel_of_d.data(), steps);
+                    accumulate_long<P, R, C>(sums, &turned[static_cast<size_t>(k) * STEPS],
+                                             STEPS, panel_of_d.data(), steps);
 #pragma GCC unroll 6
                     for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4

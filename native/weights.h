@@ -48,7 +48,7 @@ struct Matrix {
     INLINE void multiply_back(Vec (&sums)[R][C], const Word* d, ptrdiff_t stride,
                               int row) const {
         const size_t start = static_cast<size_t>(row) * down_steps();
-        accumulate<P, R, C>(sums, d, stride, packed_down.data() + start, down_steps());
+        accumulate_long<P, R, C>(sums, d, stride, packed_down.data() + start, down_steps());
     }
 };
 

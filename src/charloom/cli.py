@@ -319,6 +319,51 @@ def info(
 
 
 @app.command()
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def serve(
+    model: ModelPath,
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="TEXT", help="what the page shows first"),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="the address to serve; others than this machine can see it")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="the port (at least 0, at most 65535); 0 takes a free one")
+    ] = 8000,
+    **values: Any,
+) -> None:
+    """Open a page that shows what happens inside a model.
+
+    Prints its address, and serves it to browsers on this machine until Ctrl-C. Without TEXT
+    the page shows what the model itself writes. Of a long TEXT it shows the beginning.
+    """
+    from .serving.limits import CHARACTERS
+    from .serving.server import serve as serve_page
+
+    loaded = _load(model, values)
+    shown = _pieces(loaded, text, values) if text else loaded.generate(length=1000)
+    print("the page is at ", end="", file=sys.stderr, flush=True)
+    serve_page(
+        loaded,
+        host=host,
+        port=port,
+        text=_beginning(shown, CHARACTERS),
+        ready=lambda address: print(address, flush=True),
+    )
+
+
+def _beginning(pieces: Iterator[str], characters: int) -> str:
+    """A text of at most so many characters; no more of it is read than that needs."""
+    text = ""
+    while len(text) < characters and (piece := next(pieces, None)) is not None:
+        text += piece
+    return text[:characters]
+
+
+@app.command()
 def demo() -> None:
     """Tell the blog's program, The Fox and the Crow."""
     from .demo import tell

@@ -5,6 +5,7 @@ The verbs are short, and say where their work is done.
     load, save               a file, with all of it
     generate, generate_many  texts that follow a prompt
     score, evaluate          the surprise of a text, in parts or in total
+    trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
 """
 
@@ -19,6 +20,8 @@ from . import generation, scoring
 from .checkpoint import FORMAT, MODEL_FILE, ModelFile, read_model, write_model
 from .core.contract import Engine, Weights, check_weights
 from .errors import ModelFileError, SettingsError
+from .inspection import trace as inspection_trace
+from .inspection.trace import ALTERNATIVES, Trace
 from .network import open_engine
 from .scoring import Part, Score
 from .settings import ModelSettings, SamplingSettings, TextSettings
@@ -200,6 +203,39 @@ class Model:
         """
         return scoring.evaluate_text(
             self.engine, self.vocabulary, self._pieces(text), lines=self.lines, exact=exact
+        )
+
+    def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
+        """Every gate, cell and hidden state while a text is read, under the blog's names.
+
+        Arrays are (T, L, H) float32, as the engine computed them, beside each character's
+        log-probability, its rank, and the `alternatives` that were likeliest instead.
+
+        >>> from charloom.network import initial_weights
+        >>> vocabulary, settings = Vocabulary.of("the fox"), ModelSettings(hidden_size=16)
+        >>> model = Model(settings, vocabulary, initial_weights(settings, 7, seed=0))
+        >>> trace = model.trace("fox")
+        >>> trace.f_t.shape, bool((trace.C_t == trace.fC_t + trace.gi_t).all())
+        ((3, 2, 16), True)
+        """
+        return inspection_trace.joined(
+            list(self.trace_pieces(text, alternatives=alternatives))
+        )
+
+    def trace_pieces(
+        self, text: Text, *, alternatives: int = ALTERNATIVES, steps: int = 0
+    ) -> Iterator[Trace]:
+        """The trace of a text of any length, in pieces of at most `steps` characters.
+
+        By default a piece has as many as fit in 64 MB; the numbers are those of `trace`.
+        """
+        return inspection_trace.trace_pieces(
+            self.engine,
+            self.vocabulary,
+            self._pieces(text),
+            lines=self.lines,
+            alternatives=alternatives,
+            steps=steps,
         )
 
     def describe(self) -> dict[str, Any]:

@@ -1,0 +1,98 @@
+// Three scales of 256 colours, made from the colours of the theme:
+//
+//   surprise   paper to amber         how many bits a character cost
+//   gate       paper to ink           0 is shut, 1 is open
+//   signed     blue, paper, amber     below zero, zero, above
+//
+// Blue and amber stay apart for every kind of colour blindness, and lightness alone orders
+// the other two. Colours are mixed in OKLab, where equal steps look equal.
+"use strict";
+
+class Colours {
+  constructor() {
+    this.refresh();
+  }
+
+  refresh() {
+    const of = (name) => this.#resolved(`var(--${name})`);
+    const paper = of("paper");
+    this.ink = css(of("ink"));
+    this.soft = css(of("soft"));
+    this.rule = css(of("rule"));
+    this.paper = css(paper);
+    this.accent = css(of("accent"));
+    this.scales = {
+      surprise: ramp([paper, of("amber-soft"), of("amber")]),
+      gate: ramp([paper, of("ink")]),
+      signed: ramp([of("blue-deep"), of("blue"), paper, of("orange"), of("orange-deep")]),
+    };
+    this.curves = Object.fromEntries(QUANTITIES.map((q) => [q, css(of(q.replace("_t", "-curve")))]));
+  }
+
+  of(quantity) {
+    return this.scales[GATES.has(quantity) ? "gate" : "signed"];
+  }
+
+  #resolved(value) {
+    const probe = document.createElement("i");
+    probe.style.color = value;
+    document.body.append(probe);
+    const channels = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number);
+    probe.remove();
+    return channels.slice(0, 3);
+  }
+}
+
+function css([red, green, blue]) {
+  return `rgb(${red} ${green} ${blue})`;
+}
+
+// 256 pixels, 256 colours, and whether each is dark: white is easier to read on it than black.
+function ramp(anchors) {
+  const labs = anchors.map(toLab);
+  const rgba = new Uint8ClampedArray(1024);
+  const fill = [];
+  const dark = [];
+  for (let level = 0; level < 256; level++) {
+    const place = (level / 255) * (labs.length - 1);
+    const below = Math.min(Math.floor(place), labs.length - 2);
+    const mixed = labs[below].map((v, n) => v + (labs[below + 1][n] - v) * (place - below));
+    const rgb = fromLab(mixed);
+    rgba.set([...rgb, 255], level * 4);
+    fill.push(css(rgb));
+    dark.push(luminance(rgb) < 0.179);
+  }
+  return { rgba, fill, dark };
+}
+
+function linear(rgb) {
+  return rgb.map((v) => (v > 10.31 ? ((v / 255 + 0.055) / 1.055) ** 2.4 : v / 3294.6));
+}
+
+function luminance(rgb) {
+  const [r, g, b] = linear(rgb);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+
+function toLab(rgb) {
+  const [r, g, b] = linear(rgb);
+  const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+  const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+  const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+  return [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+  ];
+}
+
+function fromLab([lightness, a, b]) {
+  const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
+  const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;
+  const s = (lightness - 0.0894841775 * a - 1.291485548 * b) ** 3;
+  return [
+    4.0767416621 * l - 3.3077115913 * m + 0.2309699292 * s,
+    -1.2684380046 * l + 2.6097574011 * m - 0.3413193965 * s,
+    -0.0041960863 * l - 0.7034186147 * m + 1.707614701 * s,
+  ].map((v) => Math.round(255 * Math.min(Math.max(v > 0.0031308 ? 1.055 * v ** (1 / 2.4) - 0.055 : 12.92 * v, 0), 1)));
+}

@@ -1,0 +1,70 @@
+"""Serving the page until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from ..errors import OutputError
+from ..model import Model
+from .app import make_app
+
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def serve(
+    model: Model,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    text: str = "",
+    ready: Callable[[str], None] = print,
+) -> None:
+    """Serve the page of a model; `ready` is called with its address once it is open.
+
+    Port 0 takes one that is free. Returns after Ctrl-C or SIGTERM. OutputError if the
+    address cannot be used.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=64)
+    except (OSError, OverflowError) as error:
+        raise OutputError(
+            f"{host}:{port}: {getattr(error, 'strerror', None) or error}; "
+            "give another --port (0 takes a free one) or --host"
+        ) from None
+    port = listener.getsockname()[1]
+    name = f"[{host}]" if ":" in host else host
+    hosts = {known for here in _names(host) for known in (f"{here}:{port}", here)}
+    if port != 80:  # which is the only one that a browser leaves out
+        hosts = {known for known in hosts if known.endswith(f":{port}")}
+    config = uvicorn.Config(
+        make_app(model, hosts, text),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        h11_max_incomplete_event_size=2**16,
+        lifespan="off",
+        ws="none",
+    )
+    with listener:
+        listening = f"http://{name}:{port}/"
+        ready(listening)
+        with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _names(host: str) -> set[str]:
+    """What a browser may call this machine by, if it is served under this address."""
+    names = {host, *LOCAL}
+    if host in EVERYWHERE:
+        own = socket.gethostname()
+        names.add(own)
+        with contextlib.suppress(OSError):
+            names |= {str(found[4][0]) for found in socket.getaddrinfo(own, None)}
+    return {f"[{name}]" if ":" in name.strip("[]") and name[0] != "[" else name for name in names}
