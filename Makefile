@@ -34,6 +34,25 @@ bench: .venv/installed
 wheel: .venv/installed
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
+# native/stress.cpp, once with each sanitizer. Unoptimized, because the unrolled tiles with
+# checks in between take minutes to optimize. Addresses are checked for all kernels; what is no
+# matter of the width of a vector, for the two that differ most.
+ENDS := baseline;avx512_bf16
+KERNELS_address := baseline;avx2;avx512;avx512_bf16
+KERNELS_undefined := $(ENDS)
+KERNELS_thread := $(ENDS)
+FLAGS_address := -fsanitize=address
+FLAGS_undefined := -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all
+FLAGS_thread := -fsanitize=thread
+
+sanitize: sanitize-address sanitize-undefined sanitize-thread
+
+sanitize-%:
+	@cmake -S . -B build/$@ -DCHARLOOM_STRESS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
+	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(FLAGS_$*)' --log-level=ERROR > /dev/null
+	@cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
+	@build/$@/stress
+
 clean:
 	rm -rf .venv build dist
 

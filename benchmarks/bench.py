@@ -2,6 +2,7 @@
 
     make bench                                    # or: .venv/bin/python benchmarks/bench.py
     python benchmarks/bench.py --quick            # in under 90 seconds
+    python benchmarks/bench.py --scaling --document docs/measurements.md
     python benchmarks/bench.py --json new.json    # to be kept
     python benchmarks/bench.py --compare old.json new.json
 
@@ -76,7 +77,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", action="append", choices=[*TASKS, "footprint"], help="may be repeated"
     )
-    parser.add_argument("--threads", type=int, default=min(2, len(usable_cores())))
+    parser.add_argument("--threads", type=int, default=len(usable_cores()))
     parser.add_argument("--rounds", type=int, help="turns of each contestant")
     parser.add_argument("--seconds", type=float, help="length of a turn, at least")
     parser.add_argument("--json", metavar="FILE", help="write everything measured here")
@@ -112,7 +113,7 @@ def contests(results: report.Results, given: argparse.Namespace) -> None:
                     shape,
                     rounds=given.rounds,
                     seconds=given.seconds,
-                    limit=6 if given.quick else 120,
+                    limit=3 if given.quick else 120,
                 )
                 results["rates"].setdefault(task, {})[str(shape)] = rates
                 results["absent"] |= absent
@@ -157,8 +158,8 @@ def introduction(about: dict[str, object]) -> str:
     ]
     if load() > 0.5:
         lines.append(
-            f"WARNING: the load average is {load():.1f}: others compute here. Who waits for\n"
-            "a second thread suffers far more from that than who uses one: these ratios mean little."
+            f"WARNING: the load average is {load():.1f}: others compute here. A program that\n"
+            "waits for a second thread suffers far more from that: these ratios mean little."
         )
     return "\n".join(lines)
 

@@ -139,7 +139,7 @@ def _environment(threads: int) -> dict[str, str]:
     return {
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": count,
+        "OPENBLAS_NUM_THREADS": "1",  # NumPy's, which only draws our first weights
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "3",

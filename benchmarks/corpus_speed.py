@@ -59,7 +59,7 @@ def resident_megabytes() -> float:
 
 def main() -> None:
     """Print one line per text and kind of vocabulary."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=300, help="size of each text")
     megabytes = parser.parse_args().megabytes
     spawn = multiprocessing.get_context("spawn")

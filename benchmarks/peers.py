@@ -226,11 +226,12 @@ def prepare_onednn(contestant: str, task: str, shape: Shape, threads: int) -> Wo
     program = subprocess.Popen(
         [_onednn_program()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert program.stdin and program.stdout
+    to, back = program.stdin, program.stdout
+    assert to is not None and back is not None
 
     def ask(line: str) -> str:
-        print(line, file=program.stdin, flush=True)
-        return program.stdout.readline().strip()
+        print(line, file=to, flush=True)
+        return back.readline().strip()
 
     numbers = ("bfloat16" in contestant, shape.V, shape.H, shape.L, shape.B, shape.T)
     answer = ask(" ".join(["shape", *(str(int(n)) for n in numbers)]))

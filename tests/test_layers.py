@@ -20,11 +20,13 @@ LAYERS = [
     *("loss", "optimizer", "network"),
     *("charges", "scoring", "generation", "checkpoint", "model"),
     *("folder", "schedule", "progress", "training", "demo", "__init__"),
+    *("serving.limits", "serving.passage", "serving.writing"),
+    *("serving.app", "serving.export", "serving.server"),
     *("flags", "tables", "display", "cli", "__main__"),
 ]
 
 SOURCE = Path(charloom.__file__).parent
-EMPTY = {"text.__init__", "core.__init__"}
+EMPTY = {"text.__init__", "core.__init__", "serving.__init__"}
 
 
 def modules() -> list[str]:

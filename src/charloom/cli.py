@@ -41,6 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     >>> main(["evaluate", "no-such-model", "book.txt"])
     1
     """
+    # Before NumPy is loaded: its only product here is made once, for the first weights, and
+    # many BLAS threads on a busy machine take far longer for it than one.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _write_utf8(sys.stdout)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
@@ -345,7 +348,6 @@ def serve(
 
     loaded = _load(model, values)
     shown = _pieces(loaded, text, values) if text else loaded.generate(length=1000)
-    print("the page is at ", end="", file=sys.stderr, flush=True)
     serve_page(
         loaded,
         host=host,
@@ -353,6 +355,36 @@ def serve(
         text=_beginning(shown, CHARACTERS),
         ready=lambda address: print(address, flush=True),
     )
+
+
+@app.command()
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def inspect(
+    model: ModelPath,
+    text: Texts,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="write the page of `serve` as one file, for use offline"),
+    ] = None,
+    **values: Any,
+) -> None:
+    """Write down what happens inside a model while it reads a text.
+
+    A page holds 24 MB of numbers, exactly as computed: of a long TEXT, the beginning.
+    """
+    if html is None:
+        raise SettingsError("nothing to write was named; give --html FILE")
+    from .checkpoint import replacing
+    from .serving.export import export, room
+
+    loaded = _load(model, values)
+    most = room(loaded)
+    start = _beginning(_pieces(loaded, text, values), most + 1)
+    with replacing(html) as file:
+        file.write(export(loaded, start).encode())
+    if len(start) > most:
+        print(f"charloom: {html}: holds the first {most:,} characters", file=sys.stderr)
 
 
 def _beginning(pieces: Iterator[str], characters: int) -> str:

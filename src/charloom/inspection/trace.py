@@ -22,6 +22,7 @@ may differ in the last bits of h_t.)
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.contract import Array, Engine, State
+from ..errors import TextError
 from ..scoring import warn_of_unknown
-from ..text.vocabulary import Vocabulary
+from ..text.vocabulary import REPLACEMENT, Vocabulary
 
 QUANTITIES = ("f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t")
 """The eight quantities in the order in which they come about."""
@@ -182,6 +184,8 @@ def joined(pieces: list[Trace]) -> Trace:
     """Traces that follow one another as one."""
     if len(pieces) == 1:
         return pieces[0]
+    if not pieces:
+        raise TextError("the text is empty; a trace needs at least one character")
     by_step = (*QUANTITIES, "C_before", "h_before", "ids", "log_probability", "rank")
     values = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in by_step}
     for name in ("expected", "expected_log_probability"):
@@ -203,7 +207,9 @@ def symbols(vocabulary: Vocabulary, ids: Array, text: str | None = None) -> tupl
     """
     if vocabulary.kind == "bytes":
         return tuple(chr(id) if id < 128 else f"{id:02X}" for id in ids.tolist())
-    return tuple(vocabulary.decode(ids) if text is None else text)
+    if text is None:
+        return tuple(vocabulary.decode(ids))
+    return tuple(re.sub("[\ud800-\udfff]", REPLACEMENT, text))  # half a pair is no text
 
 
 def log_softmax(logits: Array) -> Array:

@@ -46,7 +46,7 @@ def page_files() -> dict[str, str]:
     >>> "page.html" in page_files()
     True
     """
-    folder = files(__package__) / "page"
+    folder = files("charloom.serving") / "page"
     names = sorted(file.name for file in folder.iterdir() if file.name.split(".")[-1] in KINDS)
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
@@ -90,9 +90,7 @@ class _Server:
         if name not in self._files:
             raise RequestError(f"there is no {name[:100]!r} here", 404)
         kind = KINDS[name.split(".")[-1]]
-        return Response(
-            self._files[name], media_type=kind, headers={"Cache-Control": "no-cache"}
-        )
+        return Response(self._files[name], media_type=kind, headers={"Cache-Control": "no-cache"})
 
     async def start(self, request: Request) -> Response:
         """What the page shows first."""
@@ -162,9 +160,7 @@ class _Server:
             raise RequestError(f"layer: there is no layer {layer}")
         await run_in_threadpool(self._model.vocabulary.encode, prompt)  # complain before 200
         if not self._writers.acquire(blocking=False):
-            raise RequestError(
-                f"{limits.WRITERS} texts are being written; stop one of them", 429
-            )
+            raise RequestError(f"{limits.WRITERS} texts are being written; stop one of them", 429)
         written = write(
             self._model, prompt, length=length, sampling=sampling, layer=layer, lock=self._lock
         )
@@ -261,9 +257,9 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
+    assert isinstance(error, HTTPException)
     where = f"{request.method} {request.url.path[:100]}"
-    return RequestError(f"{where}: {getattr(error, 'detail', 'not found')}", status).response()
+    return RequestError(f"{where}: {error.detail}", error.status_code).response()
 
 
 async def _broken(request: Request, error: Exception) -> Response:

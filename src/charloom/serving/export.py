@@ -45,19 +45,16 @@ def export(model: Model, text: str) -> str:
     TextError if the text cannot be read.
     """
     text = "".join(read(InMemory(text), model.text_settings))
-    whole, text = len(text), text[: room(model)]
-    passage = Passage(model, text, Lock())
+    kept = room(model)
+    passage = Passage(model, text[:kept], Lock())
     blocks = list(passage.blocks())
     names = [name for name in passage.quantities if name in STORED]
     data = {
         **passage.heading(),
         "blocks": blocks,
-        "cut": {"kept": len(text), "of": whole} if len(text) < whole else None,
+        "cut": len(text) > kept,
         "stored": [
-            {
-                name: encoded(passage.values(layer, [name], 0, len(passage.ids)))
-                for name in names
-            }
+            {name: encoded(passage.values(layer, [name], 0, len(passage.ids))) for name in names}
             for layer in range(model.settings.num_layers)
         ],
     }
@@ -86,9 +83,7 @@ def _assemble(files: dict[str, str], data: str) -> str:
     stored = '<script type="application/json" id="data">' + data.replace("<", r"\u003c")
     ending = [stored + "</script>", *(inline("script-src", "script", files[s]) for s in scripts)]
     page = page.replace("</body>", "\n".join([*ending, "</body>"]))
-    policy = "; ".join(
-        ["default-src 'none'", *(f"{kind} {' '.join(known)}" for kind, known in hashes.items())]
-        + ["base-uri 'none'", "form-action 'none'"]
-    )
+    allowed = [f"{kind} {' '.join(known)}" for kind, known in hashes.items()]
+    policy = "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}', 1)

@@ -26,6 +26,9 @@ VALUES = 2**22
 BODY = 2**21
 """Bytes of a request."""
 
+IGNORED = 2**26
+"""Bytes of a longer one that are listened to, so that its sender hears why it is refused."""
+
 AT_ONCE = 16
 """Requests that are worked on at a time; browsers open 6 connections."""
 
@@ -68,6 +71,7 @@ class Limits:
         self._app, self._hosts, self._working = app, hosts, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let the app answer, one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -103,12 +107,8 @@ class Limits:
             kind = headers.get("content-type", "").partition(";")[0].strip()
             if kind != "application/json":
                 raise RequestError(f"the body is {kind[:100]!r}; it must be JSON", 415)
-            if int(headers.get("content-length", "0") or 0) > BODY:
-                raise _too_long()
         if self._working >= AT_ONCE:
-            raise RequestError(
-                f"{AT_ONCE} requests are being worked on; wait for one of them", 429
-            )
+            raise RequestError(f"{AT_ONCE} requests are being worked on; wait for one of them", 429)
 
 
 def _counted(receive: Receive) -> Receive:
@@ -120,11 +120,10 @@ def _counted(receive: Receive) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > BODY:
-            raise _too_long()
+            while message.get("more_body") and total < IGNORED:  # else the answer is not read
+                message = await receive()
+                total += len(message.get("body", b""))
+            raise RequestError(f"the request is too long; at most {BODY:,} bytes are read", 413)
         return message
 
     return counting
-
-
-def _too_long() -> RequestError:
-    return RequestError(f"the request is too long; at most {BODY:,} bytes are read", 413)

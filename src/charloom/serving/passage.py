@@ -153,8 +153,7 @@ class Passage:
         for name in quantities:
             if name not in self.quantities:
                 raise SettingsError(
-                    f"quantity: {name!r} was given; it must be one of "
-                    f"{', '.join(self.quantities)}"
+                    f"quantity: {name!r} was given; it must be one of {', '.join(self.quantities)}"
                 )
         units = slice(None) if unit is None else slice(unit, unit + 1)
         parts = [np.empty((len(quantities), 0, self._width(unit)), np.float32)]

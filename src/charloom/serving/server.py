@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 
 import uvicorn
 
-from ..errors import OutputError
+from ..errors import OutputError, SettingsError
 from ..model import Model
 from .app import make_app
 
@@ -26,16 +27,19 @@ def serve(
 ) -> None:
     """Serve the page of a model; `ready` is called with its address once it is open.
 
-    Port 0 takes one that is free. Returns after Ctrl-C or SIGTERM. OutputError if the
-    address cannot be used.
+    Port 0 takes one that is free. Returns after Ctrl-C. OutputError if the address
+    cannot be used.
     """
+    if not 0 <= port <= 65535:
+        raise SettingsError(f"port: {port} was given; it must be at least 0, at most 65535")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=64)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
+        known = error.errno if error.errno and error.errno > 0 else None  # a name's is not
+        reason = os.strerror(known) if known else error.strerror
         raise OutputError(
-            f"{host}:{port}: {getattr(error, 'strerror', None) or error}; "
-            "give another --port (0 takes a free one) or --host"
+            f"{host}:{port}: {reason}; give another --port (0 takes a free one) or --host"
         ) from None
     port = listener.getsockname()[1]
     name = f"[{host}]" if ":" in host else host

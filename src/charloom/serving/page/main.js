@@ -39,9 +39,7 @@ function begin(passage) {
 function finished(passage) {
   const total = passage.nats.reduce((sum, nats) => sum + nats, 0);
   byId("foot").textContent = `${passage.length.toLocaleString("en")} characters, ${(total / Math.LN2 / passage.length).toFixed(2)} bits each.`;
-  if (passage.cut) {
-    byId("foot").textContent += ` This file holds the first ${passage.cut.kept.toLocaleString("en")} of ${passage.cut.of.toLocaleString("en")} characters.`;
-  }
+  if (passage.cut) byId("foot").textContent += " They are the beginning of a longer text, as much as one file holds.";
   byId("given").value = passage.cells.join("");
   weave.forget();
   text.recolour();

@@ -141,14 +141,14 @@ class Newspaper {
     const total = (values) => values.reduce((sum, value) => sum + Math.abs(value), 0);
     const had = total(old);
     const struck = had ? total(old.map((value, u) => value - fC_t[u])) / had : 0;
-    const holds = total(C_t);
-    const added = holds ? total(gi_t) / holds : 0;
+    const makesUp = total(fC_t) + total(gi_t);
+    const added = makesUp ? total(gi_t) / makesUp : 0;
     const squeezed = total(C_t.map(Math.tanh));
     const shown = squeezed ? total(h_t) / squeezed : 0;
     return [
       `The article as it stood: ${old.length} units, ${number(had, 1)} in all.`,
       `The forget gate strikes out ${percent(struck)} of it.`,
-      `The input gate writes in ${number(total(gi_t), 1)}: as much as ${percent(added)} of the new article.`,
+      `The input gate writes in ${number(total(gi_t), 1)}: ${percent(added)} of what makes up the new article.`,
       `The output gate shows ${percent(shown)} of the article as the headline.`,
     ][this.phase];
   }

@@ -139,6 +139,9 @@ class TextView {
   forget() {
     this.unitValues = new Map();
     this.unknown = null;
+    this.starts = [0];
+    this.shown.clear();
+    this.rows.replaceChildren();
     this.frame.scrollTop = 0;
   }
 

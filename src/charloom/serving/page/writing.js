@@ -2,6 +2,7 @@
 "use strict";
 
 const COLUMN = 5;
+const PER_PICTURE = 8; // characters; faster than one can read, and the page stays quick
 const MOST_SHOWN = 20000;
 
 class Writing {
@@ -43,9 +44,15 @@ class Writing {
     byId("stop").disabled = false;
     complain(null);
     try {
+      let inPicture = 0;
       for await (const line of await this.source.write(request, stopping.signal)) {
         if (stopping.signal.aborted) break;
         if (line.character !== undefined) this.#add(line);
+        inPicture += 1;
+        if (inPicture % PER_PICTURE === 0) {
+          written.scrollTop = written.scrollHeight;
+          await new Promise(requestAnimationFrame);
+        }
       }
     } catch (error) {
       complain(error);
@@ -66,7 +73,6 @@ class Writing {
     span.title = nats === null ? "" : `${(nats / Math.LN2).toFixed(2)} bits`;
     const written = byId("written");
     if (written.childElementCount < MOST_SHOWN) written.append(span);
-    written.scrollTop = written.scrollHeight;
     this.#column(decoded(gates, Uint8Array));
   }
 

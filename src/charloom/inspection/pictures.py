@@ -1,0 +1,177 @@
+"""Drawings as PNG files: a run's training curve, and a heat map of units x characters.
+
+They need matplotlib, which the extra `plot` brings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checkpoint import replacing
+from ..errors import ModelFileError, SettingsError, TextError
+from ..folder import RunFolder
+from ..tables import visible
+from .trace import QUANTITIES, Trace
+
+WIDEST = 400
+"""Characters in a heat map at most: more could not be told apart."""
+
+_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8f98"  # told apart by every kind of sight
+
+
+def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
+    """Draw the bits per character of a run against its steps; where the picture is.
+
+    By default it is curve.png in the folder of the run. ModelFileError if that is no run,
+    or has no step yet; SettingsError, with the pip command, without matplotlib.
+    """
+    figure_of = _matplotlib()
+    folder = RunFolder(run)
+    folder.read_plan()
+    entries = _log(folder.log)
+    if not entries:
+        raise ModelFileError(f"{folder.log}: tells of no step yet; train it first")
+    steps = np.array([entry["step"] for entry in entries])
+    bits = np.array([entry["bits_per_character"] for entry in entries], float)
+    measured = [entry for entry in entries if "validation" in entry]
+
+    figure = figure_of(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, bits, color=_GREY, linewidth=0.6, alpha=0.6, label="training, each step")
+    axes.plot(steps, _smooth(bits), color=_BLUE, linewidth=1.6, label="training, smoothed")
+    if measured:
+        at = [entry["step"] for entry in measured]
+        held_out = [entry["validation"]["bits_per_character"] for entry in measured]
+        axes.plot(at, held_out, "o-", color=_ORANGE, markersize=4, label="held out")
+        best = int(np.argmin(held_out))
+        axes.annotate(
+            f"{held_out[best]:.3f}",
+            (at[best], held_out[best]),
+            xytext=(0, 8),
+            textcoords="offset points",
+            ha="right",
+            color=_ORANGE,
+        )
+    axes.set(xlabel="step", ylabel="bits per character", title=_plain(folder.path.name))
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    target = Path(path) if path is not None else folder.path / "curve.png"
+    _save(figure, target)
+    return target
+
+
+def plot_trace(
+    path: str | Path, pieces: Iterable[Trace], *, quantity: str = "C_t", layer: int | None = None
+) -> None:
+    """Draw one quantity of a layer, units x characters, and above it the surprise.
+
+    Layers count from 1, and the top one is the default. A longer text is cut after WIDEST
+    characters. SettingsError for a quantity or layer that there is not.
+    """
+    figure_of = _matplotlib()
+    values, symbols, bits = _gathered(pieces, quantity, layer)
+    units, width = values.shape
+    limit = float(np.abs(values).max()) or 1.0
+    signed = quantity not in ("f_t", "i_t", "o_t")
+
+    inches = (max(5.0, 1.6 + 0.13 * width), min(max(3.0, 1.4 + 0.06 * units), 12.0))
+    figure = figure_of(figsize=inches, layout="constrained")
+    above, axes = figure.subplots(2, 1, sharex=True, height_ratios=[1, 5])
+    above.bar(np.arange(width), bits, color=_ORANGE, width=0.9)
+    above.set(ylabel="bits")
+    above.spines[["top", "right"]].set_visible(False)
+    image = axes.imshow(
+        values,
+        aspect="auto",
+        interpolation="nearest",
+        cmap="RdBu_r" if signed else "cividis",
+        vmin=-limit if signed else 0,
+        vmax=limit if signed else 1,
+    )
+    axes.set(ylabel="unit")
+    axes.set_xticks(np.arange(width), [_plain(s) for s in symbols], family="monospace", fontsize=8)
+    axes.tick_params(axis="x", length=0)
+    figure.colorbar(image, ax=axes, label=quantity, pad=0.01)
+    _save(figure, path)
+
+
+def _gathered(
+    pieces: Iterable[Trace], quantity: str, layer: int | None
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """(H, T) the values, the T symbols and their bits."""
+    if quantity not in QUANTITIES:
+        raise SettingsError(
+            f"quantity: {quantity!r} was given; it must be one of {', '.join(QUANTITIES)}"
+        )
+    columns: list[np.ndarray] = []
+    symbols: list[str] = []
+    bits: list[float] = []
+    for piece in pieces:
+        layers = piece.h_t.shape[1]
+        if layer is not None and not 1 <= layer <= layers:
+            raise SettingsError(f"layer: {layer} was given; the model has layers 1 to {layers}")
+        if quantity not in piece.quantities:
+            raise SettingsError(f"quantity: {quantity!r} was given; a plain RNN has h_t alone")
+        taken = slice(WIDEST - len(symbols))
+        columns.append(piece.quantities[quantity][taken, (layer or layers) - 1].T)
+        symbols += piece.symbols[taken]
+        bits += piece.bits[taken].tolist()
+        if len(symbols) >= WIDEST:
+            break
+    if not symbols:
+        raise TextError("the text is empty; a picture needs at least one character")
+    return np.concatenate(columns, axis=1), symbols, np.array(bits)
+
+
+def _matplotlib() -> Any:
+    """matplotlib's Figure, which draws to files without a screen."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise SettingsError(
+            "pictures need matplotlib, which is not installed; "
+            "get it with: pip install 'charloom[plot]'"
+        ) from None
+    return Figure
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    import warnings
+
+    with replacing(path) as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box
+        figure.savefig(file, format="png", dpi=120, metadata={"Software": None})
+
+
+def _plain(text: str) -> str:
+    """A text that matplotlib takes for no formula."""
+    return visible(text).replace("$", r"\$")
+
+
+def _log(path: Path) -> list[dict[str, Any]]:
+    """The steps of a run; a last line that is being written is left out."""
+    found = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                    if isinstance(entry["step"], int):
+                        found.append(entry)
+                except (ValueError, KeyError, TypeError):
+                    break
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
+    return found
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """The mean over about a fiftieth of the run around each step."""
+    width = max(1, len(values) // 50) | 1
+    padded = np.pad(values, width // 2, mode="edge")
+    return np.convolve(padded, np.ones(width) / width, mode="valid")

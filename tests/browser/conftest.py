@@ -1,0 +1,122 @@
+"""A real browser: Debian's chromium, driven by Playwright, or a reason why there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving_tools import TEXT, served, small_model
+
+from charloom import Model
+from charloom.serving.export import export
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
+
+Opener = Callable[..., Any]
+
+
+def missing() -> str:
+    """What a browser test would need and has not got; empty if all is there."""
+    if not (shutil.which("chromium") or os.environ.get("CHARLOOM_BROWSER")):
+        return "no chromium is installed (apt-get install chromium)"
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return "playwright is not installed (pip install 'charloom[browser]')"
+    return ""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if reason := missing():
+        if os.environ.get("CHARLOOM_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHARLOOM_BROWSER") or shutil.which("chromium"),
+            headless=True,
+            args=FLAGS.split(),
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def model() -> Model:
+    return small_model()
+
+
+@pytest.fixture(scope="session")
+def address(model: Model) -> Iterator[str]:
+    with served(model) as page:
+        yield page.address
+
+
+@pytest.fixture(scope="session")
+def file(model: Model, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("file") / "page.html"
+    path.write_text(export(model, TEXT), encoding="utf-8")
+    return path.as_uri()
+
+
+def is_own(message: str) -> bool:
+    """Whether a message is about what the tests do, which is to read pixels back."""
+    return "willReadFrequently" in message
+
+
+@contextmanager
+def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") -> Iterator[Any]:
+    """A page that has read its text; on the way out, it must not have complained."""
+    context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
+    page = context.new_page()
+    wrong: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: is_own(message.text) or wrong.append(message.text))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: asked.append(request.url))
+    if address.startswith("file:"):
+        context.set_offline(True)
+    page.wrong = wrong
+    page.goto(address)
+    page.wait_for_selector("body[data-ready]", timeout=20_000)
+    yield page
+    assert wrong == []
+    assert [url for url in asked if not url.startswith(address)] == []
+    context.close()
+
+
+@pytest.fixture(scope="session", params=["served", "file"])
+def shared(request: pytest.FixtureRequest, browser: Any) -> Iterator[Any]:
+    """The page of one text, from the server and from the file, for tests that only look."""
+    address = request.getfixturevalue("address" if request.param == "served" else "file")
+    with opened(browser, address) as page:
+        yield page
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Opener]:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda *arguments, **options: stack.enter_context(
+            opened(browser, *arguments, **options)
+        )
+
+
+@pytest.fixture
+def pictures() -> Path | None:
+    """Where screenshots are put for people to look at: the folder CHARLOOM_PICTURES."""
+    folder = os.environ.get("CHARLOOM_PICTURES")
+    return Path(folder) if folder else None

@@ -1,0 +1,426 @@
+"""The page in a real browser: what it shows are the numbers of the Python trace."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import numpy as np
+import pytest
+from serving_tools import TEXT, served, small_model
+
+from charloom import Model
+from charloom.inspection.trace import Trace
+from charloom.serving.export import export
+
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;\n"
+    "\x01\x1b[31m\x7f\u202eright\u202c \u05d0\u05d1\u05d2 e\u0301\u0327 \U0001f600 \u6f22\u5b57 "
+    "\u200b\ufeff\u2028 ${1+1} {{7*7}} '\"`\n"
+)
+TIMES = "\u00d7"
+
+
+@pytest.fixture(scope="session")
+def trace(model: Model) -> Trace:
+    return model.trace(TEXT)
+
+
+def point(page, **changes):
+    """Look at something, as the page's own controls do."""
+    page.evaluate("(changes) => view.set(changes)", changes)
+
+
+def shown(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}".replace("-", "\u2212")
+
+
+def squash(name: str, values):
+    return values / (1 + abs(values)) if name in ("C_t", "fC_t") else values
+
+
+def level(name: str, value: float) -> int:
+    """Of the 256 colours, the one of a value."""
+    value = squash(name, float(value))
+    return round(255 * (value if name in ("f_t", "i_t", "o_t") else (value + 1) / 2))
+
+
+# Looking.
+
+
+def test_the_text_is_all_there_and_coloured_by_surprise(shared, trace):
+    point(shared, cursor=0, shade="surprise")
+    cells = shared.locator(".cell")
+    text = "".join(cells.all_text_contents())
+    assert text == TEXT.replace("\n", "↵")[: len(text)]
+    fill = shared.evaluate("colours.scales.surprise.fill")
+    painted = shared.evaluate(
+        "[...document.querySelectorAll('.cell')].map((cell) => cell.style.backgroundColor)"
+    )
+    for t in range(0, len(painted), 7):
+        at = 255 * min(trace.bits[t] / 8, 1)
+        near = {fill[max(int(at) - 1, 0)], fill[int(at)], fill[min(int(at) + 1, 255)]}
+        assert as_commas(painted[t]) in {as_commas(colour) for colour in near}
+
+
+def as_commas(colour: str) -> str:
+    return ",".join(re.findall(r"[\d.]+", colour))
+
+
+def test_under_the_pointer_are_the_alternatives_that_the_model_weighed(shared, trace):
+    for t in (1, 30, 77):
+        shared.locator(f'.cell[data-at="{t}"]').hover()
+        shared.wait_for_selector(f'#verdict[data-at="{t}"]')
+        verdict = shared.inner_text("#verdict")
+        assert f"{trace.bits[t]:.2f} bits" in verdict
+        assert f"number {trace.rank[t]} of 32" in verdict
+        rows = shared.locator("#alternatives tr")
+        symbols = rows.locator("th").all_text_contents()
+        names = [symbol for symbol, _ in trace.alternatives(t)]
+        assert symbols[:8] == [{" ": "␣", "\n": "↵"}.get(name, name) for name in names]
+        shares = [float(row.get_attribute("data-probability")) for row in rows.all()]
+        expected = [share for _, share in trace.alternatives(t)]
+        np.testing.assert_allclose(shares[:8], expected, rtol=1e-6)
+        came = shared.locator("#alternatives tr.came th").inner_text()
+        assert came == {" ": "␣", "\n": "↵"}.get(TEXT[t], TEXT[t])
+    shared.mouse.move(0, 0)
+
+
+def test_the_keyboard_goes_where_the_pointer_goes(shared, trace):
+    point(shared, cursor=0, pointed=None)
+    shared.focus("#text")
+    for key in ("ArrowRight", "ArrowRight", "End", "ArrowDown", "ArrowLeft", "Home", "PageDown"):
+        shared.keyboard.press(key)
+    t = shared.evaluate("view.cursor")
+    shared.wait_for_selector(f'#verdict[data-at="{t}"]')
+    assert f"{trace.bits[t]:.2f} bits" in shared.inner_text("#verdict")
+    shared.keyboard.press("Control+Home")
+    shared.wait_for_selector('#verdict[data-at="0"]')
+    assert "nothing stands before it" in shared.inner_text("#verdict")
+    shared.keyboard.press("Control+End")
+    shared.wait_for_selector(f'#verdict[data-at="{len(TEXT) - 1}"]')
+
+
+def test_one_units_numbers_are_those_of_the_trace_to_the_last_bit(shared, trace):
+    for layer, unit, t in itertools.product((0, 1), (0, 17), (0, 1, 100, 255, 256, 400)):
+        point(shared, layer=layer, unit=unit, cursor=t)
+        shared.wait_for_selector(f'#numbers[data-at="{layer} {unit} {t}"] dd[data-value*="."]')
+        for item in shared.locator("#numbers dd").all():
+            name = item.get_attribute("data-quantity")
+            value = trace.quantities[name][t, layer, unit]
+            assert np.float32(item.get_attribute("data-value")) == value
+            assert item.inner_text().replace("\n", "").endswith(shown(value))
+
+
+@pytest.mark.parametrize("quantity", ["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"])
+def test_the_map_is_coloured_by_the_trace(shared, trace, quantity):
+    shared.check(f"input[name=quantity][value={quantity}]", force=True)
+    point(shared, layer=1, cursor=270, unit=2, pointed=None, selection=None)
+    shared.wait_for_function(
+        "([q]) => weave.tiles.has(`1 ${q} 0`) && weave.tiles.has(`1 ${q} 1`)", arg=[quantity]
+    )
+    look = """([t, u]) => new Promise((resolve) => {
+      weave.draw();
+      requestAnimationFrame(() => requestAnimationFrame(() => {
+        const x = (t + 0.5) * weave.width - weave.frame.scrollLeft;
+        const y = weave.top + (u + 0.5) * weave.row - weave.frame.scrollTop;
+        const pen = document.getElementById("cloth").getContext("2d");
+        const pixel = [...pen.getImageData(x, y, 1, 1).data.slice(0, 3)];
+        resolve([pixel, [...colours.of(view.quantity).rgba]]);
+      }));
+    })"""
+    for t, u in ((250, 5), (257, 9), (260, 12)):
+        pixel, rgba = shared.evaluate(look, [t, u])
+        at = level(quantity, trace.quantities[quantity][t, 1, u])
+        assert pixel in [rgba[4 * n : 4 * n + 3] for n in (max(at - 1, 0), at, min(at + 1, 255))]
+
+
+def test_the_text_is_coloured_by_a_unit(shared, trace):
+    shared.check("input[name=quantity][value=f_t]", force=True)
+    shared.check("input[name=shade][value=unit]", force=True)
+    point(shared, layer=0, unit=3, cursor=0)
+    shared.wait_for_function("() => text.unitValues.get(0) instanceof Float32Array")
+    fill = shared.evaluate("colours.scales.gate.fill")
+    for t in range(0, 200, 11):
+        cell = shared.locator(f'.cell[data-at="{t}"]')
+        painted = as_commas(cell.evaluate("(cell) => cell.style.backgroundColor"))
+        at = level("f_t", trace.f_t[t, 0, 3])
+        assert painted in {as_commas(fill[n]) for n in (max(at - 1, 0), at, min(at + 1, 255))}
+    shared.check("input[name=shade][value=surprise]", force=True)
+
+
+def test_a_phrase_finds_the_units_that_are_active_in_it_and_where_else(shared, trace):
+    point(shared, layer=1, quantity="h_t", selection=None)
+    start = TEXT.index("the Fox")
+    shared.evaluate("document.getElementById('text').scrollTop = 0")
+    shared.locator(f'.cell[data-at="{start}"]').hover()
+    shared.mouse.down()
+    shared.locator(f'.cell[data-at="{start + 6}"]').hover()
+    shared.mouse.up()
+    shared.wait_for_selector("#found tr.chosen")
+    assert shared.evaluate("view.selection") == [start, start + 7]
+    values = trace.h_t[:, 1].astype(float)
+    inside = np.zeros(len(TEXT), bool)
+    inside[start : start + 7] = True
+    means = values[inside].mean(axis=0), values[~inside].mean(axis=0)
+    spread = sum(part.var(axis=0) * len(part) for part in (values[inside], values[~inside]))
+    apart = (means[0] - means[1]) / np.sqrt(spread / len(TEXT))
+    best = np.argsort(-abs(apart))[:8]
+    rows = shared.locator("#found tbody tr")
+    assert [int(row.get_attribute("data-unit")) for row in rows.all()] == best.tolist()
+    first = rows.first.locator("td").all_text_contents()
+    unit = best[0]
+    assert first == [shown(means[0][unit], 2), shown(means[1][unit], 2), shown(apart[unit], 1)]
+    middle = (means[0][unit] + means[1][unit]) / 2
+    active = (values[:, unit] - middle) * np.sign(apart[unit]) > 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(int), [0]])))
+    runs = {(a, b) for a, b in edges.reshape(-1, 2).tolist() if b <= start or a >= start + 7}
+    listed = shared.locator("#places li").all()
+    places = {
+        tuple(int(li.get_attribute(f"data-{end}")) for end in ("from", "to")) for li in listed
+    }
+    assert places <= runs
+    assert f"in {len(runs)} other" in shared.inner_text("#places-title")
+    listed[0].locator("button").click()
+    assert shared.evaluate("view.cursor") in {a for a, _ in runs}
+    shared.focus("#text")
+    shared.keyboard.press("Escape")
+    assert shared.evaluate("view.selection") is None
+
+
+# The newspaper.
+
+
+def test_the_newspaper_is_edited_with_the_numbers_of_the_trace(shared, trace):
+    t, layer, unit = 41, 1, 6
+    point(shared, layer=layer, unit=unit, cursor=t, pointed=None)
+    shared.wait_for_selector(f'#sheet[data-at="{layer} {t}"]')
+    q = {name: values[t, layer, unit] for name, values in trace.quantities.items()}
+    old = trace.C_before[t, layer, unit]
+    row = shared.locator(f'#article tr[data-unit="{unit}"]')
+    steps = [
+        [shown(old), "", "", ""],
+        [f"{shown(old)} {TIMES} {shown(q['f_t'])} = {shown(q['fC_t'])}", "", "", ""],
+        [None, f"{shown(q['i_t'])} {TIMES} {shown(q['g_t'])} = ", shown(q["C_t"]), ""],
+        [None, None, None, f"{shown(q['o_t'])} · {shown(np.tanh(q['C_t']))} = {shown(q['h_t'])}"],
+    ]
+    for phase, expected in enumerate(steps):
+        shared.click(f'#phases button[data-phase="{phase}"]')
+        shared.wait_for_selector(f'#sheet[data-phase="{phase}"]')
+        told = row.locator(".sum").all_text_contents()
+        for cell, text in zip(told, expected, strict=True):
+            assert text is None or (cell.startswith(text) if text else cell == "")
+    assert row.locator("ins").inner_text().lstrip("+") == shown(q["gi_t"])
+    assert row.locator("del").count() == (q["f_t"] < 0.5)
+
+
+def test_the_headline_is_what_the_model_expects_next(shared, trace):
+    point(shared, cursor=20, layer=1, pointed=None)
+    shared.click('#phases button[data-phase="3"]')
+    shared.wait_for_selector('#sheet[data-at="1 20"][data-phase="3"]')
+    letters = shared.locator("#headline .letter").all()
+    for letter, (symbol, share) in zip(letters, trace.alternatives(21), strict=False):
+        assert letter.inner_text().startswith({" ": "␣", "\n": "↵"}.get(symbol, symbol))
+        told = float(letter.locator("small").inner_text().rstrip(" %"))
+        assert told == pytest.approx(100 * share, abs=0.51)
+
+
+def test_it_steps_and_plays_both_ways(shared):
+    point(shared, cursor=10, layer=0, pointed=None)
+    shared.click('#phases button[data-phase="3"]')
+    shared.click("#next")
+    shared.wait_for_selector('#sheet[data-at="0 11"][data-phase="0"]')
+    for _ in range(5):
+        shared.click("#back")
+    assert shared.evaluate("[view.cursor, newspaper.phase]") == [9, 3]
+    shared.fill("#pace", "10")
+    shared.click("#forward")
+    shared.wait_for_function("() => view.cursor >= 12", timeout=10_000)
+    shared.click("#reverse")
+    shared.wait_for_function("() => view.cursor === 0 && newspaper.phase === 0", timeout=20_000)
+    shared.wait_for_function("() => newspaper.playing === 0")
+    assert shared.inner_text("#headline") == "No headline yet"
+
+
+# Writing.
+
+
+def test_it_writes_what_generate_writes_with_its_gates_moving(open_page, address, model):
+    page = open_page(address)
+    for name, value in {"prompt": "the ", "temperature": 0.7, "top_k": 12, "top_p": 0.9}.items():
+        page.fill(f"#{name}", str(value))
+    page.fill("#seed", "4")
+    page.fill("#length", "120")
+    before = page.evaluate("document.getElementById('gates').toDataURL()")
+    page.click("#start")
+    page.wait_for_selector("#written[data-state=done]")
+    text = "".join(page.locator("#written span").all_text_contents())
+    options = {"temperature": 0.7, "top_k": 12, "top_p": 0.9, "seed": 4}
+    expected = "the " + "".join(model.generate("the ", length=120, **options))
+    assert text == expected
+    assert page.evaluate("document.getElementById('gates').toDataURL()") != before
+    page.click("#take")
+    page.wait_for_function("(n) => view.passage.length === n && view.passage.done", arg=124)
+    assert page.evaluate("view.passage.cells.join('')") == expected
+
+
+def test_writing_can_be_stopped(open_page, address):
+    page = open_page(address)
+    page.fill("#length", "20000")
+    page.click("#start")
+    page.wait_for_function("() => document.querySelectorAll('#written span').length > 20")
+    page.click("#stop")
+    page.wait_for_selector("#written[data-state=done]")
+    assert page.evaluate("document.querySelectorAll('#written span').length") < 20_000
+    assert page.is_hidden("#problem")
+
+
+# What may go wrong.
+
+
+@pytest.mark.parametrize("kind", ["served", "file"])
+def test_hostile_text_is_shown_as_text(open_page, tmp_path, kind, request):
+    model = small_model()
+    if kind == "served":
+        page = open_page(request.getfixturevalue("address"))
+        page.click("#other summary")
+        page.fill("#given", "")
+        page.evaluate("(text) => readText(text)", HOSTILE)
+        page.wait_for_function("(n) => view.passage.length === n", arg=len(HOSTILE))
+    else:
+        path = tmp_path / "hostile.html"
+        path.write_text(export(model, HOSTILE), encoding="utf-8")
+        page = open_page(path.as_uri())
+    page.wait_for_function("() => view.passage.done")
+    text = "".join(page.locator(".cell").all_text_contents())
+    assert text.startswith(
+        "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;↵␁␛[31m␡▯"
+    )
+    assert len(page.locator(".cell").all()) == len(HOSTILE)
+    assert page.evaluate("document.querySelectorAll('img, #text script').length") == 0
+    for t in range(0, len(HOSTILE), 5):
+        page.evaluate("(t) => view.set({cursor: t})", t)
+    page.evaluate("view.set({selection: [3, 30]})")
+    page.wait_for_selector("#places-title:not([hidden])")
+
+
+def test_a_long_line_is_in_the_page_as_far_as_it_is_seen(open_page, address):
+    page = open_page(address)
+    page.evaluate("readText('the Fox '.repeat(12500))")
+    page.wait_for_function(
+        "() => view.passage.length === 100000 && view.passage.done", timeout=60_000
+    )
+    assert page.evaluate("document.querySelectorAll('.cell').length") < 6000
+    page.focus("#text")
+    page.keyboard.press("Control+End")
+    page.wait_for_selector('.cell.cursor[data-at="99999"]')
+
+
+def test_what_the_server_refuses_is_told(open_page, address):
+    page = open_page(address)
+    page.evaluate("readText('a'.repeat(100001))")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "at most 100,000 are read here" in page.inner_text("#problem")
+    assert any("413" in line for line in page.wrong)  # the browser's own note of it
+    page.wrong.clear()
+
+
+def test_a_plain_rnn_has_a_page_too(open_page):
+    with served(small_model(cell="rnn")) as server:
+        page = open_page(server.address)
+        page.wait_for_selector("#sheet[data-at]")
+        assert "no article and no gates" in page.inner_text("#story")
+        assert page.locator("input[name=quantity]").count() == 1
+
+
+def test_lines_begin_with_no_article(open_page, tmp_path):
+    model = small_model({"training": {"batches": "lines"}})
+    path = tmp_path / "lines.html"
+    path.write_text(export(model, TEXT), encoding="utf-8")
+    trace = model.trace(TEXT)
+    feed = TEXT.index("\n")
+    with served(model) as server:
+        for address in (server.address, path.as_uri()):
+            page = open_page(address)
+            for t in (0, feed, feed + 1):
+                page.evaluate("(t) => view.set({cursor: t, layer: 0, unit: 5})", t)
+                page.wait_for_selector(f'#sheet[data-at="0 {t}"]')
+                page.click('#phases button[data-phase="0"]')
+                page.wait_for_selector('#sheet[data-phase="0"]')
+                told = page.locator('#article tr[data-unit="5"] .sum').first.inner_text()
+                page.click('#phases button[data-phase="3"]')
+                page.wait_for_selector('#sheet[data-phase="3"]')
+                assert told == shown(trace.C_before[t, 0, 5])
+
+
+# How it looks.
+
+
+@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_fits_and_can_be_read(open_page, address, pictures, width, theme):
+    page = open_page(address, width=width, theme=theme)
+    page.evaluate("view.set({cursor: 40, selection: [28, 35], unit: 6})")
+    page.wait_for_selector("#places li")
+    page.fill("#length", "150")
+    page.click("#start")
+    page.wait_for_selector("#written[data-state=done]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    contrast = page.evaluate(
+        """() => {
+          const light = (colour) => luminance(colour.match(/[\\d.]+/g).slice(0, 3).map(Number));
+          const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+          const paper = light(colours.paper);
+          const least = [ratio(light(colours.ink), paper), ratio(light(colours.soft), paper)];
+          for (const { fill, dark } of Object.values(colours.scales)) {
+            fill.forEach((colour, n) => least.push(ratio(light(colour), dark[n] ? 1 : 0)));
+          }
+          return Math.min(...least);
+        }"""
+    )
+    assert contrast >= 4.5
+    if pictures:
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=pictures / f"page-{width}-{theme}.png", full_page=True)
+
+
+def test_blue_and_amber_stay_apart_for_the_colour_blind(open_page, address):
+    page = open_page(address)
+    rgba = np.array(page.evaluate("[...colours.scales.signed.rgba]")).reshape(256, 4)[:, :3]
+    linear = (rgba / 255) ** 2.2
+    # Viénot, Brettel and Mollon 1999: what is left without the long or the middle cones.
+    without = {
+        "long": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+        "middle": [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+    }
+    for matrix in without.values():
+        seen = (linear @ np.array(matrix).T).clip(0, 1) ** (1 / 2.2)
+        for n in (0, 32, 64, 96):
+            assert abs(seen[n] - seen[255 - n]).max() > 0.12
+
+
+def test_the_theme_is_chosen_and_remembered(open_page, address):
+    page = open_page(address)
+    paper = page.evaluate("colours.paper")
+    page.click("#theme")
+    page.click("#theme")
+    assert page.inner_text("#theme") == "Theme: dark"
+    assert page.evaluate("colours.paper") != paper
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert page.inner_text("#theme") == "Theme: dark"
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keyboard(open_page, address):
+    page = open_page(address)
+    nameless = page.evaluate(
+        """[...document.querySelectorAll('button, input, select, textarea, [tabindex]')]
+          .filter((e) => !(e.textContent.trim() || e.labels?.length || e.ariaLabel || e.title))
+          .map((e) => e.outerHTML)"""
+    )
+    assert nameless == []
+    reached = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id"))
+    assert {"text", "loom", "unit", "layer", "zoom", "next", "forward", "start"} <= reached
