@@ -9,11 +9,12 @@
 //     what is finite stays finite; what is not is never learned from
 //     all kernel sets agree, as closely as their precision lets them
 //
-// It prints one line for each thing that does not hold, and is then no success.
+// It prints a line for each thing that does not hold, and is then no success.
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -42,10 +43,11 @@ namespace {
 using Floats = std::vector<float>;
 using Ids = std::vector<int32_t>;
 
-int failures = 0;
+std::atomic<long> checks{0}, failures{0};
 std::string where;  // what is being driven
 
 void check(bool right, const char* what) {
+    ++checks;
     if (right) return;
     ++failures;
     std::printf("stress: %s: %s\n", where.c_str(), what);
@@ -362,7 +364,8 @@ Shape shape_of(const Case& c, bool lstm) {
 }
 
 // Ordinary weights: one thread, then others, must agree to the bit; kernels nearly.
-void run_cases(const Kernels& kernels, bool bfloat16, bool lstm, std::map<std::string, double>& nats) {
+void run_cases(const Kernels& kernels, bool bfloat16, bool lstm,
+               std::map<std::string, double>& nats) {
     const int others[] = {2, 3, 4, 5, 8};
     const std::string at = where;
     int number = 0;
@@ -481,6 +484,7 @@ void run_lives(const Kernels& kernels, bool bfloat16) {
 
 int stress() {
     std::vector<Kernels> all;
+    std::string driven;
 #define KERNELS(isa) all.push_back({#isa, isa::make_network, isa::product_peak});
 #include "stress_kernels.inc"
 #undef KERNELS
@@ -499,10 +503,13 @@ int stress() {
             }
             run_lives(kernels, bfloat16);
         }
+        driven += " " + kernels.name;
     }
-    return failures;
+    std::printf("stress: of %ld checks %ld failed, on%s\n", checks.load(), failures.load(),
+                driven.c_str());
+    return failures ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 }  // namespace charloom
 
-int main() { return charloom::stress() ? EXIT_FAILURE : EXIT_SUCCESS; }
+int main() { return charloom::stress(); }

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 
 from charloom.cli import app
+from charloom.inspection.settings import ReachSettings, RecallSettings, UnitsSettings
 from charloom.settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
@@ -18,6 +19,9 @@ GROUPS = {
     "Sampling": SamplingSettings,
     "The text": TextSettings,
     "The network": ModelSettings,
+    "The experiment": RecallSettings,
+    "Looking back": ReachSettings,
+    "Claims": UnitsSettings,
     "Training and computing": TrainingSettings,
 }
 

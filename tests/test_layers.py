@@ -18,15 +18,19 @@ LAYERS = [
     *("core.contract", "core.random", "core.sampling", "core.reference"),
     *("core._native", "core.native"),
     *("loss", "optimizer", "network"),
-    *("charges", "scoring", "generation", "checkpoint", "model"),
+    *("charges", "scoring", "inspection.trace", "generation", "checkpoint", "model"),
     *("folder", "schedule", "progress", "training", "demo", "__init__"),
     *("serving.limits", "serving.passage", "serving.writing"),
     *("serving.app", "serving.export", "serving.server"),
-    *("flags", "tables", "display", "cli", "__main__"),
+    *("flags", "tables", "inspection.settings", "inspection.labels", "inspection.clamping"),
+    *("inspection.statistics", "inspection.claims", "inspection.units"),
+    *("inspection.reach", "inspection.recall"),
+    *("inspection.story", "inspection.files", "inspection.pictures"),
+    *("display", "cli", "__main__"),
 ]
 
 SOURCE = Path(charloom.__file__).parent
-EMPTY = {"text.__init__", "core.__init__", "serving.__init__"}
+EMPTY = {"text.__init__", "core.__init__", "inspection.__init__", "serving.__init__"}
 
 
 def modules() -> list[str]:

@@ -20,6 +20,7 @@ import pytest
 from serving_tools import TEXT, Page, served, small_model
 
 from charloom import Model
+from charloom.cli import main
 from charloom.errors import OutputError, SettingsError, TextError
 from charloom.serving import limits
 from charloom.serving.app import page_files
@@ -362,6 +363,32 @@ def test_a_long_text_is_cut_to_what_a_file_holds_and_the_file_says_so(model, mon
     assert "".join(data["cells"]) == TEXT[:50]
     assert data["cut"] is True
     assert KEPT_BYTES == 24 * 2**20
+
+
+def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("charloom.serving.export.KEPT_BYTES", 4 * 6 * 2 * 24 * 50)
+    model.save(tmp_path / "small.safetensors")
+    (tmp_path / "fox.txt").write_text(TEXT, encoding="utf-8")
+    command = ["inspect", str(tmp_path / "small.safetensors"), str(tmp_path / "fox.txt")]
+    options = ["--precision", "float32", "--html", str(tmp_path / "fox.html")]
+    assert main([*command, *options]) == 0
+    assert "holds the first 50 characters" in capsys.readouterr().err
+    assert (tmp_path / "fox.html").read_text(encoding="utf-8") == export(model, TEXT)
+
+
+def test_a_part_that_is_not_read_yet_is_said_to_be_so(model):
+    passage = Passage(model, TEXT, Lock())
+    next(passage.blocks())
+    with pytest.raises(SettingsError, match="not read yet"):
+        passage.values(0, ["C_t"], 2 * BLOCK, 2 * BLOCK + 1)
+
+
+def test_a_passage_at_rest_still_answers(model):
+    passage = Passage(model, TEXT, Lock())
+    list(passage.blocks())
+    before = passage.values(0, ["h_t"], 3, 400)
+    passage.rest()
+    np.testing.assert_array_equal(passage.values(0, ["h_t"], 3, 400), before)
 
 
 def test_an_empty_text_is_no_page(model):

@@ -26,6 +26,7 @@ import charloom
 from . import tables
 from .errors import CharloomError, SettingsError
 from .flags import as_flags, chosen, flags, given
+from .inspection.settings import ReachSettings, RecallSettings, UnitsSettings
 from .settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 
 app = typer.Typer(
@@ -357,34 +358,262 @@ def serve(
     )
 
 
+Literally = Annotated[
+    str | None, typer.Option("--text", metavar="STRING", help="this text itself, not a file")
+]
+OptionalTexts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TEXT", help="files, folders, globs, or - for stdin"),
+]
+Layer = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="the layer, from 1; by default the top one"),
+]
+
+
 @app.command()
 @flags(TextSettings, only=READING, instead="as the model's own text was read")
 @flags(TrainingSettings, only=COMPUTING)
 def inspect(
     model: ModelPath,
-    text: Texts,
+    text: OptionalTexts = None,
+    literally: Literally = None,
     html: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="write the page of `serve` as one file, for use offline"),
     ] = None,
+    npz: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="arrays for NumPy, T x layers x units")
+    ] = None,
+    parquet: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="a row for each step and layer (needs pyarrow)"),
+    ] = None,
+    as_json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="an object for each step")
+    ] = None,
+    png: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="a heat map of units x characters (needs matplotlib)"),
+    ] = None,
+    quantity: Annotated[
+        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"],
+        typer.Option(help="what --png draws"),
+    ] = "C_t",
+    layer: Layer = None,
     **values: Any,
 ) -> None:
     """Write down what happens inside a model while it reads a text.
 
-    A page holds 24 MB of numbers, exactly as computed: of a long TEXT, the beginning.
+    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t, with the
+    character's log-probability, its rank, and what was likeliest instead. The text is read
+    once for each file. It may be of any length, but a page holds 24 MB of numbers, exactly
+    as computed, and a heat map 400 characters: of a longer text, the beginning.
     """
-    if html is None:
-        raise SettingsError("nothing to write was named; give --html FILE")
+    paths = [path for path in (html, npz, parquet, as_json, png) if path is not None]
+    if not paths:
+        raise SettingsError(
+            "nothing to write was named; give --html, --npz, --parquet, --json or --png FILE"
+        )
+    if text and "-" in text and len(paths) > 1:
+        raise SettingsError("standard input can be read only once; name one file to write")
+    loaded = _load(model, values)
+
+    def pieces() -> Iterator[str]:
+        return _given_text(loaded, text, literally, values)
+
+    if html is not None:
+        _write_page(loaded, pieces(), html)
+    if npz or parquet or as_json or png:
+        from .inspection import files, pictures
+
+        if npz is not None:
+            files.write_npz(npz, loaded.trace_pieces(pieces()))
+        if parquet is not None:
+            files.write_parquet(parquet, loaded.trace_pieces(pieces()))
+        if as_json is not None:
+            files.write_json(as_json, loaded.trace_pieces(pieces()))
+        if png is not None:
+            trace = loaded.trace_pieces(pieces())
+            pictures.plot_trace(png, trace, quantity=quantity, layer=layer)
+
+
+def _write_page(model: charloom.Model, pieces: Iterator[str], path: Path) -> None:
     from .checkpoint import replacing
     from .serving.export import export, room
 
-    loaded = _load(model, values)
-    most = room(loaded)
-    start = _beginning(_pieces(loaded, text, values), most + 1)
-    with replacing(html) as file:
-        file.write(export(loaded, start).encode())
+    most = room(model)
+    start = _beginning(pieces, most + 1)
+    with replacing(path) as file:
+        file.write(export(model, start).encode())
     if len(start) > most:
-        print(f"charloom: {html}: holds the first {most:,} characters", file=sys.stderr)
+        print(f"charloom: {path}: holds the first {most:,} characters", file=sys.stderr)
+
+
+@app.command()
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def explain(
+    model: ModelPath,
+    text: OptionalTexts = None,
+    literally: Literally = None,
+    at: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="the step to tell, from 0; negative ones from the end"),
+    ] = None,
+    unit: Annotated[
+        int | None, typer.Option(metavar="N", help="tell of this unit alone, from 0")
+    ] = None,
+    layer: Layer = None,
+    **values: Any,
+) -> None:
+    """Tell what happens in a model as it reads: the newspaper.
+
+    A line for each character: how much of the article (the cell state) was struck out, how
+    much was written, and how much of it the headline (the hidden state) shows. With --at,
+    one step in the order in which it happens, its numbers in the equations. It is told in
+    float32 unless --precision says otherwise, so that the equations come out.
+    """
+    from .inspection import story
+
+    if values["precision"] == "auto":
+        values["precision"] = "float32"
+    loaded = _load(model, values)
+    pieces = loaded.trace_pieces(_given_text(loaded, text, literally, values))
+    if at is not None:
+        trace = story.around(pieces, at)
+        lines = story.tell_step(loaded, trace, at, unit=unit, layer=layer)
+    elif unit is not None:
+        lines = story.tell_unit(loaded, pieces, unit, layer)
+    else:
+        lines = story.tell_text(loaded, pieces, layer)
+    for line in lines:
+        print(line)
+
+
+@app.command()
+@flags(RecallSettings, only=("hidden_size", "steps", "seed"))
+@flags(ReachSettings, only=("characters", "places"))
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def memory(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="MODEL", help="a model file, or the folder of a run"),
+    ] = None,
+    text: OptionalTexts = None,
+    far: Annotated[
+        int | None,
+        typer.Option(
+            "--distance", metavar="N", help="how far to look; by default 64, or 256 in a model"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    **values: Any,
+) -> None:
+    """Measure how far back a network remembers.
+
+    Without a MODEL, train an LSTM and plain RNNs of equal size to recall a symbol after
+    more and more other characters; --hidden-size, --steps and --seed are of those networks.
+    With one, measure how far back it looks in a text: bits per character with only so many
+    characters before each, and what changes when the character n steps back is another.
+    """
+    from dataclasses import asdict
+
+    from .inspection import reach, recall
+
+    changes: dict[str, int] = {"seed": values["seed"]}
+    if far is not None:
+        changes["distance"] = far
+    if model is None:
+        changes |= {name: values[name] for name in ("hidden_size", "steps")}
+        threads = TrainingSettings(threads=values["threads"]).threads
+        for found in recall.recall(RecallSettings(**changes), threads=threads):
+            lines = [json.dumps(asdict(found))] if as_json else [*recall.drawn(found), ""]
+            print(*lines, sep="\n", flush=True)
+        return
+    if not text:
+        raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
+    changes |= {name: values[name] for name in ("characters", "places")}
+    settings = ReachSettings(**changes)
+    loaded = _load(model, values)
+    reaches = reach.measure(loaded, _pieces(loaded, text, values), settings)
+    if as_json:
+        print(json.dumps(asdict(reaches), indent=1))
+    else:
+        print(*reach.drawn(reaches), sep="\n")
+
+
+@app.command()
+@flags(UnitsSettings)
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def units(
+    model: ModelPath,
+    text: Texts,
+    pattern: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REGEX", help="what it matches is a label, too; may be repeated"),
+    ] = None,
+    select: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="START:STOP", help="these characters, together, are a label; may be repeated"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    **values: Any,
+) -> None:
+    """Find units and gates that follow something with a name, and test the claims.
+
+    Labels are quotes, brackets, the place in the line and in the word, capitals, digits,
+    line starts, the next character, and what --pattern and --select say. The first half of
+    the text is searched; a claim's score, a correlation, is that on the second half. Beside
+    it stand what the same search finds with shuffled labels and in the untrained network,
+    and the bits that are lost when the unit is held at its mean.
+    """
+    from dataclasses import asdict
+
+    from .inspection.claims import drawn
+    from .inspection.units import find_claims
+
+    settings = chosen(UnitsSettings, values)
+    selections = [_selection(given) for given in select or []]
+    loaded = _load(model, values)
+    report = find_claims(
+        loaded,
+        _pieces(loaded, text, values),
+        settings,
+        patterns=pattern or [],
+        selections=selections,
+    )
+    if as_json:
+        print(json.dumps(asdict(report), indent=1, ensure_ascii=False))
+    else:
+        print(*drawn(report), sep="\n")
+
+
+def _selection(given: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+):(\d+)", given)
+    if match is None:
+        raise SettingsError(f"select: {given!r} was given; it must be START:STOP, as in 10:25")
+    return int(match[1]), int(match[2])
+
+
+@app.command()
+def plot(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a run")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="a PNG; by default, curve.png in the folder"
+        ),
+    ] = None,
+) -> None:
+    """Draw the training curve of a run (needs matplotlib)."""
+    from .inspection.pictures import plot_run
+
+    print(plot_run(run, output))
 
 
 def _beginning(pieces: Iterator[str], characters: int) -> str:
@@ -414,6 +643,17 @@ def _pieces(model: charloom.Model, text: list[str], values: dict[str, Any]) -> I
     """The text, read as the model's own was, or as flags say."""
     changes = {name: values[name] for name in READING if values[name] is not None}
     return charloom.read(text, model.text_settings.replace(**changes))
+
+
+def _given_text(
+    model: charloom.Model, text: list[str] | None, literally: str | None, values: dict[str, Any]
+) -> Iterator[str]:
+    """The text of files, or the one that --text gives."""
+    if (literally is None) == (not text):
+        raise SettingsError("give either TEXT, the name of a file, or --text STRING")
+    if literally is not None:
+        return charloom.read(charloom.InMemory(literally), model.text_settings)
+    return _pieces(model, text or [], values)
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

@@ -145,9 +145,7 @@ class Model:
             self.vocabulary,
             prompt,
             length=length,
-            sampling=SamplingSettings(
-                temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
-            ),
+            sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=stop,
             lines=self.lines,
         )
@@ -174,9 +172,7 @@ class Model:
             prompt,
             count=count,
             length=length,
-            sampling=SamplingSettings(
-                temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
-            ),
+            sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=stop,
             lines=self.lines,
         )
@@ -218,9 +214,7 @@ class Model:
         >>> trace.f_t.shape, bool((trace.C_t == trace.fC_t + trace.gi_t).all())
         ((3, 2, 16), True)
         """
-        return inspection_trace.joined(
-            list(self.trace_pieces(text, alternatives=alternatives))
-        )
+        return inspection_trace.joined(list(self.trace_pieces(text, alternatives=alternatives)))
 
     def trace_pieces(
         self, text: Text, *, alternatives: int = ALTERNATIVES, steps: int = 0

@@ -316,6 +316,21 @@ def test_a_long_line_is_in_the_page_as_far_as_it_is_seen(open_page, address):
     page.wait_for_selector('.cell.cursor[data-at="99999"]')
 
 
+def test_only_what_is_seen_is_fetched(open_page, address):
+    page = open_page(address)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("readText('the Fox and the Crow '.repeat(476))")  # 9,996 characters
+    page.wait_for_function("() => view.passage.length === 9996 && view.passage.done")
+    page.wait_for_function("() => weave.tiles.size > 0")
+    page.evaluate("view.set({shade: 'unit'})")
+    page.evaluate("document.getElementById('loom').scrollLeft = 60000")
+    page.wait_for_function("() => weave.tiles.size > 1")
+    levels = [url for url in asked if "/api/levels" in url]
+    assert 2 <= len(levels) <= 5
+    assert len([url for url in asked if "/api/values" in url]) <= 20
+
+
 def test_what_the_server_refuses_is_told(open_page, address):
     page = open_page(address)
     page.evaluate("readText('a'.repeat(100001))")
@@ -356,7 +371,7 @@ def test_lines_begin_with_no_article(open_page, tmp_path):
 # How it looks.
 
 
-@pytest.mark.parametrize("width", [400, 1600])
+@pytest.mark.parametrize("width", [400, 760, 1120, 1600])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_and_can_be_read(open_page, address, pictures, width, theme):
     page = open_page(address, width=width, theme=theme)

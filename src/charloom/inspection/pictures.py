@@ -129,7 +129,7 @@ def _gathered(
 
 
 def _matplotlib() -> Any:
-    """matplotlib's Figure, which draws to files without a screen."""
+    """Figure of matplotlib, which draws to files without a screen."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -16,30 +16,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
 
 from ..core.contract import Array, State
 from ..errors import TextError
 from ..model import Model
-from ..settings import Settings
 from .clamping import bits_of_each
+from .settings import ReachSettings
 from .trace import log_softmax
 
 _CELLS = 2**14  # steps x streams in one call of the engine
 _WARMUP = 128
-
-
-class ReachSettings(Settings):
-    """How many places of the text are looked at, and how far back."""
-
-    characters: int = Field(
-        default=50_000, ge=100, description="so many from the start of the text are read"
-    )
-    places: int = Field(default=512, ge=1, description="places of the text that are predicted")
-    distance: int = Field(
-        default=256, ge=1, le=2**16, description="the longest context, and the furthest change"
-    )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the characters put in")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +99,9 @@ def _reach(
 ) -> Reach:
     near = _predictions(model, ids, at, np.maximum(at - n, begins))
     bits = -np.take_along_axis(near, ids[at][:, None].astype(np.int64), axis=1) / math.log(2)
-    unknown = ids[at] == (-1 if model.vocabulary.unknown_id is None else model.vocabulary.unknown_id)
+    unknown = ids[at] == (
+        -1 if model.vocabulary.unknown_id is None else model.vocabulary.unknown_id
+    )
     bits[unknown] += model.vocabulary.unknown_charge / math.log(2)
 
     there = at - n > begins
@@ -180,13 +168,18 @@ def drawn(found: Reaches, width: int = 24) -> Iterator[str]:
     """The measurement as a table with bars."""
     top = max(reach.bits_with_context for reach in found.by_distance)
     most = max((r.bits_moved for r in found.by_distance if r.places), default=0) or 1
-    yield f"At {found.places:,} places of the text, {found.bits:.3f} bits per character with all before them."
+    yield (
+        f"At {found.places:,} places of the text: {found.bits:.3f} bits per character with all of "
+        "it before them,"
+    )
+    yield "with only n characters before them, and when the nth before them is another one:"
     yield ""
-    yield "       n  bits with n before  " + " " * width + "nth altered: moves      changes the best"
+    context, altered = "bits per character", "prediction moves, bits"
+    yield f"{'n':>8}  {context:<{width + 7}}  {altered:<{width + 9}}  best changes"
     for reach in found.by_distance:
         bits = "█" * round(reach.bits_with_context / top * width)
         row = f"  {reach.distance:6}  {reach.bits_with_context:6.3f} {bits:<{width}}"
         if reach.places:
             bar = "█" * round(reach.bits_moved / most * width)
-            row += f"  {reach.bits_moved:8.4f} {bar:<{width}} {reach.changed:6.1%}"
+            row += f"  {reach.bits_moved:8.4f} {bar:<{width}}  {reach.changed:6.1%}"
         yield row

@@ -24,12 +24,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import Field
 
 from ..core.contract import Array, Engine, State, StepSettings
 from ..network import initial_weights, open_engine
-from ..settings import ModelSettings, Settings
+from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
+from .settings import RecallSettings
 
 LETTERS = string.ascii_lowercase
 VOCABULARY = Vocabulary.of(LETTERS + "!?")
@@ -38,22 +38,6 @@ LEARNING_RATES = (0.01, 0.005)
 
 _BATCH = 32
 _ASKED = 512  # texts at each distance
-
-
-class RecallSettings(Settings):
-    """The size of the experiment."""
-
-    hidden_size: int = Field(default=32, ge=1, le=4096, description="units of the LSTM")
-    distance: int = Field(
-        default=64, ge=1, le=4096, description="letters between the two, at most, in training"
-    )
-    steps: int = Field(default=1500, ge=1, description="optimizer steps of each network")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of weights and texts")
-
-    @property
-    def distances(self) -> list[int]:
-        """Where recall is measured: 1, 2, 4, ... up to twice the distance of training."""
-        return [2**n for n in range(int(math.log2(2 * self.distance)) + 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +55,10 @@ class Recall:
 
 
 def recall(
-    settings: RecallSettings | None = None, *, threads: int = 0, rates: tuple[float, ...] = LEARNING_RATES
+    settings: RecallSettings | None = None,
+    *,
+    threads: int = 0,
+    rates: tuple[float, ...] = LEARNING_RATES,
 ) -> Iterator[Recall]:
     """Train the networks, one after the other, and tell how each recalls."""
     settings = settings or RecallSettings()
@@ -84,7 +71,7 @@ def recall(
         shape = ModelSettings(cell=cell, hidden_size=size, num_layers=1)  # type: ignore
         runs = [(_train(shape, settings, rate, threads), rate) for rate in rates]
         # the same texts for all, and others than it is trained on and asked
-        loss = [_nats(engine, settings, np.random.default_rng([settings.seed, 1])) for engine, _ in runs]
+        loss = [_nats(engine, settings) for engine, _ in runs]
         engine, rate = runs[int(np.argmin(loss))]
         yield Recall(
             name=name,
@@ -110,13 +97,9 @@ def texts(random: np.random.Generator, distance: int, count: int) -> Array:
     return ids
 
 
-def _train(
-    shape: ModelSettings, settings: RecallSettings, rate: float, threads: int
-) -> Engine:
+def _train(shape: ModelSettings, settings: RecallSettings, rate: float, threads: int) -> Engine:
     weights = initial_weights(shape, VOCABULARY.size, settings.seed)
-    engine = open_engine(
-        shape, VOCABULARY.size, weights, precision="float32", threads=threads
-    )
+    engine = open_engine(shape, VOCABULARY.size, weights, precision="float32", threads=threads)
     random = np.random.default_rng([settings.seed, 0])
     zero = State.zeros(shape, _BATCH)
     for step in range(settings.steps):
@@ -131,8 +114,9 @@ def _distance(random: np.random.Generator, settings: RecallSettings) -> int:
     return int(math.exp(random.uniform(0, math.log(settings.distance + 1))))
 
 
-def _nats(engine: Engine, settings: RecallSettings, random: np.random.Generator) -> float:
+def _nats(engine: Engine, settings: RecallSettings) -> float:
     """What the answers cost on texts like those of training."""
+    random = np.random.default_rng([settings.seed, 1])
     nats = 0.0
     for _ in range(16):
         ids = texts(random, _distance(random, settings), _BATCH)

@@ -73,7 +73,9 @@ def tell_text(model: Model, pieces: Iterator[Trace], layer: int | None = None) -
             yield f"{trace.start + t:4}  {symbol} {trace.bits[t]:6.2f}  {bars}".rstrip()
 
 
-def tell_unit(model: Model, pieces: Iterator[Trace], unit: int, layer: int | None = None) -> Iterator[str]:
+def tell_unit(
+    model: Model, pieces: Iterator[Trace], unit: int, layer: int | None = None
+) -> Iterator[str]:
     """A line for each character: what one unit did."""
     layer, unit = _layer(model, layer), _unit(model, unit)
     names: list[str] = []
@@ -93,8 +95,8 @@ def tell_step(
 ) -> Iterator[str]:
     """One step in the blog's order, with its numbers in the equations.
 
-    `at` counts from 0, or from the end of the trace if it is negative. `unit` tells of one unit, and
-    where its gates come from; without it, of the units to which most happened.
+    `at` counts from 0, or from the end of the trace if it is negative. `unit` tells of one
+    unit, and where its gates come from; without it, of the units to which most happened.
     SettingsError for a step, unit or layer that there is not.
     """
     end = trace.start + len(trace)
@@ -158,7 +160,8 @@ def _newspaper(
     yield ""
     yield "1. The forget gate strikes out of the article"
     if units is None:
-        yield f"   {struck_out(trace)[at, layer]:.0%} of it; f_t is {q['f_t'].mean():.2f} on average. Most of all:"
+        share, mean = struck_out(trace)[at, layer], q["f_t"].mean()
+        yield f"   {share:.0%} of it; f_t is {mean:.2f} on average. Most of all:"
     yield from _gate(sums, "forget", "f_t", q["f_t"], units)
     for u in most(removed):
         yield (
@@ -270,7 +273,8 @@ def _speech(model: Model, layer: int, h_t: Array, units: list[int] | None) -> It
     ids = [*order[:3].tolist(), *order[-3:].tolist()]
     names = [f"'{visible(name)}'" for name in symbols(model.vocabulary, np.array(ids))]
     told = [f"{name} {votes[id]:+.2f}" for name, id in zip(names, ids, strict=True)]
-    yield f"   In nats, {speaker} speaks for {', '.join(told[:3])}; against {', '.join(told[:2:-1])}."
+    yield f"   In nats, {speaker} speaks for {', '.join(told[:3])};"
+    yield f"   against {', '.join(told[:2:-1])}."
 
 
 def _guesses(trace: Trace, step: int) -> str:

@@ -104,29 +104,6 @@ class Trace:
         return list(zip(names, shares, strict=True))
 
 
-def trace(
-    engine: Engine,
-    vocabulary: Vocabulary,
-    pieces: Iterable[str],
-    *,
-    lines: bool = False,
-    alternatives: int = ALTERNATIVES,
-) -> Trace:
-    """The trace of a whole text. Of a long one, `trace_pieces` is what memory has room for.
-
-    >>> from charloom.network import initial_weights, open_engine
-    >>> from charloom.settings import ModelSettings
-    >>> vocabulary, settings = Vocabulary.of("the fox"), ModelSettings(hidden_size=16)
-    >>> engine = open_engine(settings, 7, initial_weights(settings, 7, seed=0))
-    >>> fox = trace(engine, vocabulary, ["the fox"])
-    >>> fox.C_t.shape
-    (7, 2, 16)
-    >>> bool((fox.C_t == fox.fC_t + fox.gi_t).all())
-    True
-    """
-    return joined(list(trace_pieces(engine, vocabulary, pieces, lines=lines, alternatives=alternatives)))
-
-
 def trace_pieces(
     engine: Engine,
     vocabulary: Vocabulary,
@@ -141,6 +118,13 @@ def trace_pieces(
     `steps` is how many a piece has at most; by default as many as fit in 64 MB. However
     the text is cut, the numbers are the same. With `lines` each line is read from a zero
     state, after a line feed, as a model of lines was trained.
+
+    >>> from charloom.network import initial_weights, open_engine
+    >>> from charloom.settings import ModelSettings
+    >>> vocabulary, settings = Vocabulary.of("the fox"), ModelSettings(hidden_size=16)
+    >>> engine = open_engine(settings, 7, initial_weights(settings, 7, seed=0))
+    >>> [piece.C_t.shape for piece in trace_pieces(engine, vocabulary, ["the fox"], steps=5)]
+    [(5, 2, 16), (2, 2, 16)]
     """
     settings = engine.settings
     most = steps or _steps(engine, vocabulary.size)
@@ -160,23 +144,25 @@ def trace_pieces(
         for cut in range(0, len(encoded), most):
             ids = encoded[cut : cut + most]
             seen, state = _read(engine, ids, state, vocabulary.newline_id if lines else None)
-            shares = log_softmax(np.concatenate([expected[None], seen.pop("logits")]))
+            logits = np.concatenate([expected[None], seen.pop("logits")])
+            shares = log_softmax(logits)
             own = np.take_along_axis(shares[:-1], ids[:, None].astype(np.int64), axis=1)
             rank = (1 + (shares[:-1] > own).sum(axis=1)).astype(np.int32)
             rank[0] *= not blind
             best = _best(shares, alternatives)
+            charge = vocabulary.unknown_charge * (ids == vocabulary.unknown_id)
             yield Trace(
                 start=start,
                 symbols=written[cut : cut + most],
                 ids=ids,
                 **seen,
-                log_probability=own[:, 0] - vocabulary.unknown_charge * (ids == vocabulary.unknown_id),
+                log_probability=own[:, 0] - charge,
                 rank=rank,
                 expected=best.astype(np.int32),
                 expected_log_probability=np.take_along_axis(shares, best, axis=1),
                 vocabulary=vocabulary,
             )
-            expected, blind, start = shares[-1], False, start + len(ids)
+            expected, blind, start = logits[-1], False, start + len(ids)
     warn_of_unknown(unknown)
 
 

@@ -19,8 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,94 +27,16 @@ from ..core.contract import Array
 from ..errors import TextError
 from ..model import Model
 from ..network import initial_weights
-from pydantic import Field
-
-from ..settings import Settings
+from .claims import Claim, Clamped, Report
 from .clamping import bits_of_each, clamped, with_weights
 from .labels import Selection, labels
+from .settings import FEWEST, UnitsSettings
+from .statistics import auc, beats, turned, unit_length
 
 SEARCHED = ("f_t", "i_t", "g_t", "C_t", "o_t", "h_t")
 """The quantities that are searched; an RNN has h_t alone."""
 
 _BYTES = 2**30  # of all searched numbers of a text
-_BLOCKS = 20
-_RESAMPLINGS = 1000
-_FEWEST = 200  # characters, and a twentieth of them places where a label holds
-
-
-class UnitsSettings(Settings):
-    """How claims about units are searched for, and which are believed."""
-
-    characters: int = Field(
-        default=20_000, ge=_FEWEST, description="so many from the start of the text are read"
-    )
-    alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="the chance of any claim where nothing is true"
-    )
-    least: float = Field(
-        default=0.5, ge=0, lt=1, description="the least correlation that is worth a claim"
-    )
-    shuffles: int = Field(
-        default=0, ge=0, description="searches on shuffled labels; 0 is as many as alpha needs"
-    )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the shuffles")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Clamped:
-    """Bits per character that are lost when a unit is held at its mean, on held-out text."""
-
-    bits: float
-    bits_where_it_holds: float | None
-    """Only on characters predicted while the label is 1; None for counts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claim:
-    """That a unit follows a label, with what speaks for it and against it."""
-
-    label: str
-    layer: int
-    """From 0."""
-    unit: int
-    quantity: str
-    sign: int
-    """-1 if the quantity falls where the label rises."""
-    score: float
-    """Correlation on the held-out text, times sign."""
-    auc: float | None
-    """Of labels that are 1 or 0: the chance that a place with 1 has the higher value."""
-    p: float
-    """After all labels and units are accounted for."""
-    shuffled: float
-    """What the best unit scores on shuffled labels, exceeded in `alpha` of the searches."""
-    untrained: float
-    """What the best unit of the untrained network scores."""
-    beats_untrained: float
-    """Share of the resamplings in which it scores more than that."""
-    survives: bool
-    clamped: Clamped | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a search found."""
-
-    characters: int
-    alpha: float
-    least: float
-    shuffles: int
-    best: list[Claim]
-    """For each label its best claim, whether it survives or not."""
-    of_unit: list[list[Claim | None]]
-    """By layer and unit: the strongest claim that survives, or None."""
-    absent: list[str]
-    """Labels that hold too rarely, or nearly always, in either half to be searched for."""
-
-    @property
-    def surviving(self) -> list[Claim]:
-        """Those of the labels' best claims that survive."""
-        return [claim for claim in self.best if claim.survives]
 
 
 def find_claims(
@@ -179,16 +100,16 @@ def _start(model: Model, pieces: Iterable[str], most: int) -> str:
     shape = model.settings
     numbers = len(SEARCHED if shape.cell == "lstm" else ("h_t",))
     numbers *= shape.num_layers * shape.hidden_size
-    most = min(most, max(_FEWEST, _BYTES // (4 * numbers)))
+    most = min(most, max(FEWEST, _BYTES // (4 * numbers)))
     taken: list[str] = []
     for piece in pieces:
         taken.append(piece[: most - sum(map(len, taken))])
         if sum(map(len, taken)) >= most:
             break
     text = "".join(taken)
-    if len(text) < _FEWEST:
+    if len(text) < FEWEST:
         raise TextError(
-            f"the text has {len(text)} characters; {_FEWEST} are the fewest in which a claim "
+            f"the text has {len(text)} characters; {FEWEST} are the fewest in which a claim "
             "can be searched and tested"
         )
     return text
@@ -203,6 +124,7 @@ class _Halves:
 
     def __init__(self, model: Model, text: str) -> None:
         columns: list[Array] = []
+        names: list[str] = []
         for piece in model.trace_pieces([text], alternatives=1):
             names = [name for name in SEARCHED if name in piece.quantities]
             stacked = np.stack([piece.quantities[name] for name in names])  # (Q, T, L, H)
@@ -215,8 +137,8 @@ class _Halves:
         self.middle = self.length // 2
         self.ids = model.vocabulary.encode(text).astype(np.int32)
         self.mean_hidden = values[-self.units :].mean(axis=1, dtype=np.float64)
-        self.search = _unit_length(values[:, : self.middle])
-        self.held_out = _unit_length(values[:, self.middle :])
+        self.search = unit_length(values[:, : self.middle])
+        self.held_out = unit_length(values[:, self.middle :])
 
     def cut(self, y: Array) -> tuple[Array, Array]:
         """A label, or anything else along the text, in the two halves."""
@@ -224,17 +146,20 @@ class _Halves:
 
     def can_search(self, y: Array) -> bool:
         """Whether a label holds, and does not hold, often enough in both halves."""
-        fewest = _FEWEST // 20
+        fewest = FEWEST // 20
         return all(
             min(np.count_nonzero(half), np.count_nonzero(half != half.max())) >= fewest
             for half in self.cut(y)
         )
 
     def scores(self, search: Array, held_out: Array) -> tuple[Array, Array, Array]:
-        """(U, N) the held-out score of every unit for N labels (T, N), and for the first
-        label (U,) which quantity it is, and the sign."""
-        chosen_on = (self.search @ _unit_length(search.T).T).reshape(-1, self.units, search.shape[1])
-        tested_on = (self.held_out @ _unit_length(held_out.T).T).reshape(chosen_on.shape)
+        """The held-out score (U, N) of every unit for N labels (T, N).
+
+        And, for the first label, which quantity of each it is, and with which sign: (U,).
+        """
+        shape = (-1, self.units, search.shape[1])
+        chosen_on = (self.search @ unit_length(search.T).T).reshape(shape)
+        tested_on = (self.held_out @ unit_length(held_out.T).T).reshape(shape)
         quantity = np.abs(chosen_on).argmax(axis=0)[None]
         sign = np.sign(np.take_along_axis(chosen_on, quantity, axis=0))
         score = (sign * np.take_along_axis(tested_on, quantity, axis=0))[0]
@@ -243,14 +168,6 @@ class _Halves:
     def values(self, quantity: int, unit: int) -> Array:
         """(T,) the held-out values of a feature, scaled."""
         return self.held_out[quantity * self.units + unit]
-
-
-def _unit_length(rows: Array) -> Array:
-    """Rows with mean 0 and length 1; a row that never changes becomes 0."""
-    centred = rows - rows.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    norm = np.sqrt(np.square(centred).sum(axis=1, keepdims=True, dtype=np.float64))
-    still = norm <= 1e-6 * np.sqrt(rows.shape[1])
-    return centred * np.where(still, 0, 1 / np.where(still, 1, norm)).astype(np.float32)
 
 
 def _claims(
@@ -265,12 +182,13 @@ def _claims(
 ) -> list[Claim]:
     """Every unit's claim to one label that may be worth it, the best first; at least one."""
     halves = trained.cut(y)
-    turned = [_turned(half, shuffles, random) for half in halves]
+    shuffled = [turned(half, shuffles, random) for half in halves]
     score, quantity, sign = trained.scores(*(np.stack([h], 1) for h in halves))
     score = score[:, 0]
-    null = np.sort(trained.scores(*turned)[0].max(axis=0))
+    null = np.sort(trained.scores(*shuffled)[0].max(axis=0))
     as_good = shuffles - np.searchsorted(null, score, side="left")
-    p = np.minimum(1.0, labels * (1 + as_good) / (1 + shuffles))
+    alone = (1 + as_good) / (1 + shuffles)
+    p = np.minimum(1.0, labels * alone)
 
     control, control_quantity, control_sign = first.scores(*(np.stack([h], 1) for h in halves))
     best_control = int(control[:, 0].argmax())
@@ -283,8 +201,8 @@ def _claims(
     claims: list[Claim] = []
     for u in worth or [int(order[0])]:
         x = sign[u] * trained.values(int(quantity[u]), u)
-        beats = _beats(x, rival, halves[1], random)
-        survives = bool(u in worth and beats >= 1 - settings.alpha)
+        share = beats(x, rival, halves[1], random)
+        survives = bool(u in worth and share >= 1 - settings.alpha)
         claims.append(
             Claim(
                 label=name,
@@ -293,47 +211,16 @@ def _claims(
                 quantity=trained.quantities[quantity[u]],
                 sign=int(sign[u]),
                 score=float(score[u]),
-                auc=_auc(x, halves[1] > 0) if two else None,
+                auc=auc(x, halves[1] > 0) if two else None,
                 p=float(p[u]),
+                p_alone=float(alone[u]),
                 shuffled=float(null[math.ceil((1 - settings.alpha) * shuffles) - 1]),
                 untrained=float(control[best_control, 0]),
-                beats_untrained=beats,
+                beats_untrained=share,
                 survives=survives,
             )
         )
     return claims
-
-
-def _turned(half: Array, count: int, random: np.random.Generator) -> Array:
-    """(T, count) a label turned in a circle, by at least a twentieth of it either way."""
-    T = len(half)
-    by = random.integers(T // 20, T - T // 20, count)
-    return half[(np.arange(T)[:, None] - by) % T]
-
-
-def _beats(x: Array, rival: Array, y: Array, random: np.random.Generator) -> float:
-    """The share of resamplings of blocks of text in which x follows y better than a rival."""
-    weights = random.multinomial(_BLOCKS, [1 / _BLOCKS] * _BLOCKS, _RESAMPLINGS)
-    return float((_resampled(x, y, weights) > _resampled(rival, y, weights)).mean())
-
-
-def _resampled(x: Array, y: Array, weights: Array) -> Array:
-    """(R,) the correlation over blocks that are counted so many times (R, blocks)."""
-    x, y = x.astype(np.float64), y.astype(np.float64)
-    edges = np.linspace(0, len(x), _BLOCKS, endpoint=False).astype(int)
-    parts = (np.ones_like(x), x, y, x * x, y * y, x * y)
-    n, sx, sy, sxx, syy, sxy = (weights @ np.add.reduceat(part, edges) for part in parts)
-    spread = np.maximum(n * sxx - sx**2, 0) * np.maximum(n * syy - sy**2, 0)
-    return np.where(spread > 0, (n * sxy - sx * sy) / np.sqrt(np.where(spread > 0, spread, 1)), 0)
-
-
-def _auc(x: Array, holds: Array) -> float:
-    """The chance that x is higher at a place where it holds than at one where not."""
-    values, place, count = np.unique(x, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2  # equal values share the mean of their ranks
-    positive = int(holds.sum())
-    above = rank[place][holds].sum() - positive * (positive + 1) / 2
-    return float(above / (positive * (len(x) - positive)))
 
 
 def _with_clamping(

@@ -105,6 +105,8 @@ class _Server:
                 413,
             )
         passage = await run_in_threadpool(Passage, self._model, text, self._lock)
+        for older in [*self._passages.values()]:
+            await run_in_threadpool(older.rest)
         name = secrets.token_urlsafe(9)
         self._passages[name] = passage
         while len(self._passages) > limits.PASSAGES:

@@ -34,7 +34,7 @@ GATES = ("f_t", "i_t", "o_t")
 """The quantities that are between 0 and 1."""
 
 _KEPT = ("f_t", "i_t", "g_t", "C_t", "o_t", "h_t")  # the other two are products of these
-_MEMORY = 2**29  # bytes of blocks that are kept by one passage
+_MEMORY = 2**29  # bytes of blocks that one passage keeps: 10,000 characters of 3 x 512 units
 
 
 class Passage:
@@ -182,9 +182,16 @@ class Passage:
         self.values(layer, (), 0, 0)  # checks the layer
         return self._sums[:, :, layer]
 
+    def rest(self) -> None:
+        """Give the memory of its blocks back; they are computed again when asked for."""
+        with self._lock:
+            self._blocks.clear()
+
     def _block(self, number: int) -> dict[str, Array]:
         """The trace of a block, from memory or from the state before it."""
         with self._lock:
+            if number >= len(self._states):
+                raise SettingsError("this part of the text is not read yet")
             if number in self._blocks:
                 self._blocks.move_to_end(number)
                 return self._blocks[number]

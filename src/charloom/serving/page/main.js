@@ -11,6 +11,8 @@ const newspaper = new Newspaper(view, source, colours);
 new Weighed(view);
 new Phrase(view, source);
 
+const FIRST_LOOK = 24; // a character with something before it
+
 async function readText(given) {
   complain(null);
   let known = null;
@@ -32,7 +34,8 @@ function begin(passage) {
   text.forget();
   const quantity = passage.quantities.includes(view.quantity) ? view.quantity : "h_t";
   const layer = view.passage ? Math.min(view.layer, passage.layers - 1) : passage.layers - 1;
-  view.set({ passage, cursor: 0, pointed: null, selection: null, quantity, layer });
+  const cursor = Math.min(FIRST_LOOK, passage.length - 1);
+  view.set({ passage, cursor, pointed: null, selection: null, quantity, layer });
   text.layOut();
 }
 
@@ -82,7 +85,7 @@ function showDesk() {
   for (const input of document.querySelectorAll("input[name=shade]")) input.checked = input.value === view.shade;
   const { quantity } = view;
   const [low, high] = endsOf(quantity);
-  byId("map-note").textContent = `Map: ${quantity.replace("_t", "")}, ${MEANINGS[quantity]}. From ${low} to ${high} in 255 steps; the numbers above are exact. C and fC are drawn as x / (1 + |x|).`;
+  byId("map-note").textContent = `Curves: the unit's gates f, i, o above, its states g, C, h below, drawn as the lines over the numbers. Map: ${quantity.replace("_t", "")}, ${MEANINGS[quantity]}. From ${low} to ${high} in 255 steps; the numbers above are exact. C and fC are drawn as x / (1 + |x|).`;
 }
 
 byId("layer").addEventListener("change", (event) => view.set({ layer: Number(event.target.value) }));

@@ -3,7 +3,7 @@
 // Four steps for each character, to be played forwards and backwards.
 "use strict";
 
-const LINES = 9; // of the article that are shown: those that change most
+const LINES = { wide: 9, narrow: 5 }; // of the article that are shown: those that change most
 const LABELS = ["old × f = fC", "i × g = gi", "C", "o · tanh C = h"];
 const SHOWN = { OLD: 0, STRUCK: 1, WRITTEN: 2, HEADLINE: 3 };
 
@@ -109,7 +109,7 @@ class Newspaper {
     byId("dateline").textContent = `Character ${t + 1} of ${passage.length} · ${named(passage.cells[t])} arrives after “${around(passage, t - 16, t)}” · layer ${layer + 1} of ${passage.layers}`;
     this.#drawHeadline(passage, t);
     byId("article").hidden = !lstm;
-    byId("phases").hidden = !lstm;
+    byId("phases").hidden = byId("bars-note").hidden = !lstm;
     if (lstm) {
       byId("story").textContent = this.#story();
       byId("article").tBodies[0].replaceChildren(...this.#lines().map((unit) => this.#line(unit)));
@@ -157,8 +157,9 @@ class Newspaper {
   #lines() {
     const { old, fC_t, C_t } = this.values;
     const seen = Math.tanh;
+    const lines = byId("sheet").clientWidth < 560 ? LINES.narrow : LINES.wide;
     const edited = (u) => Math.abs(seen(old[u]) - seen(fC_t[u])) + Math.abs(seen(C_t[u]) - seen(fC_t[u]));
-    const best = Array.from(old.keys()).sort((a, b) => edited(b) - edited(a)).slice(0, LINES);
+    const best = Array.from(old.keys()).sort((a, b) => edited(b) - edited(a)).slice(0, lines);
     return [...new Set([...best, this.view.unit])].sort((a, b) => a - b);
   }
 
@@ -253,7 +254,7 @@ class Newspaper {
       }
       if (lstm && this.phase === SHOWN.WRITTEN) {
         pen.beginPath();
-        pen.arc(x + this.square / 2, y + this.square / 2, Math.sqrt(Math.abs(gi_t[u])) * this.square * 0.32, 0, 7);
+        pen.arc(x + this.square / 2, y + this.square / 2, Math.sqrt(Math.abs(gi_t[u])) * this.square * 0.25, 0, 7);
         if (gi_t[u] > 0) pen.fill();
         else pen.stroke();
       }

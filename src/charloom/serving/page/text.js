@@ -105,7 +105,7 @@ class TextView {
     }
     level = Math.round(Math.min(Math.max(level, 0), 255));
     cell.style.backgroundColor = scale.fill[level];
-    cell.style.color = scale.dark[level] ? "var(--light)" : "var(--dark)";
+    cell.style.color = `var(--${scale.dark[level] ? "light" : "dark"}${cell.classList.contains("blank") ? "-faint" : ""})`;
   }
 
   // Fetches the unit's values for the blocks in sight, and paints them when they come.

@@ -11,6 +11,7 @@ const AXIS = 24;
 const CURVES = 84;
 const PLOTS = [["f_t", "i_t", "o_t"], ["g_t", "C_t", "h_t"]];
 const DASHES = { f_t: [], i_t: [6, 3], o_t: [2, 3], C_t: [], h_t: [6, 3], g_t: [2, 3] };
+const STYLES = { "": "solid", "6,3": "dashed", "2,3": "dotted" }; // the same, of a border
 const TILES = 96; // kept
 
 class Weave {
@@ -256,6 +257,7 @@ class Weave {
       item.dataset.quantity = name;
       item.dataset.value = value ?? "";
       item.prepend(element("b", name.replace("_t", "")));
+      item.style.borderTopStyle = STYLES[(DASHES[name] ?? []).join()] ?? "solid";
       item.style.setProperty("--line", `var(--${name.replace("_t", "-curve")})`);
       items.push(item);
     }

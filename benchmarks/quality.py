@@ -1,0 +1,106 @@
+"""How good the models get, and in what time: runs on a text of your own, as Markdown rows.
+
+    python benchmarks/quality.py tinyshakespeare.txt                all of it, about 30 minutes
+    python benchmarks/quality.py tinyshakespeare.txt --only recipes --recipe default
+
+recipes     the default settings, and the best known for 2 and for 15 minutes on 2 cores
+precision   bfloat16 against float32 at equal steps, three seeds
+warmup      the error of parallel segments against the definition, by the warm-up's length
+
+The last tenth of the text is held out. Times are those of training, validation included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import charloom
+from charloom import ModelSettings, TrainingSettings
+from charloom.scoring import SEGMENTS, WARMUP, evaluate
+
+RECIPES = {
+    "default": (ModelSettings(), TrainingSettings()),
+    "2 minutes": (
+        ModelSettings(hidden_size=256),
+        TrainingSettings(steps=3500, dropout=0.1),
+    ),
+    "15 minutes": (
+        ModelSettings(hidden_size=384),
+        TrainingSettings(steps=12000, dropout=0.45, validate_every=1500),
+    ),
+}
+PRECISION_MODEL = ModelSettings(hidden_size=128)
+PRECISION_STEPS, SEEDS = 2000, (0, 1, 2)
+WARMUPS = (0, 4, 16, 32, 64, WARMUP, 256)
+
+
+def trained(text: Path, model: ModelSettings, training: TrainingSettings):
+    """The best model of a run, and the seconds it took."""
+    start = time.perf_counter()
+    best = charloom.train(text, model=model, training=training).finish()
+    return best, time.perf_counter() - start
+
+
+def recipes(text: Path, wanted: str | None) -> None:
+    print("| recipe | weights | best step | seconds | nats | bits | characters/s |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name, (model, training) in RECIPES.items():
+        if wanted not in (None, name):
+            continue
+        best, seconds = trained(text, model, training)
+        measured, steps = best.record["validation"], best.record["steps"]
+        characters = steps * training.batch_size * training.sequence_length
+        print(
+            f"| {name} | {best.parameters:,} | {best.record['step']} of {steps} "
+            f"| {seconds:.0f} | {measured['nats_per_character']:.4f} "
+            f"| {measured['bits_per_character']:.4f} | {characters / seconds:,.0f} |",
+            flush=True,
+        )
+        best.save(f"{text.stem}-{name.replace(' ', '-')}.safetensors")
+
+
+def precision(text: Path) -> None:
+    print("| seed | float32 | bfloat16 | difference, nats |")
+    print("| --- | --- | --- | --- |")
+    for seed in SEEDS:
+        nats = []
+        for kind in ("float32", "bfloat16"):
+            training = TrainingSettings(
+                steps=PRECISION_STEPS, seed=seed, precision=kind, validate_every=PRECISION_STEPS
+            )
+            best, _ = trained(text, PRECISION_MODEL, training)
+            nats.append(best.record["validation"]["nats_per_character"])
+        print(f"| {seed} | {nats[0]:.4f} | {nats[1]:.4f} | {nats[1] - nats[0]:+.4f} |", flush=True)
+
+
+def warmup(text: Path, model: charloom.Model) -> None:
+    whole = "".join(charloom.read(text, charloom.TextSettings()))
+    ids = model.vocabulary.encode(whole[-(len(whole) // 10) :])
+    exact = evaluate(model.engine, model.vocabulary, ids, exact=True).bits_per_character
+    print(f"| warm-up | error in bits per character, {SEGMENTS} segments |")
+    print("| --- | --- |")
+    for length in WARMUPS:
+        parallel = evaluate(model.engine, model.vocabulary, ids, warmup=length)
+        print(f"| {length} | {parallel.bits_per_character - exact:+.6f} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("text", type=Path)
+    parser.add_argument("--only", choices=["recipes", "precision", "warmup"])
+    parser.add_argument("--recipe", choices=list(RECIPES))
+    parser.add_argument("--model", type=Path, help="for warmup; otherwise one is trained")
+    options = parser.parse_args()
+    if options.only in (None, "recipes"):
+        recipes(options.text, options.recipe)
+    if options.only in (None, "precision"):
+        precision(options.text)
+    if options.only in (None, "warmup"):
+        model = charloom.Model.load(options.model) if options.model else None
+        warmup(options.text, model or trained(options.text, *RECIPES["default"])[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""A claim about a unit, with all that speaks for and against it, and how claims are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clamped:
+    """Bits per character that are lost when a unit is held at its mean, on held-out text."""
+
+    bits: float
+    bits_where_it_holds: float | None
+    """Only on characters predicted while the label is 1; None for counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """That a unit follows a label, with what speaks for it and against it."""
+
+    label: str
+    layer: int
+    """From 0."""
+    unit: int
+    quantity: str
+    sign: int
+    """-1 if the quantity falls where the label rises."""
+    score: float
+    """Correlation on the held-out text, times sign."""
+    auc: float | None
+    """Of labels that are 1 or 0: the chance that a place with 1 has the higher value."""
+    p: float
+    """After all units and labels are accounted for."""
+    p_alone: float
+    """After all units are, as if no other label had been asked about."""
+    shuffled: float
+    """What the best unit scores on shuffled labels, exceeded in `alpha` of the searches."""
+    untrained: float
+    """What the best unit of the untrained network scores."""
+    beats_untrained: float
+    """Share of the resamplings in which it scores more than that."""
+    survives: bool
+    clamped: Clamped | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a search found."""
+
+    characters: int
+    alpha: float
+    least: float
+    shuffles: int
+    best: list[Claim]
+    """For each label its best claim, whether it survives or not."""
+    of_unit: list[list[Claim | None]]
+    """By layer and unit: the strongest claim that survives, or None."""
+    absent: list[str]
+    """Labels that hold too rarely, or nearly always, in either half to be searched for."""
+
+    @property
+    def surviving(self) -> list[Claim]:
+        """Those of the labels' best claims that survive."""
+        return [claim for claim in self.best if claim.survives]
+
+
+def drawn(report: Report) -> Iterator[str]:
+    """A report as a table: each label's best claim, and what became of the units."""
+    half = report.characters // 2
+    yield (
+        f"{half:,} characters searched, {report.characters - half:,} held out; {report.shuffles} "
+        f"shuffles; alpha {report.alpha:g}, least correlation {report.least:g}"
+    )
+    yield ""
+    head = ("held out", "AUC", "p", "shuffled", "untrained", "clamped", "there")
+    yield f"{'follows':<22} {'unit':<12}" + "".join(f"{name:>10}" for name in head)
+    for claim in report.best:
+        sign = "-" if claim.sign < 0 else ""
+        where = f"{claim.layer + 1}.{claim.unit} {sign}{claim.quantity}"
+        auc = "" if claim.auc is None else f"{claim.auc:.2f}"
+        numbers = f"{claim.score:10.2f}{auc:>10}{claim.p:10.3f}{claim.shuffled:10.2f}"
+        row = f"{claim.label:<22} {where:<12}{numbers}{claim.untrained:10.2f}"
+        if claim.clamped is not None:
+            row += f"{claim.clamped.bits:+10.4f}"
+            if claim.clamped.bits_where_it_holds is not None:
+                row += f"{claim.clamped.bits_where_it_holds:+10.4f}"
+        yield row if claim.survives else f"{row}  does not survive"
+    yield ""
+    yield (
+        "Units are layer.unit; clamped is what holding h_t at its mean costs, in bits per held-out"
+    )
+    yield "character, and there the same where the label is 1."
+    if report.absent:
+        yield f"Too rare in this text, or nearly always so: {', '.join(report.absent)}."
+    for number, layer in enumerate(report.of_unit, 1):
+        by_label: dict[str, list[int]] = {}
+        for u, claim in enumerate(layer):
+            by_label.setdefault(claim.label if claim else "", []).append(u)
+        nameless = by_label.pop("", [])
+        yield ""
+        yield (
+            f"Layer {number}: {len(layer) - len(nameless)} of {len(layer)} units have a claim "
+            "that survives. By the strongest:"
+        )
+        for label, followers in sorted(by_label.items(), key=lambda item: -len(item[1])):
+            yield f"  {label:<22} {_ranges(followers)}"
+        if nameless:
+            yield f"  {'(no claim survives)':<22} {_ranges(nameless)}"
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Ascending numbers in short.
+
+    >>> _ranges([0, 1, 2, 5, 7, 8])
+    '0-2, 5, 7, 8'
+    """
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    short = (
+        f"{part[0]}-{part[-1]}" if len(part) > 2 else ", ".join(map(str, part)) for part in parts
+    )
+    return ", ".join(short)

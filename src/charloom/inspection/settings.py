@@ -1,0 +1,59 @@
+"""What can be chosen when a model is looked into."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field
+
+from ..settings import Settings
+
+FEWEST = 200
+"""Characters in which a claim about a unit can be searched and tested."""
+
+
+class RecallSettings(Settings):
+    """The size of the experiment."""
+
+    hidden_size: int = Field(default=32, ge=1, le=4096, description="units of the LSTM")
+    distance: int = Field(
+        default=64, ge=1, le=4096, description="letters between the two, at most, in training"
+    )
+    steps: int = Field(default=1500, ge=1, description="optimizer steps of each network")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of weights and texts")
+
+    @property
+    def distances(self) -> list[int]:
+        """Where recall is measured: 1, 2, 4, ... up to twice the distance of training."""
+        return [2**n for n in range(int(math.log2(2 * self.distance)) + 1)]
+
+
+class ReachSettings(Settings):
+    """How many places of the text are looked at, and how far back."""
+
+    characters: int = Field(
+        default=50_000, ge=100, description="so many from the start of the text are read"
+    )
+    places: int = Field(default=512, ge=1, description="places of the text that are predicted")
+    distance: int = Field(
+        default=256, ge=1, le=2**16, description="the longest context, and the furthest change"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of the characters put in")
+
+
+class UnitsSettings(Settings):
+    """How claims about units are searched for, and which are believed."""
+
+    characters: int = Field(
+        default=20_000, ge=FEWEST, description="so many from the start of the text are read"
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="the chance of any claim where nothing is true"
+    )
+    least: float = Field(
+        default=0.5, ge=0, lt=1, description="the least correlation that is worth a claim"
+    )
+    shuffles: int = Field(
+        default=0, ge=0, description="searches on shuffled labels; 0 is as many as alpha needs"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of the shuffles")

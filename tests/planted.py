@@ -1,0 +1,80 @@
+"""Networks with units made by hand, whose meaning is known, among others of noise.
+
+unit 0  counts brackets: + 1 at "(", - 1 at ")"
+unit 1  opens and closes with straight quotes: its own headline tells it which
+unit 2  remembers the last of the letters A and Z: A puts 1 into it, Z empties it
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from charloom.core.contract import Weights
+from charloom.model import Model
+from charloom.network import initial_weights
+from charloom.settings import ModelSettings
+from charloom.text.vocabulary import Vocabulary
+
+BRACKETS, QUOTES, SYMBOL = range(3)
+VOCABULARY = Vocabulary.of('abcdeAZ()" \n')
+FAR = 30.0  # sigmoid(30) is 1 and sigmoid(-30) is 0 in float32, nearly
+
+
+def text(characters: int, seed: int) -> str:
+    """Letters at random, in which brackets nest, quotes open and close, and A and Z stand."""
+    random = np.random.default_rng(seed)
+    depth, made = 0, []
+    for _ in range(characters):
+        draw = random.random()
+        if draw < 0.04 and depth < 3:
+            character, depth = "(", depth + 1
+        elif 0.04 <= draw < 0.08 and depth:
+            character, depth = ")", depth - 1
+        elif 0.08 <= draw < 0.12:
+            character = '"'
+        elif 0.12 <= draw < 0.15:
+            character = "AZ"[random.integers(2)]
+        elif 0.15 <= draw < 0.17 and made[-1:] != ["\n"]:  # a new paragraph would end a quote
+            character = "\n"
+        else:
+            character = "abcde "[random.integers(6)]
+        made.append(character)
+    return "".join(made)
+
+
+def model(hidden_size: int = 12, seed: int = 0) -> Model:
+    """A network of one layer with the three units and noise."""
+    settings = ModelSettings(hidden_size=hidden_size, num_layers=1)
+    weights = initial_weights(settings, VOCABULARY.size, seed)
+    i, f, g, o = (weights["lstm.weight_ih_l0"][k * hidden_size :] for k in range(4))
+    bias_i, bias_f, bias_g, bias_o = (weights["lstm.bias_l0"][k * hidden_size :] for k in range(4))
+    at = VOCABULARY.mapping
+    for unit in (BRACKETS, QUOTES, SYMBOL):
+        for rows in (i, f, g, o):
+            rows[unit] = 0
+        for k in range(4):
+            weights["lstm.weight_hh_l0"][k * hidden_size + unit] = 0
+        bias_i[unit], bias_f[unit], bias_g[unit], bias_o[unit] = -FAR, FAR, 0, FAR
+
+    i[BRACKETS, at["("]] = i[BRACKETS, at[")"]] = 2 * FAR
+    g[BRACKETS, at["("]], g[BRACKETS, at[")"]] = 0.3, -0.3
+
+    i[QUOTES, at['"']] = 2 * FAR
+    weights["lstm.weight_hh_l0"][QUOTES, QUOTES] = -4 * FAR  # shut while it says yes
+    f[QUOTES, at['"']] = -2 * FAR
+    g[QUOTES, at['"']] = FAR
+
+    i[SYMBOL, at["A"]] = 2 * FAR
+    f[SYMBOL, at["A"]] = f[SYMBOL, at["Z"]] = -2 * FAR
+    g[SYMBOL, at["A"]] = FAR
+    return Model(settings, VOCABULARY, weights, precision="float32")
+
+
+def listening_to_quotes(hidden_size: int = 12) -> Model:
+    """The same network, whose head says b, c or d inside quotes and a outside."""
+    made = model(hidden_size)
+    weights: Weights = {**made.weights, "head.weight": np.zeros_like(made.weights["head.weight"])}
+    head = weights["head.weight"][:, QUOTES]
+    for character, effect in (("a", -8.0), ("b", 8.0), ("c", 8.0), ("d", 8.0)):
+        head[VOCABULARY.mapping[character]] = effect
+    return Model(made.settings, VOCABULARY, weights, precision="float32")
