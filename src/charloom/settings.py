@@ -21,7 +21,7 @@ from typing_extensions import Self
 
 from .errors import SettingsError
 
-DEFAULT_STEPS = 3000
+DEFAULT_STEPS = 3500
 """Optimizer steps of a run when neither steps, epochs nor minutes are given."""
 
 
@@ -151,7 +151,7 @@ class TrainingSettings(Settings):
         default=1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
     )
     dropout: float = Field(
-        default=0.0, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
+        default=0.1, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
     )
     unknown_share: float = Field(
         default=0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"

@@ -266,15 +266,18 @@ def _speech(model: Model, layer: int, h_t: Array, units: list[int] | None) -> It
     head = model.weights["head.weight"]
     effect = head - head.mean(axis=0)
     if units is not None:
-        votes, speaker = effect[:, units[0]] * h_t[units[0]], f"unit {units[0]}"
+        votes, speaker = effect[:, units[0]] * h_t[units[0]], f"unit {units[0]:<4}"
     else:
-        votes, speaker = effect @ h_t, "the headline"
-    order = np.argsort(-votes)
-    ids = [*order[:3].tolist(), *order[-3:].tolist()]
-    names = [f"'{visible(name)}'" for name in symbols(model.vocabulary, np.array(ids))]
-    told = [f"{name} {votes[id]:+.2f}" for name, id in zip(names, ids, strict=True)]
-    yield f"   In nats, {speaker} speaks for {', '.join(told[:3])};"
-    yield f"   against {', '.join(told[:2:-1])}."
+        votes, speaker = effect @ h_t, "it"
+    order = np.argsort(-votes, kind="stable")
+    for verb, ids in (("for", order[:3]), ("against", order[:-4:-1])):
+        ids = [id for id in ids.tolist() if (votes[id] > 0) == (verb == "for") and votes[id]]
+        named = symbols(model.vocabulary, np.array(ids, int))
+        told = ", ".join(
+            f"'{visible(name)}' {votes[id]:+.2f}" for name, id in zip(named, ids, strict=True)
+        )
+        if told:
+            yield f"   {speaker} speaks {verb} {told} (nats)"
 
 
 def _guesses(trace: Trace, step: int) -> str:
@@ -300,7 +303,7 @@ def _unit(model: Model, unit: int) -> int:
 
 
 def _n(value: float) -> str:
-    return f"{value:.3f}"
+    return f"{round(float(value), 3) + 0.0:.3f}"  # and no -0.000
 
 
 def _signed(value: float) -> str:
