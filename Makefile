@@ -47,10 +47,10 @@ FLAGS_thread := -fsanitize=thread
 
 sanitize: sanitize-address sanitize-undefined sanitize-thread
 
-sanitize-%:
-	@cmake -S . -B build/$@ -DCHARLOOM_STRESS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
+sanitize-%: .venv/bin/python
+	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(FLAGS_$*)' --log-level=ERROR > /dev/null
-	@cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
+	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress
 
 clean:

@@ -6,6 +6,8 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -91,10 +93,12 @@ public:
 
     void read(int tensor, int kind, Flat to) {
         check(to.size() == elements(tensor), "size of a weight");
+        const Alone alone(mutex_);
         network_->read(tensor, static_cast<Kind>(kind), to.data());
     }
     void write(int tensor, int kind, ConstFlat from) {
         check(from.size() == elements(tensor), "size of a weight");
+        const Alone alone(mutex_);
         network_->write(tensor, static_cast<Kind>(kind), from.data());
     }
 
@@ -108,7 +112,7 @@ public:
         auto state = check_state(hidden, cell, inputs.shape(1));
         StepSettings settings{learning_rate, beta1, beta2, epsilon, clip_norm, dropout,
                               dropout_key};
-        nb::gil_scoped_release release;
+        const Alone alone(mutex_);
         StepResult r = network_->train_step(rows(inputs), streams(inputs), inputs.data(),
                                             targets.data(), state, settings, step);
         return {r.nats, r.characters, r.gradient_norm, r.updated};
@@ -119,7 +123,7 @@ public:
         check_ids(inputs, 0);
         auto state = check_state(hidden, cell, inputs.shape(1));
         check_logits(inputs, logits);
-        nb::gil_scoped_release release;
+        const Alone alone(mutex_);
         network_->logits(rows(inputs), streams(inputs), inputs.data(), state, logits.data());
     }
 
@@ -131,7 +135,7 @@ public:
         check_same(inputs, ranks);
         check_ids(targets, INT32_MIN);
         auto state = check_state(hidden, cell, inputs.shape(1));
-        nb::gil_scoped_release release;
+        const Alone alone(mutex_);
         network_->surprise(rows(inputs), streams(inputs), inputs.data(), targets.data(), state,
                            nats.data(), ranks.data());
     }
@@ -147,7 +151,7 @@ public:
                   quantities.shape(4) == static_cast<size_t>(shape_.hidden),
               "shape of the quantities");
         check_logits(inputs, logits);
-        nb::gil_scoped_release release;
+        const Alone alone(mutex_);
         network_->trace(rows(inputs), streams(inputs), inputs.data(), state,
                         quantities.data(), logits.data());
     }
@@ -159,7 +163,11 @@ public:
         auto state = check_state(hidden, cell, B);
         check(seeds.shape(0) == B && ids.shape(1) == B, "number of streams");
         for (size_t b = 0; b < B; ++b) check_id(last.data()[b], 0);
-        nb::gil_scoped_release release;
+        for (int32_t id : forbidden) check_id(id, 0);
+        check(std::set<int32_t>(forbidden.begin(), forbidden.end()).size() <
+                  static_cast<size_t>(shape_.vocabulary),
+              "forbidden ids: none would be left");
+        const Alone alone(mutex_);
         network_->generate(static_cast<int>(B), last.data(), state,
                            static_cast<int>(ids.shape(0)),
                            {temperature, top_k, top_p, std::move(forbidden)}, seeds.data(),
@@ -213,8 +221,16 @@ private:
         return n == 0 ? V * H : V;
     }
 
+    // Other Python threads go on while one computes; those that want this network wait.
+    struct Alone {
+        explicit Alone(std::mutex& mutex) : lock(mutex) {}
+        nb::gil_scoped_release release;
+        std::lock_guard<std::mutex> lock;
+    };
+
     const Shape shape_;
     std::unique_ptr<Network> network_;
+    std::mutex mutex_;
 };
 
 }  // namespace

@@ -67,7 +67,6 @@ public:
                 ++result.characters;
                 first_target = std::min(first_target, r);
             }
-        if (result.characters == 0) return result;
         begin(T, B, inputs, true);
         need_slopes(settings);
         head_from_ = first_target / B;
@@ -81,10 +80,12 @@ public:
             const auto [from, to] = share(B, part);
             load_state(state, from, to);
             forward(from, to);
+            save_state(state, from, to);
+            if (result.characters == 0) return;
             learn_rows(targets, weight, from, to);
             backward(from, to);
-            save_state(state, from, to);
         });
+        if (result.characters == 0) return result;
         threads_.run([&](int part) { weight_gradients(part); });
         threads_.run([&](int part) {
             const auto [first, last] = share(chunks, part);

@@ -14,8 +14,11 @@ Sampler::Sampler(const Sampling& sampling, int vocabulary)
 }
 
 int Sampler::draw(const float* logits, double uniform) {
+    // A NaN counts as the least likely, so that there is an order.
+    auto logit = [&](int v) { return std::isnan(logits[v]) ? -INFINITY : logits[v]; };
     auto likelier = [&](int a, int b) {
-        return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+        const float x = logit(a), y = logit(b);
+        return x > y || (x == y && a < b);
     };
     int best = *std::min_element(allowed_.begin(), allowed_.end(), likelier);
     if (sampling_.temperature == 0) return best;
@@ -34,8 +37,8 @@ int Sampler::draw(const float* logits, double uniform) {
     if (sampling_.top_p < 1) {
         double kept = 0;
         size_t count = 0;
-        while (count < order_.size() && kept < sampling_.top_p * total)
-            kept += p_[order_[count++]];
+        do kept += p_[order_[count++]];
+        while (count < order_.size() && kept < sampling_.top_p * total);
         order_.resize(count);
         total = kept;
     }

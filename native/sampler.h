@@ -1,4 +1,4 @@
-// Draw one character from a row of logits; ReferenceEngine in network.py says the same.
+// Draw one character from a row of logits: core/sampling.py in C++.
 #pragma once
 
 #include <vector>

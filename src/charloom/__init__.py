@@ -14,10 +14,10 @@
     model.evaluate("A text.").bits_per_character            # and the whole
 
 The verbs are `train`, `resume`, `Model.load`, `Model.save`, `Model.generate`,
-`Model.generate_many`, `Model.score`, `Model.evaluate` and `Model.describe`; `read` gives
-the text of files, and `InMemory` stands for a text where files are expected. What can be
-chosen is in TextSettings, ModelSettings, TrainingSettings and SamplingSettings. Every
-error raised on purpose is a CharloomError (see charloom.errors).
+`Model.generate_many`, `Model.score`, `Model.evaluate`, `Model.trace`, `Model.trace_pieces`
+and `Model.describe`; `read` gives the text of files, and `InMemory` stands for a text where
+files are expected. What can be chosen is in TextSettings, ModelSettings, TrainingSettings and
+SamplingSettings. Every error raised on purpose is a CharloomError (see charloom.errors).
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
         axes.annotate(
             f"{held_out[best]:.3f}",
             (at[best], held_out[best]),
-            xytext=(0, 8),
+            xytext=(0, -14),
             textcoords="offset points",
             ha="right",
             color=_ORANGE,

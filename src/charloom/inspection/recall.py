@@ -89,7 +89,7 @@ def texts(random: np.random.Generator, distance: int, count: int) -> Array:
 
     >>> ids = texts(np.random.default_rng(0), 3, 1)[:, 0]
     >>> VOCABULARY.decode(ids)
-    '!wqnh?w'
+    '!qnhi?q'
     """
     first = VOCABULARY.mapping["a"]
     ids = first + random.integers(0, len(LETTERS), (distance + 4, count), dtype=np.int32)

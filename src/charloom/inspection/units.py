@@ -1,9 +1,9 @@
 """Which units and gates follow something that a person can name, and how sure that is.
 
-The first half of a text is searched, the second is held out. A claim says that a unit
-follows a label (labels.py). Which of its quantities does so best, and with which sign, is
-chosen on the first half; the claim's score is their correlation on the second. It survives
-if all of these hold:
+A claim says that a unit follows a label (labels.py). The first half of a text is searched,
+the second is held out: of the search, for the model may well have been trained on it. Which of
+the unit's quantities follows best, and with which sign, is chosen on the first half; the
+claim's score is their correlation on the second. It survives if all of these hold:
 
     shuffled    Labels are turned in a circle by a random distance within each half, which
                 keeps their own rhythm and breaks any tie to the text, and the same search
