@@ -65,9 +65,7 @@ def check_against_torch(
     assert_allclose(after.cell, found["next.cell"], rtol, atol)
 
     # With beta1 = 0 Adam's mean after one step is the gradient itself.
-    step = engine.train_step(
-        inputs, targets, before, StepSettings(learning_rate=1e-3, beta1=0.0)
-    )
+    step = engine.train_step(inputs, targets, before, StepSettings(learning_rate=1e-3, beta1=0.0))
     assert_allclose(step.nats / step.characters, found["loss"], rtol, atol)
     gradients = engine.optimizer_state().mean
     assert gradients.keys() == weights.keys()

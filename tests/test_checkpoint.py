@@ -45,9 +45,7 @@ def a_model(cell: str = "lstm", embedding_size: int = 0, num_layers: int = 1) ->
         for name, shape in weight_shapes(settings, vocabulary.size).items()
     }
     record = {"text": TextSettings().model_dump(), "bits": 0.1 + 0.2, "digest": "0" * 64}
-    return ModelFile(
-        settings=settings, vocabulary=vocabulary, weights=weights, record=record
-    )
+    return ModelFile(settings=settings, vocabulary=vocabulary, weights=weights, record=record)
 
 
 def a_checkpoint() -> Checkpoint:
@@ -63,9 +61,7 @@ def a_checkpoint() -> Checkpoint:
     return Checkpoint(
         weights=model.weights,
         optimizer=OptimizerState(steps=7, mean=like(), mean_square=like()),
-        state=State(
-            hidden=random.normal(size=(1, 3, 2)), cell=random.normal(size=(1, 3, 2))
-        ),
+        state=State(hidden=random.normal(size=(1, 3, 2)), cell=random.normal(size=(1, 3, 2))),
         progress={"step": 7, "best": float("inf"), "loss": 0.1 + 0.2, "epoch": [0, 3]},
     )
 
@@ -130,9 +126,7 @@ def test_a_model_of_format_1_is_read_for_ever():
 def test_two_biases_of_a_file_are_added(path):
     model = a_model()
     write_model(path, model)
-    data = edited(
-        path, lambda tensors: tensors["lstm.bias_hh_l0"].__iadd__(np.float32(0.5))
-    )
+    data = edited(path, lambda tensors: tensors["lstm.bias_hh_l0"].__iadd__(np.float32(0.5)))
     path.write_bytes(data)
     assert_array_equal(
         read_model(path).weights["lstm.bias_l0"],
@@ -359,9 +353,7 @@ def test_a_folder_in_the_way_is_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write"
-)
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
 def test_a_folder_without_permission_is_an_error(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="may write"):

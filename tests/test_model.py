@@ -24,9 +24,7 @@ TEXT = "the fox saw a crow\non the limb of a tree\n"
 def a_model(record: dict | None = None, seed: int = 0) -> Model:
     settings = ModelSettings(hidden_size=8, num_layers=1)
     vocabulary = Vocabulary.of(TEXT, unknown=True)
-    return Model(
-        settings, vocabulary, initial_weights(settings, vocabulary.size, seed), record
-    )
+    return Model(settings, vocabulary, initial_weights(settings, vocabulary.size, seed), record)
 
 
 def a_model_of_lines() -> Model:
@@ -141,6 +139,5 @@ def test_a_description_is_json_and_complete():
 
 def test_a_model_tells_its_shape():
     assert (
-        repr(a_model())
-        == "Model(lstm, 1 layer of 8, vocabulary of 19 characters, 1,067 weights)"
+        repr(a_model()) == "Model(lstm, 1 layer of 8, vocabulary of 19 characters, 1,067 weights)"
     )

@@ -200,9 +200,7 @@ def test_going_on_from_what_was_exported_equals_never_having_stopped():
         first.train_step(INPUTS, TARGETS, zero, settings)
     second = engine()
     second.load(first.weights(), first.optimizer_state())
-    on = [
-        network.train_step(INPUTS, TARGETS, zero, settings) for network in (whole, second)
-    ]
+    on = [network.train_step(INPUTS, TARGETS, zero, settings) for network in (whole, second)]
     assert on[0].nats == on[1].nats
     for name, weight in second.weights().items():
         assert_array_equal(weight, whole.weights()[name])

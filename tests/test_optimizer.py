@@ -119,9 +119,7 @@ def test_a_run_shorter_than_its_warmup_only_rises():
     warmup=st.integers(0, 600),
     decay=st.sampled_from(["linear", "cosine", "constant"]),
 )
-def test_no_step_of_a_run_is_wasted_on_a_learning_rate_of_zero(
-    total: int, warmup: int, decay: str
-):
+def test_no_step_of_a_run_is_wasted_on_a_learning_rate_of_zero(total: int, warmup: int, decay: str):
     rates = curve(total, warmup_steps=warmup, decay=decay)
     assert all(0 < rate <= 1 for rate in rates)
     after = TrainingSettings(learning_rate=1.0, warmup_steps=warmup, decay=decay)

@@ -67,9 +67,7 @@ def test_masks_of_other_layers_and_other_keys_have_nothing_in_common():
 
 
 def test_a_longer_batch_drops_the_same_in_the_steps_it_shares():
-    assert_array_equal(
-        dropout_mask(3, 1, (9, 2, 5), 0.5)[:4], dropout_mask(3, 1, (4, 2, 5), 0.5)
-    )
+    assert_array_equal(dropout_mask(3, 1, (9, 2, 5), 0.5)[:4], dropout_mask(3, 1, (4, 2, 5), 0.5))
 
 
 def test_masks_stay_what_they_are_in_every_version():

@@ -115,9 +115,7 @@ def test_the_gradient_is_the_slope_in_all_that_goes_into_a_layer(cell: str):
         return float((x * d_out).sum())
 
     *_, tape = FORWARD[cell](given["x"], **{k: v for k, v in given.items() if k != "x"})
-    found = BACKWARD[cell](
-        d_out, tape, weight_ih=given["weight_ih"], weight_hh=given["weight_hh"]
-    )
+    found = BACKWARD[cell](d_out, tape, weight_ih=given["weight_ih"], weight_hh=given["weight_hh"])
     for name, values in given.items():
         gradient = getattr(found, name)
         assert gradient.shape == values.shape
@@ -137,9 +135,7 @@ def test_the_gradient_of_every_weight_is_the_slope_of_the_mean_loss(
     shapes = weight_shapes(settings, 5).items()
     weights = {name: unequal(shape, seed) for seed, (name, shape) in enumerate(shapes)}
     engine = ReferenceEngine(settings, 5, weights, dtype=np.float64)
-    before = State(
-        hidden=unequal((num_layers, 2, 3), 20), cell=unequal((num_layers, 2, 3), 21)
-    )
+    before = State(hidden=unequal((num_layers, 2, 3), 20), cell=unequal((num_layers, 2, 3), 21))
     inputs = np.array([[0, 3], [1, 4], [1, 2], [0, 0]])
     targets = np.array([[1, 4], [2, NOT_COUNTED], [0, 2], [NOT_COUNTED, 3]])
     step = StepSettings(learning_rate=1.0, dropout=dropout, dropout_key=7)

@@ -106,8 +106,7 @@ def test_the_rank_is_the_number_of_characters_at_least_as_likely():
     ids = KNOWN.encode(text).astype(np.int32)
     logits, _ = ENGINE.logits(ids[:, None], State.zeros(ENGINE.settings, 1))
     expected = [
-        1 + int((logits[t, 0] > logits[t, 0, ids[t + 1]]).sum())
-        for t in range(len(ids) - 1)
+        1 + int((logits[t, 0] > logits[t, 0, ids[t + 1]]).sum()) for t in range(len(ids) - 1)
     ]
     assert [part.rank for part in score_text(ENGINE, KNOWN, [text])] == [None, *expected]
 
@@ -233,9 +232,7 @@ def test_the_length_of_a_text_can_be_given_with_its_ids():
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 700), st.integers(1, 9), st.integers(0, 20), st.integers(60, 400))
-def test_segments_cover_every_position_once_and_warm_up_in_full(
-    length, segments, warmup, window
-):
+def test_segments_cover_every_position_once_and_warm_up_in_full(length, segments, warmup, window):
     ids = np.zeros(length, np.uint8)
     engine = Counting()
     with pytest.MonkeyPatch.context() as patch:

@@ -97,9 +97,7 @@ def segment_charges(
         before = ids[-warmup - 1 :]
 
 
-def _stream(
-    engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array]
-) -> Iterator[Charges]:
+def _stream(engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array]) -> Iterator[Charges]:
     state = State.zeros(engine.settings, 1)
     last = np.empty(0, np.int32)
     # Always in the same steps, so that the blocks do not matter, not even to the last bit.

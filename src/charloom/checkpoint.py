@@ -109,9 +109,7 @@ def read_model(path: str | Path) -> ModelFile:
     if tensors:
         named = ", ".join(sorted(tensors))
         raise ModelFileError(f"{path}: its settings do not call for its tensors {named}")
-    return ModelFile(
-        settings=settings, vocabulary=vocabulary, weights=weights, record=record
-    )
+    return ModelFile(settings=settings, vocabulary=vocabulary, weights=weights, record=record)
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -206,9 +204,7 @@ _MARK = rb"{\"digest\":\""  # where it begins: "digest" sorts before all other k
 _BLANK = b"0" * 64
 
 
-def _write(
-    path: str | Path, kind: str, tensors: dict[str, Array], content: dict[str, Any]
-) -> None:
+def _write(path: str | Path, kind: str, tensors: dict[str, Array], content: dict[str, Any]) -> None:
     description = {"digest": _BLANK.decode(), "format": FORMAT, "kind": kind, **content}
     text = json.dumps(description, sort_keys=True, separators=(",", ":"))
     data = save_tensors(tensors, {"charloom": text})
@@ -302,9 +298,7 @@ def _stored_names(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def _tensor(
-    path: Path, tensors: dict[str, Array], name: str, shape: tuple[int, ...]
-) -> Array:
+def _tensor(path: Path, tensors: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
     """Take one tensor out of the file's, and check it."""
     if name not in tensors:
         raise ModelFileError(f"{path}: the tensor {name} is missing")

@@ -41,9 +41,7 @@ def one_hot(ids: Array, vocabulary_size: int) -> Array:
     return np.eye(vocabulary_size, dtype=np.float32)[ids]
 
 
-def fit(
-    engine: Engine, ids: Array, *, epochs: int = EPOCHS, seed: int = 0
-) -> Iterator[float]:
+def fit(engine: Engine, ids: Array, *, epochs: int = EPOCHS, seed: int = 0) -> Iterator[float]:
     """Train on all windows of the text; yields the mean loss of each epoch, in nats."""
     batches = Windows(ids, batch_size=BATCH_SIZE, sequence_length=LENGTH, seed=seed)
     step = StepSettings(learning_rate=LEARNING_RATE)
@@ -101,9 +99,7 @@ def tell(seed: int = 0) -> Iterator[str]:
     yield "  (The blog's note says 14 characters of input; its code takes 15, and so do we.)"
 
     yield ""
-    yield (
-        f"One-hot: X {one_hot(X, vocabulary.size).shape}, y {one_hot(y, vocabulary.size).shape}"
-    )
+    yield (f"One-hot: X {one_hot(X, vocabulary.size).shape}, y {one_hot(y, vocabulary.size).shape}")
 
     weights = initial_weights(SETTINGS, vocabulary.size, seed=seed)
     engine = open_engine(SETTINGS, vocabulary.size, weights)

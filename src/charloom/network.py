@@ -171,9 +171,7 @@ class ReferenceEngine:
         Nothing is updated if the result is not finite, or if no target is counted.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # reported as not finite instead
-            nats, characters, gradients, after = self.gradients(
-                inputs, targets, state, settings
-            )
+            nats, characters, gradients, after = self.gradients(inputs, targets, state, settings)
             norm = clip_by_global_norm(gradients, settings.clip_norm)
         if characters and math.isfinite(nats) and math.isfinite(norm):
             self._adam.step(self._weights, gradients, settings)
@@ -196,9 +194,7 @@ class ReferenceEngine:
     def surprise(self, inputs: Array, targets: Array, state: State) -> Surprise:
         """-ln p and the rank of each target."""
         logits, after = self.logits(inputs, state)
-        return Surprise(
-            nats=surprises(logits, targets), ranks=ranks(logits, targets), state=after
-        )
+        return Surprise(nats=surprises(logits, targets), ranks=ranks(logits, targets), state=after)
 
     def trace(self, inputs: Array, state: State) -> Trace:
         """The gates, cells and hidden states of a forward pass."""

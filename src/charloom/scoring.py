@@ -193,9 +193,7 @@ def _total(
     if exact or lines:
         charged = charges(engine, vocabulary, blocks, lines=lines)
     else:
-        charged = segment_charges(
-            engine, vocabulary, blocks, segments=segments, warmup=warmup
-        )
+        charged = segment_charges(engine, vocabulary, blocks, segments=segments, warmup=warmup)
     return Score(nats=sum(float(some.nats.sum()) for some in charged))
 
 
@@ -308,9 +306,7 @@ def _joined(utf8: Charges, begins: Array, end: int) -> Charges:
     return Charges(utf8.ids[begins], nats, ranks)
 
 
-def _characters(
-    text: _Text, charged: Iterable[Charges], unknown_id: int | None
-) -> Iterator[Part]:
+def _characters(text: _Text, charged: Iterable[Charges], unknown_id: int | None) -> Iterator[Part]:
     start = 0
     for some in charged:
         characters = text.take(len(some.nats))

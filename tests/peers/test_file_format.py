@@ -30,18 +30,14 @@ def run_the_page() -> dict:
 
 
 @pytest.mark.parametrize("core", ["native", "reference"])
-@pytest.mark.parametrize(
-    "vocabulary", [Vocabulary.of(TEXT[:40], unknown=True), Vocabulary.bytes()]
-)
+@pytest.mark.parametrize("vocabulary", [Vocabulary.of(TEXT[:40], unknown=True), Vocabulary.bytes()])
 @pytest.mark.parametrize("embedding_size", [0, 5])
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_pytorch_gives_the_same_nats(
     tmp_path, monkeypatch, capsys, cell, embedding_size, vocabulary, core
 ):
     monkeypatch.setenv("CHARLOOM_CORE", core)
-    settings = ModelSettings(
-        cell=cell, hidden_size=24, num_layers=2, embedding_size=embedding_size
-    )
+    settings = ModelSettings(cell=cell, hidden_size=24, num_layers=2, embedding_size=embedding_size)
     weights = initial_weights(settings, vocabulary.size, seed=1)
     random = np.random.default_rng(2)
     weights = {  # none of them zero, all gates unequal

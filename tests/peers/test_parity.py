@@ -64,9 +64,7 @@ def test_plain_pytorch_loads_a_model_file_and_finds_the_same_nats(
     torch, tmp_path: Path, cell: str, embedding_size: int
 ):
     text = fable(lines=300, seed=0)
-    settings = ModelSettings(
-        cell=cell, hidden_size=64, num_layers=2, embedding_size=embedding_size
-    )
+    settings = ModelSettings(cell=cell, hidden_size=64, num_layers=2, embedding_size=embedding_size)
     model = trained(settings, text)
     model.save(tmp_path / "model.safetensors")
     held_out = fable(lines=100, seed=1)
@@ -74,9 +72,7 @@ def test_plain_pytorch_loads_a_model_file_and_finds_the_same_nats(
     score = ours.evaluate(held_out, exact=True)
     assert score.bits_per_character < 3.5  # trained: not the nats of a blind guess
 
-    theirs = total_nats_of_plain_pytorch(
-        torch, tmp_path / "model.safetensors", ours, held_out
-    )
+    theirs = total_nats_of_plain_pytorch(torch, tmp_path / "model.safetensors", ours, held_out)
     assert score.nats == pytest.approx(theirs, rel=1e-5)
 
 
@@ -113,15 +109,11 @@ def fable(lines: int, seed: int) -> str:
     random = np.random.default_rng(seed)
     who = ["a fox", "the crow", "one mouse", "an old lion", "the wolf"]
     what = ["saw", "asked", "feared", "followed"]
-    words = (
-        (random.choice(who), random.choice(what), random.choice(who)) for _ in range(lines)
-    )
+    words = ((random.choice(who), random.choice(what), random.choice(who)) for _ in range(lines))
     return "\n".join(" ".join(sentence) + "." for sentence in words)
 
 
-def trained(
-    settings: ModelSettings, text: str, streams: int = 16, steps: int = 120
-) -> Model:
+def trained(settings: ModelSettings, text: str, streams: int = 16, steps: int = 120) -> Model:
     """A model after a few steps of training with the native core."""
     vocabulary = Vocabulary.of(text)
     weights = initial_weights(settings, vocabulary.size, seed=0)

@@ -43,9 +43,7 @@ Array = NDArray[Any]
 Weights = dict[str, Array]
 
 
-def weight_shapes(
-    settings: ModelSettings, vocabulary_size: int
-) -> dict[str, tuple[int, ...]]:
+def weight_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every weight, in the order in which they are stored.
 
     >>> shapes = weight_shapes(ModelSettings(hidden_size=75, num_layers=1), 27)

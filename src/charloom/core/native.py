@@ -126,9 +126,7 @@ class NativeEngine:
 
         ModelFileError where a weight is missing or has another shape.
         """
-        nothing = {
-            name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()
-        }
+        nothing = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
         check_weights(weights, self._settings, self._vocabulary_size)
         self._write(_WEIGHT, weights)
         self._write(_MEAN, optimizer.mean if optimizer else nothing)
@@ -143,9 +141,7 @@ class NativeEngine:
 
     def _write(self, kind: int, values: Weights) -> None:
         for tensor, name in enumerate(self._shapes):
-            self._network.write(
-                tensor, kind, np.ascontiguousarray(values[name], np.float32)
-            )
+            self._network.write(tensor, kind, np.ascontiguousarray(values[name], np.float32))
 
     def train_step(
         self, inputs: Array, targets: Array, state: State, settings: StepSettings
@@ -181,9 +177,7 @@ class NativeEngine:
         after = _copy(state)
         nats = np.empty(inputs.shape, np.float32)
         ranks = np.empty(inputs.shape, np.int32)
-        self._network.surprise(
-            _ids(inputs), _ids(targets), after.hidden, after.cell, nats, ranks
-        )
+        self._network.surprise(_ids(inputs), _ids(targets), after.hidden, after.cell, nats, ranks)
         return Surprise(nats=nats, ranks=ranks, state=after)
 
     def trace(self, inputs: Array, state: State) -> Trace:

@@ -27,9 +27,7 @@ def mix32(x: NDArray[np.uint32]) -> NDArray[np.uint32]:
     return x
 
 
-def dropout_mask(
-    key: int, layer: int, shape: tuple[int, ...], dropout: float
-) -> NDArray[np.bool_]:
+def dropout_mask(key: int, layer: int, shape: tuple[int, ...], dropout: float) -> NDArray[np.bool_]:
     """(T, B, H) True where an output is kept: each with probability 1 - dropout."""
     layer_key = mix32(np.array([(key + layer * 0x9E3779B9) & 0xFFFFFFFF], np.uint32))
     position = np.arange(int(np.prod(shape)), dtype=np.uint32)
