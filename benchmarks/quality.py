@@ -24,7 +24,7 @@ RECIPES = {
     "default": (ModelSettings(), TrainingSettings()),
     "15 minutes": (
         ModelSettings(hidden_size=384),
-        TrainingSettings(steps=12000, dropout=0.45, validate_every=1500),
+        TrainingSettings(steps=8000, dropout=0.45, validate_every=1000),
     ),
 }
 PRECISION_MODEL = ModelSettings(hidden_size=128)

@@ -28,7 +28,8 @@ DEFAULT_STEPS = 3500
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown names, errors as SettingsError."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when first used, so that a command does not wait for settings it has none of.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def __init__(self, **values: Any) -> None:
         try:
