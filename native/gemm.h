@@ -12,9 +12,12 @@
 // in float32; so the same loop does both, with half as many steps.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <type_traits>
+#include <utility>
 
+#include "network.h"
 #include "simd.h"
 
 namespace charloom::CHARLOOM_ISA {
@@ -31,7 +34,11 @@ struct Float32 {
     // A row of values, seen from its start, in columns.
     INLINE static void put(Word* row, int column, Vec x) { store(row + column, x); }
     INLINE static Vec get(const Word* row, int column) { return load(row + column); }
-    INLINE static Word pair(const float* from, ptrdiff_t) { return *from; }
+    // A vector of words from the floats that stand there one after the other, in at most
+    // so many vectors; the rest is zero.
+    INLINE static Vector words(const float* from, int) { return load(from); }
+    // The word of each column from rows `from` and, where a word is a pair, `next`.
+    INLINE static Vector words_down(const float* from, const float*) { return load(from); }
     INLINE static Vector interleave(const Word* const* rows, int column) {
         return load(rows[0] + column);
     }
@@ -66,9 +73,14 @@ struct Bfloat16 {
     INLINE static Vec get(const Word* row, int column) {
         return from_bfloat16(load_as<HalfBits>(reinterpret_cast<const uint16_t*>(row) + column));
     }
-    // The word of a value and the one `next` floats after it.
-    INLINE static Word pair(const float* from, ptrdiff_t next) {
-        return round_one(from[0]) | round_one(from[next]) << 16;
+    INLINE static Vector words(const float* from, int vectors) {
+        return concatenate(to_bfloat16(load(from)),
+                           vectors > 1 ? to_bfloat16(load(from + LANES)) : HalfBits{});
+    }
+    INLINE static Vector words_down(const float* from, const float* next) {
+        const HalfBits high = next ? to_bfloat16(load(next)) : HalfBits{};
+        return __builtin_convertvector(to_bfloat16(load(from)), Bits) |
+               __builtin_convertvector(high, Bits) << 16;
     }
     // Words along the rows: column by column, the values of two rows.
     INLINE static Vector interleave(const Word* const* rows, int column) {
@@ -78,12 +90,14 @@ struct Bfloat16 {
         };
         return half(0) | half(1) << 16;
     }
-    INLINE static uint32_t round_one(float x) {
-        return to_bfloat16(fill(x))[0];
-    }
 };
 
 constexpr int PANEL = 4;  // vectors of columns in a panel, at most
+constexpr int VECTOR_BYTES = sizeof(Vec);
+
+// Rows of a tile that is so many vectors wide. A narrow one has not the most that registers
+// would hold: its sums are enough to hide the time that one takes.
+constexpr int tile_rows(int width) { return TILE / std::max(width, 3); }
 
 INLINE constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
 INLINE constexpr int divide_up(int n, int by) { return (n + by - 1) / by; }
@@ -93,39 +107,31 @@ INLINE constexpr int part_start(int n, int parts, int index) {
     return static_cast<int>(static_cast<long>(n) * index / parts);
 }
 
+// f(r, c) for each vector of a tile, with indices that the compiler knows.
+template <int R, int C, class F>
+INLINE void each(F&& f) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) f(r, c);
+}
+
+// A's word of row r at step k is a[r * row_stride + k * step_stride].
 template <class P, int R, int C>
-INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t a_stride,
-                       const typename P::Word* b, int steps) {
-    for (int k = 0; k < steps; ++k, b += C * LANES) {
+INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t row_stride,
+                       ptrdiff_t step_stride, const typename P::Word* b, int steps) {
+    for (int k = 0; k < steps; ++k, a += step_stride, b += C * LANES) {
         typename P::Vector columns[C];
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) columns[c] = P::load_words(b + c * LANES);
-#pragma GCC unroll 6
+#pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
-            auto row = P::broadcast(a[r * a_stride + k]);
+            auto row = P::broadcast(a[r * row_stride]);
 #pragma GCC unroll 4
             for (int c = 0; c < C; ++c)
                 acc[r][c] = P::multiply_add(row, columns[c], acc[r][c]);
         }
     }
-}
-
-// The same as a function of its own: where the sum is long, a call costs nothing, and the
-// code exists once.
-template <class P, int R, int C>
-[[gnu::noinline]] void accumulate_long(Vec (&acc)[R][C], const typename P::Word* a,
-                                       ptrdiff_t a_stride, const typename P::Word* b,
-                                       int steps) {
-    Vec sums[R][C];
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) sums[r][c] = acc[r][c];
-    accumulate<P, R, C>(sums, a, a_stride, b, steps);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-        for (int c = 0; c < C; ++c) acc[r][c] = sums[r][c];
 }
 
 // A number known only at run time, 1 to N, as one known to the compiler.
@@ -141,15 +147,64 @@ INLINE void with_constant(int n, F&& f) {
 }
 
 // f(first row, rows of the tile) over [begin, end), in tiles as even as they can be.
-template <class F>
+template <int WIDTH, class F>
 INLINE void for_tiles(int begin, int end, F&& f) {
     int rows = end - begin;
     if (rows <= 0) return;
-    int tiles = divide_up(rows, TILE_ROWS);
+    int tiles = divide_up(rows, tile_rows(WIDTH));
     for (int tile = 0; tile < tiles; ++tile) {
         int from = begin + part_start(rows, tiles, tile);
         int to = begin + part_start(rows, tiles, tile + 1);
-        with_constant<TILE_ROWS>(to - from, [&](auto r) { f(from, r); });
+        with_constant<tile_rows(WIDTH)>(to - from, [&](auto r) { f(from, r); });
+    }
+}
+
+// One term of a sum of products: rows of A in words, `stride` apart, and a panel of B.
+template <class P>
+struct Term {
+    const typename P::Word* a;  // row 0
+    ptrdiff_t stride;
+    const typename P::Word* b;
+    int steps;
+};
+
+// A sum that starts from nothing.
+constexpr auto zero = [](int, auto& sums) __attribute__((always_inline)) {
+    for (auto& row : sums)
+        for (Vec& sum : row) sum = Vec{};
+};
+
+// A chunk of a panel is multiplied with all rows before the next one is read, so that it is
+// read from the first-level cache but for the first time.
+constexpr int CHUNK_BYTES = 24 * 1024;
+
+// For each tile of rows [from, to): start(row, sums), then sums += A B for each term, with
+// end(term, row, sums) after it. Between two chunks, sums are in `waiting`.
+template <class P, int C, class Start, class End>
+INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, float* waiting,
+                          Start&& start, End&& end) {
+    for (int n = 0; n < count; ++n) {
+        const Term<P>& term = terms[n];
+        bool ends = false;
+        for (int k = 0; !ends; k += CHUNK_BYTES / (C * VECTOR_BYTES)) {  // once, if empty, too
+            const int steps = std::min(CHUNK_BYTES / (C * VECTOR_BYTES), term.steps - k);
+            const bool first = n == 0 && k == 0;
+            ends = k + steps == term.steps;
+            for_tiles<C>(from, to, [&](int row, auto rows) __attribute__((always_inline)) {
+                constexpr int R = decltype(rows)::value;
+                float* kept = waiting + static_cast<size_t>(row - from) * C * LANES;
+                Vec sums[R][C];
+                if (first)
+                    start(row, sums);
+                else
+                    each<R, C>([&](int r, int c) { sums[r][c] = load(kept + (r * C + c) * LANES); });
+                accumulate<P>(sums, term.a + row * term.stride + k, term.stride, 1,
+                              term.b + static_cast<size_t>(k) * C * LANES, steps);
+                if (ends) end(n, row, sums);
+                if (!ends || n + 1 < count)
+                    each<R, C>([&](int r, int c) { store(kept + (r * C + c) * LANES, sums[r][c]); });
+            });
+        }
     }
 }
 
@@ -164,48 +219,73 @@ struct Panels {
     int width(int panel) const { return start(panel + 1) - start(panel); }
 };
 
-// Pack W (K x N floats, row-major) for products A W: panels along N, words along K.
+// f(first column, width in vectors) for each panel, the width known to the compiler.
+template <class F>
+INLINE void for_panels(const Panels& panels, F&& f) {
+    for (int panel = 0; panel < panels.count; ++panel)
+        with_constant<PANEL>(panels.width(panel),
+                             [&](auto width) { f(panels.start(panel) * LANES, width); });
+}
+
+// Pack rows [first, last) of columns [from, to) of W (K x N floats, row-major) for products
+// A W: panels along N, words along K. Columns are counted in vectors; `first` is a multiple
+// of LANES, and so is `last` unless it is K.
 template <class P>
 inline void pack_rows(const float* w, int K, int N, const Panels& panels, int first, int last,
-                      typename P::Word* packed) {
-    const int steps = divide_up(K, P::PER_WORD);
-    for (int panel = first; panel < last; ++panel) {
-        int column = panels.start(panel) * LANES;
-        int width = panels.width(panel) * LANES;
-        auto* to = packed + static_cast<size_t>(column) * steps;
-        for (int k = 0; k < K; k += P::PER_WORD) {
-            const float* from = w + static_cast<size_t>(k) * N + column;
-            for (int c = 0; c < width; c += LANES, to += LANES) {
-                Vec low = load(from + c);
-                if constexpr (P::PER_WORD == 1) {
-                    store(to, low);
-                } else {
-                    Vec high = k + 1 < K ? load(from + c + N) : Vec{};
-                    Bits words = __builtin_convertvector(to_bfloat16(low), Bits) |
-                                 __builtin_convertvector(to_bfloat16(high), Bits) << 16;
-                    store_as(to, words);
-                }
-            }
+                      int from, int to, typename P::Word* packed) {
+    const size_t steps = divide_up(K, P::PER_WORD);
+    for (int panel = 0; panel < panels.count; ++panel) {
+        const int start = panels.start(panel), width = panels.width(panel);
+        for (int k = first; k < last; k += P::PER_WORD) {
+            const float* row = w + static_cast<size_t>(k) * N;
+            auto* words = packed + (start * steps + k / P::PER_WORD * width) * LANES;
+            for (int c = std::max(from, start); c < std::min(to, start + width); ++c)
+                store_as(words + (c - start) * LANES,
+                         P::words_down(row + c * LANES, k + 1 < K ? row + N + c * LANES : nullptr));
         }
     }
 }
 
-// Pack W^T (N x K) for products D W^T: panels along K, words along N. N is a multiple of
-// LANES; columns past K are zero.
+// A square of LANES x LANES words, turned: rows become columns. In each round, what stands
+// off the diagonal in squares of 2 HALF x 2 HALF changes places.
+template <int HALF, class V, int... LANE>
+INLINE void turn_round(V (&rows)[LANES], std::integer_sequence<int, LANE...> lanes) {
+#pragma GCC unroll 16
+    for (int r = 0; r < LANES; ++r) {
+        if (r & HALF) continue;
+        const V a = rows[r], b = rows[r + HALF];
+        rows[r] = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE - HALF : LANE)...);
+        rows[r + HALF] =
+            __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE : LANE + HALF)...);
+    }
+    if constexpr (HALF > 1) turn_round<HALF / 2>(rows, lanes);
+}
+template <class V>
+INLINE void turn(V (&rows)[LANES]) {
+    turn_round<LANES / 2>(rows, std::make_integer_sequence<int, LANES>{});
+}
+
+// The same for products D W^T: panels along K, words along N. Columns past K are zero.
 template <class P>
 inline void pack_columns(const float* w, int K, int N, const Panels& panels, int first,
-                         int last, typename P::Word* packed) {
-    const int steps = N / P::PER_WORD;
-    for (int panel = first; panel < last; ++panel) {
-        int column = panels.start(panel) * LANES;
-        int width = panels.width(panel) * LANES;
-        auto* to = packed + static_cast<size_t>(column) * steps;
-        for (int c = 0; c < width; ++c) {
-            int k = column + c;
-            const float* from = w + static_cast<size_t>(k) * N;
-            for (int n = 0; n < steps; ++n)
-                to[static_cast<size_t>(n) * width + c] =
-                    k < K ? P::pair(from + n * P::PER_WORD, 1) : typename P::Word{};
+                         int last, int from, int to, typename P::Word* packed) {
+    const size_t steps = N / P::PER_WORD;
+    const int begin = from * LANES / P::PER_WORD, end = to * LANES / P::PER_WORD;
+    for (int k = first; k < last; k += LANES) {
+        int panel = 0;
+        while (panels.start(panel + 1) <= k / LANES) ++panel;
+        const int start = panels.start(panel) * LANES, width = panels.width(panel) * LANES;
+        for (int n = begin; n < end; n += LANES) {
+            typename P::Vector square[LANES];
+            const int rows = std::min(LANES, end - n);
+            for (int r = 0; r < LANES; ++r) {
+                const float* row = w + static_cast<size_t>(k + r) * N;
+                square[r] = k + r < K ? P::words(row + n * P::PER_WORD, rows < LANES ? 1 : 2)
+                                      : typename P::Vector{};
+            }
+            turn(square);
+            for (int r = 0; r < rows; ++r)
+                store_as(packed + start * steps + (n + r) * width + (k - start), square[r]);
         }
     }
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "gemm.h"
 #include "network.h"
@@ -22,26 +23,27 @@ struct Rows {
 
 // gradient[k][n] = sum over r of A[r][k] D[r][n], the product A^T D.
 //
-// `accumulate` wants words to run along the sum, which here runs down the rows. So a chunk
-// of rows is turned: A to K rows of words, D to a panel. Where a word is a pair, it takes
-// the values of two rows.
+// The sum runs down the rows. So a chunk of them is packed, A and D alike, in panels along
+// their columns; where a word is a pair, it takes the values of two rows. A tile then reads
+// A's words for one step side by side.
 template <class P>
 void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int first_row,
                         int last_row, int from, int to) {
     using Word = typename P::Word;
-    constexpr int STEPS = 256;  // words of a chunk; a panel of D is then 64 KiB
-    constexpr int CHUNK = STEPS * P::PER_WORD;
+    constexpr int STEPS = 128;  // of a chunk: where a vector is 64 bytes, 32 KiB of D and 8 of A
+    constexpr int ROWS = STEPS * P::PER_WORD;
+    constexpr int WIDE = (LANES == 16 ? 1 : 3) * LANES;  // columns of A side by side
+    constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets
     if (from == to) return;
-    thread_local Buffer<Word> turned, panel_of_d, zeros;
-    const int columns_of_a = round_up(K, LANES);
-    turned.need(static_cast<size_t>(columns_of_a) * STEPS);
+    thread_local Buffer<Word> packed_a, panel_of_d, zeros;
+    const int panels_of_a = divide_up(K, WIDE), columns_of_a = round_up(K, LANES);
+    packed_a.need(PANEL_OF_A * panels_of_a);
     panel_of_d.need(static_cast<size_t>(PANEL) * LANES * STEPS);
     zeros.need(std::max(a.words, d.words));
 
-    const Panels panels(to - from, PANEL);
-    for (int begin = first_row; begin < last_row; begin += CHUNK) {
-        const int steps = divide_up(std::min(CHUNK, last_row - begin), P::PER_WORD);
-        auto turn = [&](const Rows<P>& rows, int step, int column) {
+    for (int begin = first_row; begin < last_row; begin += ROWS) {
+        const int steps = divide_up(std::min(ROWS, last_row - begin), P::PER_WORD);
+        auto words = [&](const Rows<P>& rows, int step, int column) {
             const Word* both[P::PER_WORD];
             for (int n = 0; n < P::PER_WORD; ++n) {
                 const int r = begin + step * P::PER_WORD + n;
@@ -50,63 +52,84 @@ void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int
             return P::interleave(both, column);
         };
         for (int step = 0; step < steps; ++step)
-            for (int k = 0; k < columns_of_a; k += LANES) {
-                const auto words = turn(a, step, k);
-                for (int lane = 0; lane < LANES; ++lane)
-                    turned[static_cast<size_t>(k + lane) * STEPS + step] = words[lane];
-            }
-        for (int panel = 0; panel < panels.count; ++panel)
-            with_constant<PANEL>(panels.width(panel), [&](auto width) {
-                constexpr int C = decltype(width)::value;
-                const int column = (from + panels.start(panel)) * LANES;
-                for (int step = 0; step < steps; ++step)
-                    for (int c = 0; c < C; ++c)
-                        store_as(&panel_of_d[(static_cast<size_t>(step) * C + c) * LANES],
-                                 turn(d, step, column + c * LANES));
-                for_tiles(0, K, [&](int k, auto tile) {
-                    constexpr int R = decltype(tile)::value;
-                    float* g = gradient + static_cast<size_t>(k) * N + column;
+            for (int k = 0; k < columns_of_a; k += LANES)
+                store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE],
+                         words(a, step, k));
+        for_panels(Panels(to - from, PANEL), [&](int column, auto width) {
+            constexpr int C = decltype(width)::value;
+            column += from * LANES;
+            for (int step = 0; step < steps; ++step)
+                for (int c = 0; c < C; ++c)
+                    store_as(&panel_of_d[(static_cast<size_t>(step) * C + c) * LANES],
+                             words(d, step, column + c * LANES));
+            for (int k = 0; k < K; k += WIDE)
+                for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
+                    constexpr int R = decltype(rows)::value;
+                    float* g = gradient + static_cast<size_t>(row) * N + column;
+                    auto at = [&](int r, int c) { return g + static_cast<size_t>(r) * N + c * LANES; };
                     Vec sums[R][C] = {};
                     if (begin > first_row)
-#pragma GCC unroll 6
-                        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                            for (int c = 0; c < C; ++c)
-                                sums[r][c] = load(g + static_cast<size_t>(r) * N + c * LANES);
-                    accumulate_long<P, R, C>(sums, &turned[static_cast<size_t>(k) * STEPS],
-                                             STEPS, panel_of_d.data(), steps);
-#pragma GCC unroll 6
-                    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                        for (int c = 0; c < C; ++c)
-                            store(g + static_cast<size_t>(r) * N + c * LANES, sums[r][c]);
+                        each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
+                    accumulate<P>(sums, &packed_a[k / WIDE * PANEL_OF_A + row - k], 1, WIDE,
+                                  panel_of_d.data(), steps);
+                    each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
                 });
-            });
+        });
     }
 }
 
-// gradient[n] = sum over r of D[r][n]: that of a bias.
+// gradient[n] = sum over r of D[r][n]: that of a bias. A few columns at a time, since a sum
+// waits for the one before it.
 template <class P>
 void column_sums(float* gradient, Rows<P> d, int first_row, int last_row, int from, int to) {
-    for (int column = from * LANES; column < to * LANES; column += LANES) {
-        Vec total{};
-        for (int r = first_row; r < last_row; ++r) total += P::get(d.row(r), column);
-        store(gradient + column, total);
-    }
+    constexpr int FEW = 8;
+    for (int first = from; first < to; first += FEW)
+        with_constant<FEW>(std::min(FEW, to - first), [&](auto count) {
+            Vec totals[count] = {};
+            for (int r = first_row; r < last_row; ++r)
+                for (int c = 0; c < count; ++c)
+                    totals[c] += P::get(d.row(r), (first + c) * LANES);
+            for (int c = 0; c < count; ++c) store(gradient + (first + c) * LANES, totals[c]);
+        });
 }
 
-// gradient[ids[r]][n] += slope(r, n): that of a table whose rows were gathered.
-template <class F>
-void scatter(float* gradient, int K, int N, const int32_t* ids, int rows, int from, int to,
-             F&& slope) {
-    for (int k = 0; k < K; ++k)
-        std::fill(gradient + static_cast<size_t>(k) * N + from * LANES,
-                  gradient + static_cast<size_t>(k) * N + to * LANES, 0.0f);
-    for (int r = 0; r < rows; ++r) {
-        float* row = gradient + static_cast<size_t>(ids[r]) * N;
-        for (int column = from * LANES; column < to * LANES; column += LANES)
-            store(row + column, load(row + column) + slope(r, column));
+// The rows of a batch, ordered by the id that each of them read.
+struct RowsById {
+    std::vector<int> rows;
+    std::vector<int> start;  // of an id's rows; one more, the end
+
+    void order(const int32_t* ids, int count, int vocabulary) {
+        rows.resize(count);
+        start.assign(vocabulary + 2, 0);
+        for (int r = 0; r < count; ++r) ++start[ids[r] + 2];
+        for (int v = 2; v < vocabulary + 2; ++v) start[v] += start[v - 1];
+        for (int r = 0; r < count; ++r) rows[start[ids[r] + 1]++] = r;
     }
+};
+
+// gradient[id][n] = sum of slope(r, n) over the rows that read this id: that of a table whose
+// rows were gathered. The sum of it over all ids, if `total` is given, is that of a bias.
+template <class F>
+void scatter(float* gradient, float* total, int N, const RowsById& by_id, int from, int to,
+             F&& slope) {
+    const int ids = static_cast<int>(by_id.start.size()) - 2;
+    constexpr int FEW = 8;
+    for (int first = from; first < to; first += FEW)
+        with_constant<FEW>(std::min(FEW, to - first), [&](auto count) {
+            Vec totals[count] = {};
+            for (int id = 0; id < ids; ++id) {
+                Vec sums[count] = {};
+                for (int n = by_id.start[id]; n < by_id.start[id + 1]; ++n)
+                    for (int c = 0; c < count; ++c)
+                        sums[c] += slope(by_id.rows[n], (first + c) * LANES);
+                for (int c = 0; c < count; ++c) {
+                    store(gradient + static_cast<size_t>(id) * N + (first + c) * LANES, sums[c]);
+                    totals[c] += sums[c];
+                }
+            }
+            if (total)
+                for (int c = 0; c < count; ++c) store(total + (first + c) * LANES, totals[c]);
+        });
 }
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -21,10 +21,7 @@ struct Softmax {
 // Replaces the logits by e^(logit - most).
 inline Softmax softmax(float* row, int columns) {
     Vec most = load(row);
-    for (int v = LANES; v < columns; v += LANES) {
-        Vec x = load(row + v);
-        most = x <= most ? most : x;
-    }
+    for (int v = LANES; v < columns; v += LANES) most = larger(most, load(row + v));
     Softmax result{maximum(most), 0};
     Vec total{};
     for (int v = 0; v < columns; v += LANES) {

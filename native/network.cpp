@@ -24,6 +24,10 @@
 namespace charloom::CHARLOOM_ISA {
 namespace {
 
+// The number of rows of a tile.
+template <class Tile>
+constexpr int rows_of = std::extent_v<std::remove_reference_t<Tile>>;
+
 template <class P, class Cell>
 class NetworkOf final : public Network {
     using Word = typename P::Word;
@@ -54,7 +58,7 @@ public:
     void read(int tensor, Kind kind, float* to) override { w_.read(tensor, kind, to); }
     void write(int tensor, Kind kind, const float* from) override {
         w_.write(tensor, kind, from);
-        if (kind == Kind::weight) up_fresh_ = down_fresh_ = false;
+        if (kind == Kind::weight) packed_ = false;
     }
 
     StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
@@ -69,13 +73,12 @@ public:
             }
         begin(T, B, inputs, true);
         need_slopes(settings);
+        rows_by_id_.order(inputs, T * B, shape_.vocabulary);
         head_from_ = first_target / B;
-        const int chunks = static_cast<int>((w_.size() + NORM_CHUNK - 1) / NORM_CHUNK);
-        auto chunk_size = [&](int c) { return std::min(NORM_CHUNK, w_.size() - c * NORM_CHUNK); };
-        squares_.need(chunks);
+        squares_.need(w_.vectors_of_columns());
         float weight = 1.0f / static_cast<float>(result.characters);
 
-        pack(true);
+        pack();
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
             load_state(state, from, to);
@@ -86,14 +89,12 @@ public:
             backward(from, to);
         });
         if (result.characters == 0) return result;
-        threads_.run([&](int part) { weight_gradients(part); });
         threads_.run([&](int part) {
-            const auto [first, last] = share(chunks, part);
-            for (int c = first; c < last; ++c)
-                squares_[c] = sum_of_squares(w_.gradients() + c * NORM_CHUNK, chunk_size(c));
+            weight_gradients(part);
+            w_.square_gradients(part, threads_.count(), squares_.data());
         });
         double squares = 0;
-        for (int c = 0; c < chunks; ++c) squares += squares_[c];
+        for (size_t n = 0; n < squares_.size(); ++n) squares += squares_[n];
         for (int r = head_from_ * B; r < T * B; ++r) result.nats += nats_[r];
         const double norm = result.gradient_norm = std::sqrt(squares);
         result.updated = std::isfinite(norm) && std::isfinite(result.nats);
@@ -102,16 +103,7 @@ public:
         const double clip = settings.clip_norm;
         const Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
                         settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
-        threads_.run([&](int part) {
-            const auto [first, last] = share(chunks, part);
-            for (int c = first; c < last; ++c) {
-                const size_t at = c * NORM_CHUNK;
-                adam.update(w_.array(Kind::weight) + at, w_.array(Kind::mean) + at,
-                            w_.array(Kind::mean_square) + at, w_.gradients() + at,
-                            chunk_size(c));
-            }
-        });
-        up_fresh_ = down_fresh_ = false;
+        threads_.run([&](int part) { w_.learn(adam, part, threads_.count()); });
         return result;
     }
 
@@ -162,7 +154,7 @@ public:
                   int32_t* ids) override {
         std::vector<int32_t> inputs(last, last + B);
         begin(1, B, inputs.data(), false);
-        pack(false);
+        pack();
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
             if (from == to) return;
@@ -181,13 +173,11 @@ public:
     }
 
 private:
-    // Bring the packed forms up to date with the weights.
-    void pack(bool down_too) {
-        const bool up = !up_fresh_, down = down_too && !down_fresh_;
-        if (!up && !down) return;
-        threads_.run([&](int part) { w_.pack(up, down, part, threads_.count()); });
-        up_fresh_ = true;
-        down_fresh_ |= down;
+    // Bring the packed forms up to date, where weights were written from outside.
+    void pack() {
+        if (packed_) return;
+        threads_.run([&](int part) { w_.pack(part, threads_.count()); });
+        packed_ = true;
     }
 
     std::pair<int, int> share(int n, int part) const {
@@ -238,7 +228,9 @@ private:
     }
     // What the layer above, or the head, reads of step t.
     const Word* above(int l, int t, int b) {
-        if (!threshold_) return out(l, t + 1, b);
+        return threshold_ ? dropped(l, t, b) : out(l, t + 1, b);
+    }
+    Word* dropped(int l, int t, int b) {
         return &dropped_[l][(static_cast<size_t>(t) * B_ + b) * row_words_];
     }
     float* tape(int l, int t, int block, int b) {  // after step t - 1
@@ -256,6 +248,13 @@ private:
     }
     float* last_hidden(int l, int b) {
         return &last_hidden_[(static_cast<size_t>(l) * B_ + b) * H_];
+    }
+
+    // A thread's own room for the sums of a panel that wait for its next chunk.
+    static float* waiting_sums(int rows) {
+        thread_local Buffer<float> sums;
+        sums.need(static_cast<size_t>(rows) * PANEL * LANES);
+        return sums.data();
     }
 
     void load_state(StatePointers state, int from, int to) {
@@ -307,51 +306,54 @@ private:
                         P::put(embedded(t, b), e,
                                load(table + static_cast<size_t>(inputs_[t * B_ + b]) * E_ + e));
         }
+        float* waiting = waiting_sums(to - from);
         for (int l = 0; l < shape_.layers; ++l)
             for (int t = 0; t < T_; ++t)
                 for (int block = 0; block < blocks_; ++block)
-                    for_tiles(from, to, [&](int b, auto rows) {
-                        forward_tile<decltype(rows)::value>(l, t, block, b);
-                    });
+                    forward_block(l, t, block, from, to, waiting);
     }
 
-    template <int R>
-    INLINE void forward_tile(int l, int t, int block, int b) {
-        const int column = block * GATES * LANES;
+    void forward_block(int l, int t, int block, int from, int to, float* waiting) {
+        const int column = block * GATES * LANES, unit = block * LANES;
         const float* bias = w_.weight(w_.bias[l]) + column;
         const bool one_hot = l == 0 && !shape_.embedding;
-        Vec sums[R][GATES];
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-            const float* row = nullptr;
-            if (one_hot)
-                row = w_.weight(w_.input[0]) +
-                      static_cast<size_t>(inputs_[t * B_ + b + r]) * G_ + column;
-#pragma GCC unroll 4
-            for (int g = 0; g < GATES; ++g) {
+        const float* table = one_hot ? w_.weight(w_.input[0]) + column : nullptr;
+        const int32_t* ids = inputs_ + t * B_;
+        auto start = [&](int b, auto& sums) __attribute__((always_inline)) {
+            constexpr int R = rows_of<decltype(sums)>;
+            each<R, GATES>([&](int r, int g) {
                 sums[r][g] = load(bias + g * LANES);
-                if (row) sums[r][g] += load(row + g * LANES);
-            }
-        }
+                if (table)
+                    sums[r][g] += load(table + static_cast<size_t>(ids[b + r]) * G_ + g * LANES);
+            });
+        };
+
+        Term<P> terms[2];
+        int count = 0;
         if (l > 0)
-            w_.input[l]->multiply(sums, above(l - 1, t, b), row_words_, column);
+            terms[count++] = w_.input[l]->up_term(above(l - 1, t, 0), row_words_, column);
         else if (!one_hot)
-            w_.input[0]->multiply(sums, embedded(t, b), embedding_words_, column);
-        w_.recurrent[l]->multiply(sums, out(l, t, b), row_words_, column);
+            terms[count++] = w_.input[0]->up_term(embedded(t, 0), embedding_words_, column);
+        terms[count++] = w_.recurrent[l]->up_term(out(l, t, 0), row_words_, column);
 
         const bool last = t == T_ - 1;
         const uint32_t key = dropout_layer_key(dropout_key_, l);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r) {
-            Vec hidden = Cell::forward(sums[r], tape(l, t, block, b + r),
-                                       tape(l, t + 1, block, b + r));
-            const int unit = block * LANES;
-            P::put(out(l, t + 1, b + r), unit, hidden);
-            if (last) store(last_hidden(l, b + r) + unit, hidden);
-            if (threshold_)
-                P::put(&dropped_[l][(static_cast<size_t>(t) * B_ + b + r) * row_words_], unit,
-                       hidden * kept(key, t, b + r, unit));
-        }
+        auto end = [&](int n, int b, auto& sums) __attribute__((always_inline)) {
+            if (n + 1 < count) return;
+            constexpr int R = rows_of<decltype(sums)>;
+            const float* before = tape(l, t, block, b);
+            float* after = tape(l, t + 1, block, b);
+            Word* up = out(l, t + 1, b);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; ++r) {
+                Vec hidden = Cell::forward(sums[r], before + r * STEP, after + r * STEP);
+                P::put(up + r * row_words_, unit, hidden);
+                if (last) store(last_hidden(l, b + r) + unit, hidden);
+                if (threshold_)
+                    P::put(dropped(l, t, b + r), unit, hidden * kept(key, t, b + r, unit));
+            }
+        };
+        multiply_rows<P, GATES>(from, to, terms, count, waiting, start, end);
     }
 
     // 1 / (1 - dropout) where a unit is kept, 0 where it is dropped.
@@ -368,33 +370,29 @@ private:
     // f(stream, its logits, padded to V_) for step t; f may overwrite them.
     template <class F>
     void each_logits(int t, int from, int to, F&& f) {
-        const Panels& panels = w_.head->up;
         const float* bias = w_.weight(w_.head_bias);
+        float* waiting = waiting_sums(to - from);
         thread_local Buffer<float> rows_of_logits;
-        rows_of_logits.need(static_cast<size_t>(TILE_ROWS) * V_);
-        float* values = rows_of_logits.data();
-        for_tiles(from, to, [&](int b, auto rows) {
-            constexpr int R = decltype(rows)::value;
-            for (int panel = 0; panel < panels.count; ++panel)
-                with_constant<PANEL>(panels.width(panel), [&](auto width) {
-                    constexpr int C = decltype(width)::value;
-                    const int column = panels.start(panel) * LANES;
-                    Vec sums[R][C];
-#pragma GCC unroll 6
-                    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                        for (int c = 0; c < C; ++c)
-                            sums[r][c] = load(bias + column + c * LANES);
-                    w_.head->multiply(sums, above(shape_.layers - 1, t, b), row_words_, column);
-#pragma GCC unroll 6
-                    for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                        for (int c = 0; c < C; ++c)
-                            store(values + static_cast<size_t>(r) * V_ + column + c * LANES,
-                                  sums[r][c]);
+        rows_of_logits.need(static_cast<size_t>(to - from) * V_);
+        auto values = [&](int b) { return rows_of_logits.data() + static_cast<size_t>(b - from) * V_; };
+        for_panels(w_.head->up, [&](int column, auto width) {
+            constexpr int C = decltype(width)::value;
+            const Term<P> term =
+                w_.head->up_term(above(shape_.layers - 1, t, 0), row_words_, column);
+            multiply_rows<P, C>(
+                from, to, &term, 1, waiting,
+                [&](int, auto& sums) __attribute__((always_inline)) {
+                    for (auto& row : sums)
+                        for (int c = 0; c < C; ++c) row[c] = load(bias + column + c * LANES);
+                },
+                [&](int, int b, auto& sums) __attribute__((always_inline)) {
+                    for (auto& row : sums) {
+                        float* to = values(b++) + column;
+                        for (int c = 0; c < C; ++c) store(to + c * LANES, row[c]);
+                    }
                 });
-            for (int r = 0; r < R; ++r) f(b + r, values + static_cast<size_t>(r) * V_);
         });
+        for (int b = from; b < to; ++b) f(b, values(b));
     }
 
     void learn_rows(const int32_t* targets, float weight, int from, int to) {
@@ -418,7 +416,7 @@ private:
     void look(int T, int B, const int32_t* inputs, StatePointers state, F&& f,
               bool keep_tape = false) {
         begin(T, B, inputs, keep_tape);
-        pack(false);
+        pack();
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
             load_state(state, from, to);
@@ -434,76 +432,80 @@ private:
 
     void backward(int from, int to) {
         if (from == to) return;
+        float* waiting = waiting_sums(to - from);
         for (int l = shape_.layers - 1; l >= 0; --l) {
             std::fill(&d_cell_[l][static_cast<size_t>(from) * H_],
                       &d_cell_[l][0] + static_cast<size_t>(to) * H_, 0.0f);
-            const Panels& panels = w_.recurrent[l]->down;
             for (int t = T_ - 1; t >= 0; --t)
-                for (int panel = 0; panel < panels.count; ++panel)
-                    with_constant<PANEL>(panels.width(panel), [&](auto width) {
-                        for_tiles(from, to, [&](int b, auto rows) {
-                            backward_tile<decltype(rows)::value, decltype(width)::value>(
-                                l, t, panels.start(panel), b);
-                        });
-                    });
+                for_panels(w_.recurrent[l]->down, [&](int unit, auto width) {
+                    backward_panel<decltype(width)::value>(l, t, unit, from, to, waiting);
+                });
         }
         if (shape_.embedding) backward_embedding(from, to);
     }
 
-    template <int R, int C>
-    INLINE void backward_tile(int l, int t, int block, int b) {
-        Vec d_hidden[R][C] = {};
-        const int unit = block * LANES;
-        const bool top = l == shape_.layers - 1;
-        if (!top)
-            w_.input[l + 1]->multiply_back(d_hidden, d_sums(l + 1, t, b), gate_words_, unit);
+    template <int C>
+    void backward_panel(int l, int t, int unit, int from, int to, float* waiting) {
+        const int block = unit / LANES;
+        Term<P> terms[2] = {};  // without a layer or a head above, a sum of nothing
+        if (l < shape_.layers - 1)
+            terms[0] = w_.input[l + 1]->down_term(d_sums(l + 1, t, 0), gate_words_, unit);
         else if (t >= head_from_)
-            w_.head->multiply_back(d_hidden, d_logits(t, b), logit_words_, unit);
-        if (threshold_) {
-            const uint32_t key = dropout_layer_key(dropout_key_, l);
-#pragma GCC unroll 6
-            for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-                for (int c = 0; c < C; ++c)
-                    d_hidden[r][c] *= kept(key, t, b + r, (block + c) * LANES);
-        }
-        if (t + 1 < T_)
-            w_.recurrent[l]->multiply_back(d_hidden, d_sums(l, t + 1, b), gate_words_, unit);
-#pragma GCC unroll 6
-        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-            for (int c = 0; c < C; ++c) {
+            terms[0] = w_.head->down_term(d_logits(t, 0), logit_words_, unit);
+        const int count = t + 1 < T_ ? 2 : 1;
+        if (count == 2)
+            terms[1] = w_.recurrent[l]->down_term(d_sums(l, t + 1, 0), gate_words_, unit);
+
+        const uint32_t key = dropout_layer_key(dropout_key_, l);
+        const ptrdiff_t next_block = static_cast<ptrdiff_t>(B_) * STEP;
+        auto start = [&](int b, auto& d_hidden) __attribute__((always_inline)) {
+            constexpr int R = rows_of<decltype(d_hidden)>;
+            const float* after = tape(l, t + 1, block, b);
+            each<R, C>([&](int r, int c) {
+                d_hidden[r][c] = Vec{};
+                for (int v = 0; v < Cell::TAPE; ++v)  // what `end` is going to read
+                    __builtin_prefetch(after + c * next_block + r * STEP + v * LANES);
+            });
+        };
+        auto end = [&](int n, int b, auto& d_hidden) __attribute__((always_inline)) {
+            constexpr int R = rows_of<decltype(d_hidden)>;
+            if (n == 0 && threshold_)
+                each<R, C>([&](int r, int c) {
+                    d_hidden[r][c] *= kept(key, t, b + r, unit + c * LANES);
+                });
+            if (n + 1 < count) return;
+            const float* before = tape(l, t, block, b);
+            const float* after = tape(l, t + 1, block, b);
+            float* d_cell = &d_cell_[l][static_cast<size_t>(b) * H_ + unit];
+            Word* down = d_sums(l, t, b);
+            each<R, C>([&](int r, int c) {
+                const ptrdiff_t at = c * next_block + r * STEP;
                 Vec slopes[GATES];
-                Cell::backward(d_hidden[r][c],
-                               &d_cell_[l][static_cast<size_t>(b + r) * H_ + (block + c) * LANES],
-                               tape(l, t, block + c, b + r), tape(l, t + 1, block + c, b + r),
-                               slopes);
+                Cell::backward(d_hidden[r][c], d_cell + r * H_ + c * LANES, before + at,
+                               after + at, slopes);
                 for (int g = 0; g < GATES; ++g)
-                    P::put(d_sums(l, t, b + r), ((block + c) * GATES + g) * LANES, slopes[g]);
-            }
+                    P::put(down + r * gate_words_, ((block + c) * GATES + g) * LANES, slopes[g]);
+            });
+        };
+        multiply_rows<P, C>(from, to, terms, count, waiting, start, end);
     }
 
     void backward_embedding(int from, int to) {
-        const Panels& panels = w_.input[0]->down;
+        float* waiting = waiting_sums(to - from);
         for (int t = 0; t < T_; ++t)
-            for (int panel = 0; panel < panels.count; ++panel)
-                with_constant<PANEL>(panels.width(panel), [&](auto width) {
-                    constexpr int C = decltype(width)::value;
-                    for_tiles(from, to, [&](int b, auto rows) {
-                        constexpr int R = decltype(rows)::value;
-                        const int block = panels.start(panel);
-                        Vec slopes[R][C] = {};
-                        w_.input[0]->multiply_back(slopes, d_sums(0, t, b), gate_words_,
-                                                   block * LANES);
-#pragma GCC unroll 6
-                        for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
+            for_panels(w_.input[0]->down, [&](int column, auto width) {
+                constexpr int C = decltype(width)::value;
+                const Term<P> term = w_.input[0]->down_term(d_sums(0, t, 0), gate_words_, column);
+                multiply_rows<P, C>(
+                    from, to, &term, 1, waiting, zero,
+                    [&](int, int b, auto& slopes) __attribute__((always_inline)) {
+                        for (auto& row : slopes) {
+                            const size_t r = static_cast<size_t>(t) * B_ + b++;
                             for (int c = 0; c < C; ++c)
-                                store(&d_embedded_[(static_cast<size_t>(t) * B_ + b + r) * E_ +
-                                                   (block + c) * LANES],
-                                      slopes[r][c]);
+                                store(&d_embedded_[r * E_ + column + c * LANES], row[c]);
+                        }
                     });
-                });
+            });
     }
 
     // --- weight gradients, each thread its own columns ---
@@ -512,9 +514,8 @@ private:
         const int rows = T_ * B_, top = shape_.layers - 1;
         for (int l = 0; l <= top; ++l) {
             const Rows<P> slopes{d_sums_[l].data(), gate_words_};
-            const auto [first, last] = share(blocks_, part);
-            const int from = first * GATES, to = last * GATES;
-            auto product = [&](const Matrix<P>* m, const Word* a, int a_words) {
+            const auto [from, to] = share(G_ / LANES, part);
+            auto product = [&, from = from, to = to](const Matrix<P>* m, const Word* a, int a_words) {
                 transposed_product<P>(w_.gradient(m), m->K, m->N, {a, a_words}, slopes, 0, rows,
                                       from, to);
             };
@@ -523,10 +524,11 @@ private:
                 product(w_.input[l], above(l - 1, 0, 0), row_words_);
             else if (shape_.embedding)
                 product(w_.input[0], embedded_.data(), embedding_words_);
+            if (l == 0 && !shape_.embedding)
+                scatter(w_.gradient(w_.input[0]), w_.gradient(w_.bias[0]), G_, rows_by_id_, from,
+                        to, [&](int r, int column) { return P::get(slopes.row(r), column); });
             else
-                scatter(w_.gradient(w_.input[0]), shape_.vocabulary, G_, inputs_, rows, from, to,
-                        [&](int r, int column) { return P::get(slopes.row(r), column); });
-            column_sums<P>(w_.gradient(w_.bias[l]), slopes, 0, rows, from, to);
+                column_sums<P>(w_.gradient(w_.bias[l]), slopes, 0, rows, from, to);
         }
         const Rows<P> slopes{d_logits_.data(), logit_words_};
         const auto [from, to] = share(V_ / LANES, part);
@@ -536,7 +538,7 @@ private:
         column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
             const auto [first, last] = share(E_ / LANES, part);
-            scatter(w_.gradient(w_.embedding), shape_.vocabulary, E_, inputs_, rows, first, last,
+            scatter(w_.gradient(w_.embedding), nullptr, E_, rows_by_id_, first, last,
                     [&](int r, int column) {
                         return load(&d_embedded_[static_cast<size_t>(r) * E_ + column]);
                     });
@@ -549,7 +551,7 @@ private:
     const int H_, G_, V_, E_, blocks_;  // padded to whole vectors
     const int row_words_, gate_words_, logit_words_, embedding_words_;
 
-    bool up_fresh_ = false, down_fresh_ = false;  // packed since the weights changed?
+    bool packed_ = false;  // since weights were written from outside?
 
     int T_ = 0, B_ = 0, head_from_ = 0;
     const int32_t* inputs_ = nullptr;
@@ -561,6 +563,7 @@ private:
     Buffer<Word> embedded_, d_logits_;
     Buffer<float> d_embedded_, last_hidden_, nats_;
     Buffer<double> squares_;
+    RowsById rows_by_id_;
 };
 
 }  // namespace

@@ -4,8 +4,7 @@
 //     square += (g^2 - square) (1 - beta2)
 //     w      -= rate sqrt(1 - beta2^t) / (1 - beta1^t) * mean / (sqrt(square) + epsilon)
 //
-// and the global norm by which g is clipped before. Sums are taken over chunks of fixed
-// size and added in their order, so that the norm does not depend on the threads.
+// and the squares for the global norm by which g is clipped before.
 #pragma once
 
 #include <cmath>
@@ -14,14 +13,10 @@
 
 namespace charloom::CHARLOOM_ISA {
 
-constexpr size_t NORM_CHUNK = 4096;
-
-inline double sum_of_squares(const float* g, size_t size) {
-    Vec total{};
-    for (size_t n = 0; n < size; n += LANES) total = fma(load(g + n), load(g + n), total);
-    double result = 0;
-    for (int lane = 0; lane < LANES; ++lane) result += total[lane];
-    return result;
+// sums[n] += g[n]^2. Sizes are whole vectors, here and below.
+inline void add_squares(const float* g, size_t size, float* sums) {
+    for (size_t n = 0; n < size; n += LANES)
+        store(sums + n, fma(load(g + n), load(g + n), load(sums + n)));
 }
 
 struct Adam {
@@ -35,7 +30,6 @@ struct Adam {
           epsilon(static_cast<float>(epsilon)),
           scale(static_cast<float>(scale)) {}
 
-    // Sizes are whole vectors.
     void update(float* w, float* mean, float* square, const float* gradient,
                 size_t size) const {
         for (size_t n = 0; n < size; n += LANES) {

@@ -15,27 +15,24 @@ namespace {
 template <class P>
 double measure(int threads, double seconds) {
     using Clock = std::chrono::steady_clock;
-    constexpr int STEPS = 64, TILES = 4, REPEATS = 200;
+    constexpr int STEPS = 64, TILES = 4, REPEATS = 200, ROWS = tile_rows(PANEL);
     Threads team(threads);
-    const double flops = 2.0 * TILE_ROWS * PANEL * LANES * STEPS * P::PER_WORD;
+    const double flops = 2.0 * ROWS * PANEL * LANES * STEPS * P::PER_WORD;
     std::vector<double> rate(threads, 0.0);
     team.run([&](int part) {
-        Buffer<typename P::Word> a(TILES * TILE_ROWS * STEPS), b(PANEL * LANES * STEPS);
-        Buffer<float> c(TILE_ROWS * PANEL * LANES);
+        Buffer<typename P::Word> a(TILES * ROWS * STEPS), b(PANEL * LANES * STEPS);
+        Buffer<float> c(ROWS * PANEL * LANES);
         long done = 0;
         const auto start = Clock::now();
         double passed = 0;
         while (passed < seconds) {
             for (int repeat = 0; repeat < REPEATS; ++repeat)
                 for (int tile = 0; tile < TILES; ++tile, ++done) {
-                    Vec sums[TILE_ROWS][PANEL] = {};
-                    accumulate<P, TILE_ROWS, PANEL>(
-                        sums, a.data() + tile * TILE_ROWS * STEPS, STEPS, b.data(), STEPS);
-#pragma GCC unroll 6
-                    for (int r = 0; r < TILE_ROWS; ++r)
-#pragma GCC unroll 4
-                        for (int v = 0; v < PANEL; ++v)
-                            store(&c[(r * PANEL + v) * LANES], sums[r][v]);
+                    Vec sums[ROWS][PANEL] = {};
+                    accumulate<P, ROWS, PANEL>(
+                        sums, a.data() + tile * ROWS * STEPS, STEPS, 1, b.data(), STEPS);
+                    each<ROWS, PANEL>(
+                        [&](int r, int v) { store(&c[(r * PANEL + v) * LANES], sums[r][v]); });
                     asm volatile("" : : "r"(c.data()) : "memory");  // c is wanted each time
                 }
             passed = std::chrono::duration<double>(Clock::now() - start).count();

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -19,13 +20,13 @@ namespace charloom::CHARLOOM_ISA {
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
-constexpr int TILE_ROWS = 6;  // 6 rows x 4 columns = 24 of 32 registers
+constexpr int TILE = 24;  // vectors of sums in registers, of 32
 #elif defined(__AVX2__)
 constexpr int LANES = 8;
-constexpr int TILE_ROWS = 3;  // 3 x 4 = 12 of 16
+constexpr int TILE = 12;  // of 16
 #else
 constexpr int LANES = 4;
-constexpr int TILE_ROWS = 3;
+constexpr int TILE = 12;
 #endif
 
 typedef float Vec __attribute__((vector_size(LANES * 4), may_alias));
@@ -107,54 +108,78 @@ INLINE Vec reciprocal(Vec x) {
 #endif
 }
 
-INLINE float sum(Vec x) {  // always in the same order
-    float total = x[0];
-    for (int lane = 1; lane < LANES; ++lane) total += x[lane];
-    return total;
+// The nearest whole number, for |x| < 2^22; and x 2^n, for whole n from -126 to 127.
+INLINE Vec nearest(Vec x) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
+#else
+    return x + fill(12582912.0f) - fill(12582912.0f);  // 1.5 * 2^23
+#endif
 }
-INLINE float maximum(Vec x) {  // a NaN comes through
-    float most = x[0];
-    for (int lane = 1; lane < LANES; ++lane)
-        if (!(x[lane] <= most)) most = x[lane];
-    return most;
+INLINE Vec times_power(Vec x, Vec n) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_scalef_ps((__m512)x, (__m512)n);
+#else
+    Bits whole = (Bits)(n + fill(12582912.0f));  // n in the low bits
+    return x * (Vec)((whole + 127u) << 23);
+#endif
 }
 
-// e^x = 2^n e^r with n whole and |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to whole and
-// leaves n in the low bits; ln 2 is taken off in two parts (Cody and Waite, 1980); e^r - 1
-// is a Taylor series, whose first missing term is under 2^-26 there.
-struct Exponential {
-    Vec power;         // 2^n
-    Vec fraction;      // e^r - 1
-};
-INLINE Exponential exponential_parts(Vec x) {
-    const Vec shift = fill(12582912.0f);
-    x = at_most(at_least(x, fill(-87.0f)), fill(87.0f));
-    Vec shifted = fma(x, fill(1.44269504f), shift);
-    Vec n = shifted - shift;
-    Vec r = fma(n, fill(-0.693359375f), x);
-    r = fma(n, fill(2.12194440e-4f), r);
-    Vec series = fill(1.0f / 720);
-    series = fma(series, r, fill(1.0f / 120));
-    series = fma(series, r, fill(1.0f / 24));
-    series = fma(series, r, fill(1.0f / 6));
-    series = fma(series, r, fill(0.5f));
-    series = fma(series * r, r, r);
-    Bits exponent = ((Bits)shifted + 127u) << 23;
-    return {(Vec)exponent, series};
+// Lanes are combined with those half a vector away, then a quarter, and so on: always in the
+// same order.
+template <int HALF, class F, int... LANE>
+INLINE float across(Vec x, F&& combine, std::integer_sequence<int, LANE...> lanes) {
+    x = combine(x, __builtin_shufflevector(x, x, (LANE ^ HALF)...));
+    if constexpr (HALF > 1) return across<HALF / 2>(x, combine, lanes);
+    return x[0];
 }
+template <class F>
+INLINE float across(Vec x, F&& combine) {
+    return across<LANES / 2>(x, combine, std::make_integer_sequence<int, LANES>{});
+}
+INLINE float sum(Vec x) {
+    return across(x, [](Vec a, Vec b) { return a + b; });
+}
+INLINE Vec larger(Vec a, Vec b) {  // a NaN comes through
+    Vec most = b <= a ? a : b;
+    return a == a ? most : a;
+}
+INLINE float maximum(Vec x) {
+    return across(x, [](Vec a, Vec b) { return larger(a, b); });
+}
+
+// 2^y = 2^n 2^f with n whole and |f| <= 1/2, and 2^f = 1 + f q(f). The polynomial q is the one
+// of its degree with the least relative error of 2^f, 9.1e-8 before rounding (fitted with
+// Lawson's iteration); so a small e^x - 1 keeps its digits.
+struct Power {
+    Vec n;
+    Vec fraction;  // 2^f - 1
+};
+INLINE Power power_parts(Vec y) {
+    Vec n = nearest(y), f = y - n;
+    Vec q = fill(0.00132647273f);
+    q = fma(q, f, fill(0.00967151299f));
+    q = fma(q, f, fill(0.0555073358f));
+    q = fma(q, f, fill(0.240222424f));
+    q = fma(q, f, fill(0.693147004f));
+    return {n, q * f};
+}
+constexpr float LOG2_E = 1.44269504f;
+INLINE Vec clamp(Vec x, float limit) { return at_most(at_least(x, fill(-limit)), fill(limit)); }
+
 INLINE Vec exponential(Vec x) {
-    Exponential e = exponential_parts(x);
-    return fma(e.power, e.fraction, e.power);
+    Power p = power_parts(clamp(x * fill(LOG2_E), 126.0f));
+    return times_power(fill(1.0f) + p.fraction, p.n);
 }
 INLINE Vec sigmoid(Vec x) {
-    return reciprocal(fill(1.0f) + exponential(-x));
+    Power p = power_parts(clamp(x * fill(-LOG2_E), 126.0f));
+    return reciprocal(fill(1.0f) + times_power(fill(1.0f) + p.fraction, p.n));
 }
-// tanh x = (e^2x - 1) / (e^2x + 1); e^2x - 1 is taken from the parts, so that a small x
-// keeps its digits. Beyond 9 the nearest float is 1.
+// tanh x = (e^2x - 1) / (e^2x + 1). Beyond 9 the nearest float is 1.
 INLINE Vec hyperbolic_tangent(Vec x) {
-    x = at_most(at_least(x, fill(-9.0f)), fill(9.0f));
-    Exponential e = exponential_parts(x + x);
-    Vec above = fma(e.power, e.fraction, e.power - fill(1.0f));
+    Power p = power_parts(clamp(x, 9.0f) * fill(2 * LOG2_E));
+    Vec power = times_power(fill(1.0f), p.n);
+    Vec above = fma(power, p.fraction, power - fill(1.0f));
     // above + 2 lies between 1 and 2 for negative x, as `reciprocal` wants
     return above * reciprocal(above + fill(2.0f));
 }
@@ -172,6 +197,15 @@ INLINE HalfBits to_bfloat16(Vec x) {
 }
 INLINE Vec from_bfloat16(HalfBits x) {
     return (Vec)(__builtin_convertvector(x, Bits) << 16);
+}
+
+template <int... LANE>
+INLINE Bits concatenate(HalfBits low, HalfBits high, std::integer_sequence<int, LANE...>) {
+    return (Bits)__builtin_shufflevector(low, high, LANE...);
+}
+// Two halves side by side.
+INLINE Bits concatenate(HalfBits low, HalfBits high) {
+    return concatenate(low, high, std::make_integer_sequence<int, 2 * LANES>{});
 }
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -14,11 +14,14 @@
 // so low that the characters that do not exist have no share in the softmax.
 #pragma once
 
+#include <algorithm>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "gemm.h"
 #include "network.h"
+#include "optimizer.h"
 
 namespace charloom::CHARLOOM_ISA {
 
@@ -37,18 +40,15 @@ struct Matrix {
     int up_steps() const { return divide_up(K, P::PER_WORD); }
     int down_steps() const { return N / P::PER_WORD; }
 
-    // sums += A W, for the panel of W that starts at `column`.
-    template <int R, int C>
-    INLINE void multiply(Vec (&sums)[R][C], const Word* a, ptrdiff_t stride, int column) const {
-        const size_t start = static_cast<size_t>(column) * up_steps();
-        accumulate<P, R, C>(sums, a, stride, packed_up.data() + start, up_steps());
+    // A W for the panel of W that starts at `column`, and D W^T for the one that starts at
+    // input `row`; `a` and `d` are their rows, `stride` words apart.
+    Term<P> up_term(const Word* a, ptrdiff_t stride, int column) const {
+        return {a, stride, packed_up.data() + static_cast<size_t>(column) * up_steps(),
+                up_steps()};
     }
-    // sums += D W^T, for the panel of inputs that starts at `row`.
-    template <int R, int C>
-    INLINE void multiply_back(Vec (&sums)[R][C], const Word* d, ptrdiff_t stride,
-                              int row) const {
-        const size_t start = static_cast<size_t>(row) * down_steps();
-        accumulate_long<P, R, C>(sums, d, stride, packed_down.data() + start, down_steps());
+    Term<P> down_term(const Word* d, ptrdiff_t stride, int row) const {
+        return {d, stride, packed_down.data() + static_cast<size_t>(row) * down_steps(),
+                down_steps()};
     }
 };
 
@@ -80,7 +80,6 @@ public:
         for (int v = shape.vocabulary; v < V; ++v) weight(head_bias)[v] = -1e30f;
     }
 
-    size_t size() const { return size_; }
     float* weight(const M* m) { return &weight_[m->at]; }
     float* gradient(const M* m) { return &gradient_[m->at]; }
     float* array(Kind kind) {
@@ -88,7 +87,6 @@ public:
                : kind == Kind::mean ? mean_.data()
                                     : mean_square_.data();
     }
-    float* gradients() { return gradient_.data(); }
 
     // Copy a tensor out in PyTorch's shape, or in.
     void read(int tensor, Kind kind, float* to) {
@@ -100,22 +98,70 @@ public:
         for_elements(tensor, [&](size_t outside, size_t inside) { to[inside] = from[outside]; });
     }
 
-    // Bring the packed forms up to date: part `part` of `parts` of every matrix's panels.
-    void pack(bool up, bool down, int part, int parts) {
+    // Threads share every matrix by its columns, in vectors; part `part` of `parts`:
+    static std::pair<int, int> columns(const M& m, int part, int parts) {
+        const int all = m.N / LANES;
+        return {part_start(all, parts, part), part_start(all, parts, part + 1)};
+    }
+
+    // Bring the packed forms of those columns up to date.
+    void pack(int part, int parts) {
         for (M& m : matrices_) {
-            if (!m.multiplied) continue;
-            const float* w = weight(&m);
-            if (up)
-                pack_rows<P>(w, m.K, m.N, m.up, part_start(m.up.count, parts, part),
-                             part_start(m.up.count, parts, part + 1), m.packed_up.data());
-            if (down)
-                pack_columns<P>(w, m.K, m.N, m.down, part_start(m.down.count, parts, part),
-                                part_start(m.down.count, parts, part + 1),
-                                m.packed_down.data());
+            const auto [from, to] = columns(m, part, parts);
+            if (m.multiplied) pack(m, 0, m.K, from, to);
+        }
+    }
+
+    // The sum of the squares of the gradient, for each vector of those columns, in `squares`:
+    // one number for each vector of columns of all matrices.
+    void square_gradients(int part, int parts, double* squares) {
+        constexpr int ROWS = 256;  // as many as a float32 sum may have
+        thread_local Buffer<float> sums;
+        for (const M& m : matrices_) {
+            const auto [from, to] = columns(m, part, parts);
+            const size_t width = static_cast<size_t>(to - from) * LANES;
+            sums.need(width);
+            std::fill(squares + from, squares + to, 0.0);
+            for (int k = 0; k < m.K; k += ROWS) {
+                std::fill_n(sums.data(), width, 0.0f);
+                for (int row = k; row < std::min(m.K, k + ROWS); ++row)
+                    add_squares(gradient(&m) + static_cast<size_t>(row) * m.N + from * LANES,
+                                width, sums.data());
+                for (size_t n = 0; n < width; ++n) squares[from + n / LANES] += sums[n];
+            }
+            squares += m.N / LANES;
+        }
+    }
+    int vectors_of_columns() const {
+        int count = 0;
+        for (const M& m : matrices_) count += m.N / LANES;
+        return count;
+    }
+
+    // A step of Adam on those columns. What is multiplied is packed while it is in the cache.
+    void learn(const Adam& adam, int part, int parts) {
+        for (M& m : matrices_) {
+            const auto [from, to] = columns(m, part, parts);
+            const size_t width = static_cast<size_t>(to - from) * LANES;
+            for (int k = 0; k < m.K; k += LANES) {
+                const int last = std::min(m.K, k + LANES);
+                for (int row = k; row < last; ++row) {
+                    const size_t at = m.at + static_cast<size_t>(row) * m.N + from * LANES;
+                    adam.update(&weight_[at], &mean_[at], &mean_square_[at], &gradient_[at],
+                                width);
+                }
+                if (m.multiplied) pack(m, k, last, from, to);
+            }
         }
     }
 
 private:
+    void pack(M& m, int first, int last, int from, int to) {
+        const float* w = weight(&m);
+        pack_rows<P>(w, m.K, m.N, m.up, first, last, from, to, m.packed_up.data());
+        pack_columns<P>(w, m.K, m.N, m.down, first, last, from, to, m.packed_down.data());
+    }
+
     M* add(int K, int N, bool multiplied, int widest = PANEL) {
         M& m = matrices_.emplace_back();
         m.K = K;
