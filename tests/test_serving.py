@@ -406,14 +406,17 @@ def test_ctrl_c_ends_the_server_cleanly(model, tmp_path):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        port = int(address.rstrip("/").rpartition(":")[2])
-        assert b"charloom" in Page(port).ask("/").body
-        assert Page(port).ask("/", Host=f"localhost:{port}").status == 200
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+            port = int(address.rstrip("/").rpartition(":")[2])
+            assert b"charloom" in Page(port).ask("/").body
+            assert Page(port).ask("/", Host=f"localhost:{port}").status == 200
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()  # or a failure would wait for it for ever
     assert process.returncode == 0
     assert errors == ""
 
