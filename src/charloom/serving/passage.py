@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.contract import Array, State
 from ..errors import SettingsError
-from ..inspection.trace import QUANTITIES, log_softmax, symbols
+from ..inspection.trace import QUANTITIES, judged, opening, read_steps, symbols
 from ..model import Model
 from ..text.reading import InMemory, read
 
@@ -33,7 +33,6 @@ ALTERNATIVES = 8
 GATES = ("f_t", "i_t", "o_t")
 """The quantities that are between 0 and 1."""
 
-_KEPT = ("f_t", "i_t", "g_t", "C_t", "o_t", "h_t")  # the other two are products of these
 _MEMORY = 2**29  # bytes of blocks that one passage keeps: 10,000 characters of 3 x 512 units
 
 
@@ -76,13 +75,9 @@ class Passage:
         self._sums = np.zeros((2, len(self.quantities), layers, units))
         self._blocks: OrderedDict[int, dict[str, Array]] = OrderedDict()
         self._lock = lock
-        start = State.zeros(model.settings, 1)
-        self._expected = np.zeros((1, vocabulary.size))  # nothing before it: a blind guess
-        if model.lines:  # a line begins after a line feed
-            with lock:
-                feed = np.array([[vocabulary.newline_id]], np.int32)
-                logits, start = model.engine.logits(feed, start)
-            self._expected = logits[0]
+        self._newline = vocabulary.newline_id if model.lines else None
+        with lock:
+            self._expected, start = opening(model.engine, vocabulary.size, self._newline)
         self._states = [start]
 
     def heading(self) -> dict[str, Any]:
@@ -111,26 +106,21 @@ class Passage:
         `after` holds the ids, and `probabilities` the shares, of what was likeliest after
         each of them. Arrays are base64 of little-endian float32 and int32.
         """
-        vocabulary, logits = self.model.vocabulary, self._expected
+        vocabulary, expected = self.model.vocabulary, self._expected
         for start in range(0, len(self.ids), BLOCK):
             block = self._block(start // BLOCK)
             ids = self.ids[start : start + BLOCK]
-            shares = log_softmax(np.concatenate([logits, block["logits"][:-1]]))
-            own = np.take_along_axis(shares, ids[:, None], axis=1)
-            ranks = 1 + (shares > own).sum(axis=1)
-            nats = -own[:, 0] + vocabulary.unknown_charge * (ids == vocabulary.unknown_id)
-            if start == 0 and not self.model.lines:
-                ranks[0] = 0  # nothing was predicted
-            logits = block["logits"][-1:]
-            after = log_softmax(block["logits"])
-            best = np.argsort(-after, axis=1, kind="stable")[:, :ALTERNATIVES]
+            logits = np.concatenate([expected[None], block["logits"]])
+            blind = start == 0 and self._newline is None
+            found = judged(vocabulary, ids, logits, ALTERNATIVES, blind=blind)
+            expected = logits[-1]
             self._count(block)
             yield {
                 "start": start,
-                "nats": encoded(nats),
-                "ranks": encoded(ranks.astype("<i4")),
-                "after": encoded(best.astype("<i4")),
-                "probabilities": encoded(np.exp(np.take_along_axis(after, best, axis=1))),
+                "nats": encoded(-found["log_probability"]),
+                "ranks": encoded(found["rank"]),
+                "after": encoded(found["expected"][1:]),
+                "probabilities": encoded(np.exp(found["expected_log_probability"][1:])),
             }
 
     def values(
@@ -160,9 +150,7 @@ class Passage:
         for number in range(start // BLOCK, -(-stop // BLOCK)):
             block, first = self._block(number), number * BLOCK
             here = slice(max(start - first, 0), stop - first)
-            parts.append(
-                np.stack([_quantity(block, name)[layer, here, units] for name in quantities])
-            )
+            parts.append(np.stack([block[name][here, layer, units] for name in quantities]))
         return np.concatenate(parts, axis=1)
 
     def levels(self, layer: int, quantity: str, start: int, stop: int) -> Array:
@@ -205,34 +193,15 @@ class Passage:
             return block
 
     def _traced(self, number: int) -> tuple[dict[str, Array], State]:
-        ids = self.ids[number * BLOCK : (number + 1) * BLOCK, None]
-        cuts = [0]
-        if self.model.lines:  # nothing is carried from one line to the next
-            feeds = np.flatnonzero(ids == self.model.vocabulary.newline_id)
-            cuts = sorted({0, *feeds.tolist()})
-        state, traces, before = self._states[number], [], []
-        for start, stop in zip(cuts, [*cuts[1:], len(ids)], strict=True):
-            if self.model.lines and ids[start] == self.model.vocabulary.newline_id:
-                state = State.zeros(self.model.settings, 1)
-            trace = self.model.engine.trace(ids[start:stop], state)
-            before += [state.cell[:, 0, None], trace.C_t[:, :-1, 0]]
-            traces.append(trace)
-            state = trace.state
-        kept = _KEPT if self.model.settings.cell == "lstm" else ("h_t",)
-        block = {
-            name: np.concatenate([getattr(trace, name)[:, :, 0] for trace in traces], axis=1)
-            for name in kept
-        }
-        block["logits"] = np.concatenate([trace.logits[:, 0] for trace in traces])
-        if len(kept) > 1:
-            block["C_before"] = np.concatenate(before, axis=1)
-        return block, state
+        ids = self.ids[number * BLOCK : (number + 1) * BLOCK]
+        steps, state = read_steps(self.model.engine, ids, self._states[number], self._newline)
+        return {name: steps[name] for name in (*self.quantities, "logits")}, state
 
     def _count(self, block: dict[str, Array]) -> None:
         for q, name in enumerate(self.quantities):
-            values = _quantity(block, name).astype(np.float64)
-            self._sums[0, q] += values.sum(axis=1)
-            self._sums[1, q] += np.square(values).sum(axis=1)
+            values = block[name].astype(np.float64)
+            self._sums[0, q] += values.sum(axis=0)
+            self._sums[1, q] += np.square(values).sum(axis=0)
 
     def _speaks(self) -> Array:
         """(2, H) int32: the id that each unit of the top layer raises most, and lowers."""
@@ -245,15 +214,6 @@ class Passage:
 
     def _range(self, field: str) -> str:
         return f"it must be at least 0 and less than {getattr(self.model.settings, field)}"
-
-
-def _quantity(block: dict[str, Array], name: str) -> Array:
-    """(L, T, H) one of the eight."""
-    if name == "fC_t":
-        return block["f_t"] * block["C_before"]
-    if name == "gi_t":
-        return block["i_t"] * block["g_t"]
-    return block[name]
 
 
 def encoded(values: Array) -> str:
