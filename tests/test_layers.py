@@ -20,7 +20,7 @@ LAYERS = [
     *("loss", "optimizer", "network"),
     *("charges", "scoring", "inspection.trace", "generation", "checkpoint", "model"),
     *("folder", "schedule", "progress", "training", "demo", "__init__"),
-    *("serving.limits", "serving.passage", "serving.writing"),
+    *("serving.limits", "serving.packing", "serving.passage", "serving.writing"),
     *("serving.app", "serving.export", "serving.server"),
     *("flags", "tables", "inspection.settings", "inspection.labels", "inspection.clamping"),
     *("inspection.statistics", "inspection.claims", "inspection.units"),

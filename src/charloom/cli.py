@@ -407,8 +407,9 @@ def inspect(
 
     For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t, with the
     character's log-probability, its rank, and what was likeliest instead. The text is read
-    once for each file. It may be of any length, but a page holds 24 MB of numbers, exactly
-    as computed, and a heat map 400 characters: of a longer text, the beginning.
+    once for each file. It may be of any length, but a heat map holds 400 characters, and a
+    page 64 MB of numbers: of a longer text, the beginning. A page of more than 4 million
+    numbers rounds each to one of 256 steps, and says how far they are off.
     """
     paths = [path for path in (html, npz, parquet, as_json, png) if path is not None]
     if not paths:
@@ -442,12 +443,16 @@ def _write_page(model: charloom.Model, pieces: Iterator[str], path: Path) -> Non
     from .checkpoint import replacing
     from .serving.export import export, room
 
-    most = room(model)
-    start = _beginning(pieces, most + 1)
+    page = export(model, _beginning(pieces, room(model) + 1))
     with replacing(path) as file:
-        file.write(export(model, start).encode())
-    if len(start) > most:
-        print(f"charloom: {path}: holds the first {most:,} characters", file=sys.stderr)
+        file.write(page.html.encode())
+    if page.cut:
+        print(f"charloom: {path}: holds the first {page.characters:,} characters", file=sys.stderr)
+    if page.off:
+        off = ", ".join(f"{name} {most:.2g}" for name, most in page.off.items())
+        print(
+            f"charloom: {path}: holds numbers in 256 steps; off by at most {off}", file=sys.stderr
+        )
 
 
 @app.command()

@@ -4,7 +4,7 @@
     POST /api/read         {"text"}; lines of JSON: its heading, its blocks, {"done"}
     GET  /api/values       numbers of a range of the text, as float32
     GET  /api/levels       the same on a scale of 0 to 255, to be drawn
-    GET  /api/totals       sums over the text of every unit and quantity, as float64
+    GET  /api/totals       sums over the text, and of squares, of every unit, as float64
     POST /api/write        {"prompt", ...}; a line of JSON for every character
 
 An error is {"error": one line}, with a status of 4xx.
@@ -142,7 +142,8 @@ class _Server:
         return _octets(levels.tobytes())
 
     async def totals(self, request: Request) -> Response:
-        totals = self._passage(request).totals(_number(request, "layer"))
+        quantity = request.query_params.get("quantity", "")
+        totals = self._passage(request).totals(_number(request, "layer"), quantity)
         return _octets(totals.astype("<f8").tobytes())
 
     async def write(self, request: Request) -> Response:

@@ -55,6 +55,8 @@ class Passage:
         cells: how each of them is written.
         unknown: positions of characters that the model has never seen.
         quantities: the names of its numbers: all eight, or h_t alone for a plain RNN.
+        before: (L, H) C_t-1 of its first character.
+        fresh: (T,) where nothing is carried over from the character before.
 
     """
 
@@ -71,7 +73,7 @@ class Passage:
         unknown = self.ids == (-1 if vocabulary.unknown_id is None else vocabulary.unknown_id)
         self.unknown: list[int] = np.flatnonzero(unknown).tolist()
         layers, units = model.settings.num_layers, model.settings.hidden_size
-        self.quantities = QUANTITIES if model.settings.cell == "lstm" else ("h_t",)
+        self.quantities: tuple[str, ...] = QUANTITIES if model.settings.cell == "lstm" else ("h_t",)
         self._sums = np.zeros((2, len(self.quantities), layers, units))
         self._blocks: OrderedDict[int, dict[str, Array]] = OrderedDict()
         self._lock = lock
@@ -79,6 +81,8 @@ class Passage:
         with lock:
             self._expected, start = opening(model.engine, vocabulary.size, self._newline)
         self._states = [start]
+        self.before: Array = start.cell[:, 0]
+        self.fresh: Array = (self.ids == vocabulary.newline_id) & model.lines
 
     def heading(self) -> dict[str, Any]:
         """What a page has to know before the first number, as JSON."""
@@ -96,7 +100,7 @@ class Passage:
             "symbols": symbols(vocabulary, np.arange(vocabulary.size)),
             "alternatives": min(ALTERNATIVES, vocabulary.size),
             "speaks": encoded(self._speaks()),
-            "before": encoded(self._states[0].cell[:, 0]),
+            "before": encoded(self.before),
         }
 
     def blocks(self) -> Iterator[dict[str, Any]]:
@@ -165,10 +169,10 @@ class Passage:
         scaled = values if quantity in GATES else (values + 1) / 2
         return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 
-    def totals(self, layer: int) -> Array:
-        """(2, quantities, units) float64: sums over the text, and sums of squares."""
-        self.values(layer, (), 0, 0)  # checks the layer
-        return self._sums[:, :, layer]
+    def totals(self, layer: int, quantity: str) -> Array:
+        """(2, units) float64: sums over the text, and sums of squares."""
+        self.values(layer, [quantity], 0, 0)  # checks both
+        return self._sums[:, self.quantities.index(quantity), layer]
 
     def rest(self) -> None:
         """Give the memory of its blocks back; they are computed again when asked for."""

@@ -253,7 +253,7 @@ class Weave {
     const items = [element("dt", `unit ${unit}, layer ${layer + 1}, at ${named(passage.cells[cursor])}`)];
     for (const name of passage.quantities) {
       const value = this.#value(name, cursor);
-      const item = element("dd", value === null ? "…" : number(value));
+      const item = element("dd", value === null ? "…" : number(value, passage.digits));
       item.dataset.quantity = name;
       item.dataset.value = value ?? "";
       item.prepend(element("b", name.replace("_t", "")));
