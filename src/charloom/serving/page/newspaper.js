@@ -260,9 +260,7 @@ class Newspaper {
         else pen.stroke();
       }
     }
-    pen.strokeStyle = this.colours.accent;
-    pen.lineWidth = 2;
-    pen.strokeRect((unit % this.across) * this.square, Math.floor(unit / this.across) * this.square, this.square, this.square);
+    frame(pen, this.colours.paper, this.colours.accent, (unit % this.across) * this.square, Math.floor(unit / this.across) * this.square, this.square, this.square);
     byId("plate-note").textContent = lstm
       ? [
           `All ${units} units as they stood.`,
