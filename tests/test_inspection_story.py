@@ -152,3 +152,20 @@ def test_what_is_not_there_cannot_be_told(options, complaint: str):
     model = make()
     with pytest.raises(SettingsError, match=complaint):
         list(story.tell_step(model, model.trace(TEXT), **options))
+
+
+def test_a_narrow_terminal_gets_the_same_lines_without_bars():
+    model = make()
+    wide = list(story.tell_text(model, model.trace_pieces(TEXT)))
+    narrow = list(story.tell_text(model, model.trace_pieces(TEXT), width=40))
+    assert max(map(len, narrow)) <= 40
+    assert not any(set("█▏▎▍▌▋▊▉") & set(line) for line in narrow)
+    for long, short in zip(wide[2:], narrow[2:], strict=True):
+        assert re.sub(r"[█▏▎▍▌▋▊▉ ]+", " ", long).rstrip() == re.sub(" +", " ", short)
+
+
+def test_nothing_is_struck_out_of_a_blank_article():
+    model = make()
+    lines = list(story.tell_step(model, model.trace(TEXT), 0))
+    assert "   nothing, as nothing is written in it yet." in lines
+    assert not any("fC_t = f_t * C_t-1" in line for line in lines)

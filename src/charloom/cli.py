@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -491,7 +492,8 @@ def explain(
     elif unit is not None:
         lines = story.tell_unit(loaded, pieces, unit, layer)
     else:
-        lines = story.tell_text(loaded, pieces, layer)
+        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
+        lines = story.tell_text(loaded, pieces, layer, width=width)
     for line in lines:
         print(line)
 

@@ -85,14 +85,14 @@ def drawn(report: Report) -> Iterator[str]:
             row += f"{claim.clamped.bits:+10.4f}"
             if claim.clamped.bits_where_it_holds is not None:
                 row += f"{claim.clamped.bits_where_it_holds:+10.4f}"
-        yield row if claim.survives else f"{row}  does not survive"
+        yield row if claim.survives else f"{row}  no: {_reason(claim, report)}"
     yield ""
     yield (
         "Units are layer.unit; clamped is what holding h_t at its mean costs, in bits per held-out"
     )
     yield "character, and there the same where the label is 1."
     if report.absent:
-        yield f"Too rare in this text, or nearly always so: {', '.join(report.absent)}."
+        yield f"Too rare, or nearly always so, in one of the halves: {', '.join(report.absent)}."
     for number, layer in enumerate(report.of_unit, 1):
         by_label: dict[str, list[int]] = {}
         for u, claim in enumerate(layer):
@@ -107,6 +107,15 @@ def drawn(report: Report) -> Iterator[str]:
             yield f"  {label:<22} {_ranges(followers)}"
         if nameless:
             yield f"  {'(no claim survives)':<22} {_ranges(nameless)}"
+
+
+def _reason(claim: Claim, report: Report) -> str:
+    """Why a claim does not survive: the first of the three tests that it fails."""
+    if claim.p > report.alpha:
+        return "chance does as well"
+    if claim.score < report.least:
+        return "too weak"
+    return "untrained does as well"
 
 
 def _ranges(numbers: list[int]) -> str:
