@@ -8,12 +8,13 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator
-from threading import Lock
 from urllib.parse import urlencode
 
 import numpy as np
@@ -28,7 +29,7 @@ from charloom.serving import limits
 from charloom.serving.app import page_files
 from charloom.serving.export import export, room
 from charloom.serving.packing import SIGNED, UNIT
-from charloom.serving.passage import BLOCK, Passage
+from charloom.serving.passage import BLOCK, Blocks, Passage
 from charloom.serving.server import serve
 from charloom.text.vocabulary import Vocabulary
 
@@ -71,7 +72,7 @@ def values(page: Page, **query: object) -> np.ndarray:
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines: bool):
     model = small_model({"training": {"batches": "lines"}} if lines else None, cell=cell)
-    trace, passage = model.trace(TEXT), Passage(model, TEXT, Lock())
+    trace, passage = model.trace(TEXT), Passage(model, TEXT, Blocks())
     blocks = list(passage.blocks())
     assert len(blocks) > 1
     assert list(passage.cells) == list(trace.symbols)
@@ -89,7 +90,7 @@ def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines
 
 def test_a_passage_that_forgets_its_blocks_computes_them_again(model, monkeypatch):
     monkeypatch.setattr("charloom.serving.passage._MEMORY", 1)
-    passage = Passage(model, TEXT, Lock())
+    passage = Passage(model, TEXT, Blocks())
     list(passage.blocks())
     trace = model.trace(TEXT)
     for start in (0, BLOCK + 3, 5):
@@ -139,7 +140,7 @@ def test_a_vocabulary_of_bytes_is_shown_byte_by_byte():
     from charloom.network import initial_weights
 
     weights = initial_weights(model.settings, 256, seed=0)
-    passage = Passage(Model(model.settings, vocabulary, weights), "é!", Lock())
+    passage = Passage(Model(model.settings, vocabulary, weights), "é!", Blocks())
     assert list(passage.cells) == ["C3", "A9", "!"]
 
 
@@ -216,7 +217,9 @@ def test_a_page_from_elsewhere_may_not_post(page):
         ("/api/write", {"temperature": -1}, 400, "at least 0"),
         ("/api/write", {"temperature": "warm"}, 400, "temperature"),
         ("/api/write", {"length": True}, 400, "must be int"),
-        ("/api/write", {"length": 10**9}, 413, "at most"),
+        ("/api/write", {"length": 10**9}, 400, "at most 20,000"),
+        ("/api/write", {"length": -1}, 400, "at least 0"),
+        ("/api/write", {"prompt": "a" * (limits.CHARACTERS + 1)}, 413, "at most 100,000"),
         ("/api/write", {"layer": 2}, 400, "no layer 2"),
         ("/api/values", None, 404, "read it again"),
         ("/api/read", None, 405, "GET /api/read"),
@@ -272,6 +275,57 @@ def test_a_body_that_hides_its_length_is_stopped(page):
     finally:
         connection.close()
     assert page.ask("/").status == 200
+
+
+def test_a_request_that_never_ends_does_not_keep_its_place(page, monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+    slow = [socket.create_connection(("127.0.0.1", page.port), 20) for _ in range(limits.AT_ONCE)]
+    try:
+        for connection in slow:
+            connection.sendall(head.encode())
+        answers = [connection.recv(2**16) for connection in slow]
+    finally:
+        for connection in slow:
+            connection.close()
+    assert all(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+    assert page.ask("/").status == 200
+
+
+def test_an_answer_that_nobody_takes_is_given_up(monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    with served(small_model(hidden_size=256)) as page:  # more gates than the network can hold
+        request = json.dumps({"length": 20_000}).encode()
+        head = f"POST /api/write HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(request)}\r\n\r\n"
+        deaf = []
+        for _ in range(limits.WRITERS):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", page.port))
+            connection.sendall(head.encode() + request)
+            deaf.append(connection)
+        try:
+            for _ in range(200):
+                time.sleep(0.05)
+                if page.ask("/api/write", {"prompt": "a", "length": 1}).status == 200:
+                    break
+            else:
+                pytest.fail("the writers were never given back")
+        finally:
+            for connection in deaf:
+                connection.close()
+
+
+def test_who_goes_away_in_the_middle_is_no_news(page, capfd):
+    head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", page.port), 20) as connection:
+        connection.sendall(head.encode())
+    assert page.ask("/").status == 200
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
 
 
 def test_too_many_requests_are_told_to_wait(page, monkeypatch):
@@ -432,18 +486,27 @@ def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):
 
 
 def test_a_part_that_is_not_read_yet_is_said_to_be_so(model):
-    passage = Passage(model, TEXT, Lock())
+    passage = Passage(model, TEXT, Blocks())
     next(passage.blocks())
     with pytest.raises(SettingsError, match="not read yet"):
         passage.values(0, ["C_t"], 2 * BLOCK, 2 * BLOCK + 1)
 
 
-def test_a_passage_at_rest_still_answers(model):
-    passage = Passage(model, TEXT, Lock())
-    list(passage.blocks())
-    before = passage.values(0, ["h_t"], 3, 400)
-    passage.rest()
-    np.testing.assert_array_equal(passage.values(0, ["h_t"], 3, 400), before)
+def test_all_texts_together_keep_no_more_blocks_than_there_is_room_for(model, monkeypatch):
+    kept = Blocks()
+    block = Passage(model, TEXT, kept)._block(0)
+    size = sum(array.nbytes for array in block.values())
+    monkeypatch.setattr("charloom.serving.passage._MEMORY", 3 * size)
+    passages = [Passage(model, TEXT, kept) for _ in range(4)]
+    for passage in passages:
+        list(passage.blocks())
+    assert 2 * size < kept._bytes <= 3 * size
+    assert kept._bytes == sum(
+        array.nbytes for block in kept._kept.values() for array in block.values()
+    )
+    trace = model.trace(TEXT)
+    for passage in passages:
+        np.testing.assert_array_equal(passage.values(1, ["h_t"], 3, 400)[0], trace.h_t[3:400, 1])
 
 
 def test_an_empty_text_is_no_page(model):

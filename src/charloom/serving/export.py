@@ -13,13 +13,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from threading import Lock
 
 from ..model import Model
 from ..text.reading import InMemory, read
 from .app import page_files
 from .packing import pack, stored
-from .passage import Passage
+from .passage import Blocks, Passage
 
 EXACT_BYTES = 2**24
 """Of float32 numbers in one file; more than that are stored in short."""
@@ -60,7 +59,7 @@ def export(model: Model, text: str) -> Page:
     """
     text = "".join(read(InMemory(text), model.text_settings))
     kept, cut = text[: room(model)], len(text) > room(model)
-    passage = Passage(model, kept, Lock())
+    passage = Passage(model, kept, Blocks())
     blocks = list(passage.blocks())
     short = 4 * _numbers(model) * len(passage.ids) > EXACT_BYTES
     off: dict[str, float] = {}

@@ -33,7 +33,36 @@ ALTERNATIVES = 8
 GATES = ("f_t", "i_t", "o_t")
 """The quantities that are between 0 and 1."""
 
-_MEMORY = 2**29  # bytes of blocks that one passage keeps: 10,000 characters of 3 x 512 units
+_MEMORY = 2**29  # bytes of all blocks that are kept: 10,000 characters of 3 x 512 units
+
+
+class Blocks:
+    """Blocks of all texts that are open: those asked for last, as many as there is room for.
+
+    The engine does one thing at a time: who computes holds the `lock`.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._kept: OrderedDict[tuple[Passage, int], dict[str, Array]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, passage: Passage, number: int) -> dict[str, Array] | None:
+        """A block, if it is kept."""
+        if (passage, number) in self._kept:
+            self._kept.move_to_end((passage, number))
+        return self._kept.get((passage, number))
+
+    def keep(self, passage: Passage, number: int, block: dict[str, Array]) -> None:
+        """Keep a block, in the place of others if need be."""
+        self._kept[passage, number] = block
+        self._bytes += _size(block)
+        while self._bytes > _MEMORY and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+
+
+def _size(block: dict[str, Array]) -> int:
+    return sum(array.nbytes for array in block.values())
 
 
 class Passage:
@@ -44,7 +73,7 @@ class Passage:
     >>> from charloom.text.vocabulary import Vocabulary
     >>> vocabulary, settings = Vocabulary.of("banana"), ModelSettings(hidden_size=4)
     >>> model = Model(settings, vocabulary, initial_weights(settings, 3, seed=0))
-    >>> passage = Passage(model, "nab", Lock())
+    >>> passage = Passage(model, "nab", Blocks())
     >>> [block["start"] for block in passage.blocks()]
     [0]
     >>> passage.values(1, ["C_t", "h_t"], 0, 3).shape
@@ -60,11 +89,8 @@ class Passage:
 
     """
 
-    def __init__(self, model: Model, text: str, lock: Lock) -> None:
-        """Take a text as the model's own was; TextError if it cannot be read.
-
-        `lock` is held while the engine computes, as it does one thing at a time.
-        """
+    def __init__(self, model: Model, text: str, kept: Blocks) -> None:
+        """Take a text as the model's own was; TextError if it cannot be read."""
         text = "".join(read(InMemory(text), model.text_settings))
         vocabulary = model.vocabulary
         self.model = model
@@ -75,10 +101,9 @@ class Passage:
         layers, units = model.settings.num_layers, model.settings.hidden_size
         self.quantities: tuple[str, ...] = QUANTITIES if model.settings.cell == "lstm" else ("h_t",)
         self._sums = np.zeros((2, len(self.quantities), layers, units))
-        self._blocks: OrderedDict[int, dict[str, Array]] = OrderedDict()
-        self._lock = lock
+        self._kept = kept
         self._newline = vocabulary.newline_id if model.lines else None
-        with lock:
+        with kept.lock:
             self._expected, start = opening(model.engine, vocabulary.size, self._newline)
         self._states = [start]
         self.before: Array = start.cell[:, 0]
@@ -174,26 +199,17 @@ class Passage:
         self.values(layer, [quantity], 0, 0)  # checks both
         return self._sums[:, self.quantities.index(quantity), layer]
 
-    def rest(self) -> None:
-        """Give the memory of its blocks back; they are computed again when asked for."""
-        with self._lock:
-            self._blocks.clear()
-
     def _block(self, number: int) -> dict[str, Array]:
         """The trace of a block, from memory or from the state before it."""
-        with self._lock:
+        with self._kept.lock:
             if number >= len(self._states):
                 raise SettingsError("this part of the text is not read yet")
-            if number in self._blocks:
-                self._blocks.move_to_end(number)
-                return self._blocks[number]
-            block, after = self._traced(number)
-            if number + 1 == len(self._states):
-                self._states.append(after)
-            self._blocks[number] = block
-            size = sum(array.nbytes for array in block.values())
-            while len(self._blocks) > max(1, _MEMORY // size):
-                self._blocks.popitem(last=False)
+            block = self._kept.get(self, number)
+            if block is None:
+                block, after = self._traced(number)
+                if number + 1 == len(self._states):
+                    self._states.append(after)
+                self._kept.keep(self, number, block)
             return block
 
     def _traced(self, number: int) -> tuple[dict[str, Array], State]:
