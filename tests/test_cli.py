@@ -107,7 +107,7 @@ def test_a_run_is_named_after_its_text_and_never_overwritten(tmp_path, monkeypat
     ],
 )
 def test_folders_are_named_after_texts(text, folder):
-    from charloom.cli import _folder_for
+    from charloom.commands.runs import _folder_for
 
     assert _folder_for(text, resume=False) == Path(folder)
 
