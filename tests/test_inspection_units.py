@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from charloom.core.contract import State
 from charloom.core.reference import lstm_forward
 from charloom.errors import SettingsError, TextError
+from charloom.inspection import units as module
 from charloom.inspection.claims import Report, drawn
 from charloom.inspection.clamping import bits_of_each, clamped
 from charloom.inspection.labels import labels
@@ -281,3 +282,20 @@ def test_what_is_no_better_does_not_beat():
     assert beats(good, bad, y, random) == 1
     assert beats(bad, good, y, random) == 0
     assert beats(good, good, y, random) == 0
+
+
+def test_the_quantity_and_its_sign_are_chosen_where_the_score_is_not_taken():
+    rng = np.random.default_rng(0)
+    y = np.concatenate([(rng.random(400) < 0.5) for _ in range(2)]).astype(np.float32)[:, None]
+    noise = rng.normal(size=(2, 800)).astype(np.float32)
+    halves = object.__new__(module._Halves)
+    halves.units = 1
+    # the first quantity follows the label in the first half, the second one in the second
+    searched = np.stack([-y[:400, 0] + 0.1 * noise[0, :400], noise[1, :400]])
+    tested = np.stack([-0.5 * y[400:, 0] + noise[0, 400:], y[400:, 0] + 0.1 * noise[1, 400:]])
+    halves.search, halves.held_out = unit_length(searched), unit_length(tested)
+    score, quantity, sign = halves.scores(y[:400], y[400:])
+    assert (quantity[0], sign[0]) == (0, -1)
+    exact = -np.corrcoef(tested[0], y[400:, 0])[0, 1]
+    assert score[0, 0] == pytest.approx(exact, abs=1e-5)
+    assert 0 < exact < 0.5
