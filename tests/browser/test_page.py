@@ -17,7 +17,7 @@ from charloom.serving.export import export
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;\n"
     "\x01\x1b[31m\x7f\u202eright\u202c \u05d0\u05d1\u05d2 e\u0301\u0327 \U0001f600 \u6f22\u5b57 "
-    "\u200b\ufeff\u2028 ${1+1} {{7*7}} '\"`\n"
+    "\u200b\ufeff\u2028 ${1+1} {{7*7}} '\"`<u>\n"
 )
 TIMES = "\u00d7"
 
@@ -301,11 +301,13 @@ def test_hostile_text_is_shown_as_text(open_page, tmp_path, kind, request):
         "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;↵␁␛[31m␡▯"
     )
     assert len(page.locator(".cell").all()) == len(HOSTILE)
-    assert page.evaluate("document.querySelectorAll('img, #text script').length") == 0
     for t in range(0, len(HOSTILE), 5):
         page.evaluate("(t) => view.set({cursor: t})", t)
-    page.evaluate("view.set({selection: [3, 30]})")
+    page.evaluate("(n) => view.set({cursor: n - 1, selection: [n - 9, n - 1]})", len(HOSTILE))
     page.wait_for_selector("#places-title:not([hidden])")
+    assert "<u>" in page.inner_text("#context")
+    assert "<u>" in page.inner_text("#phrase-note")
+    assert page.evaluate("document.querySelectorAll('img, u, #text script').length") == 0
 
 
 def test_a_long_line_is_in_the_page_as_far_as_it_is_seen(open_page, address):
@@ -351,6 +353,18 @@ def test_a_file_in_short_shows_what_it_says_it_is_worth(open_page, tmp_path, mon
             assert abs(shown - trace.quantities[name][:, layer]).max() <= made.off[name] + 1e-6
     numbers = page.locator("#numbers dd").all_inner_texts()
     assert all(re.search(r"\d\.\d\d$", text) for text in numbers)
+
+
+def test_a_browser_that_cannot_read_base64_itself_gets_the_same_bytes(open_page, file):
+    page = open_page(file)
+    both = page.evaluate(
+        """() => {
+          const read = () => [...decoded("AAEC/w==\\n", Uint8Array)];
+          const [own, known] = [read(), delete Uint8Array.fromBase64];
+          return [own, read(), known && Uint8Array.fromBase64 === undefined];
+        }"""
+    )
+    assert both == [[0, 1, 2, 255], [0, 1, 2, 255], True]
 
 
 def test_what_the_server_refuses_is_told(open_page, address):
