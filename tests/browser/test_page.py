@@ -12,6 +12,7 @@ from serving_tools import TEXT, served, small_model
 from charloom import Model
 from charloom.inspection.trace import Trace
 from charloom.serving import export as exporting
+from charloom.serving import limits
 from charloom.serving.export import export
 
 HOSTILE = (
@@ -266,6 +267,38 @@ def test_it_writes_what_generate_writes_with_its_gates_moving(open_page, address
     page.click("#take")
     page.wait_for_function("(n) => view.passage.length === n && view.passage.done", arg=124)
     assert page.evaluate("view.passage.cells.join('')") == expected
+
+
+def test_the_gates_of_what_it_writes_are_drawn_in_their_order(open_page, address, model):
+    page = open_page(address)
+    page.evaluate("view.set({layer: 1})")
+    page.fill("#prompt", "the ")
+    page.fill("#length", "30")
+    page.click("#start")
+    page.wait_for_selector("#written[data-state=done]")
+    trace = model.trace("".join(page.locator("#written span").all_text_contents()))
+    scale = page.evaluate("[...colours.scales.gate.rgba]")
+    look = """([column, y]) => [...document.getElementById("gates").getContext("2d")
+      .getImageData(64 + column * COLUMN + 2, y, 1, 1).data.slice(0, 3)]"""
+    for band, gate in enumerate((trace.f_t, trace.i_t, trace.o_t)):
+        for column, unit in ((0, 3), (29, 3), (29, 20)):
+            pixel = page.evaluate(look, [column, int(64 * band + 2 + (unit + 0.5) * 60 / 24)])
+            at = round(255 * float(gate[4 + column, 1, unit]))
+            near = range(max(at - 1, 0), min(at + 2, 256))
+            assert pixel in [scale[4 * n : 4 * n + 3] for n in near]
+
+
+def test_a_page_asks_again_when_too_many_ask_at_once(open_page, address, monkeypatch):
+    page = open_page(address)
+    monkeypatch.setattr(limits, "AT_ONCE", 0)
+    with page.expect_response(lambda response: response.status == 429):
+        page.evaluate("view.set({layer: 0, cursor: 300, unit: 9})")
+    monkeypatch.undo()
+    page.wait_for_selector('#numbers[data-at="0 9 300"] dd[data-value*="."]')
+    page.wait_for_selector('#sheet[data-at="0 300"]')
+    assert page.is_hidden("#problem")
+    assert all("429" in line for line in page.wrong)  # the browser's own notes of it
+    page.wrong.clear()
 
 
 def test_writing_can_be_stopped(open_page, address):

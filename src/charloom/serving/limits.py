@@ -40,8 +40,8 @@ PATIENCE = 30.0
 WRITERS = 2
 """Requests among them that write."""
 
-PASSAGES = 4
-"""Texts that are remembered."""
+PASSAGES = 32
+"""Texts that are remembered, each in at most some megabytes: a class can look at its own."""
 
 SECURITY = {
     "Content-Security-Policy": (

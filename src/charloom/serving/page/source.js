@@ -129,9 +129,14 @@ class ServerSource {
     return this.#ask(path, { method: "POST", headers, body: JSON.stringify(body), signal });
   }
 
-  async #ask(path, options) {
+  // Asks again, for some seconds, where too many others ask at the same time.
+  async #ask(path, options, pause = 100) {
     const response = await fetch(path, options);
     if (response.ok) return response;
+    if (response.status === 429 && !options && pause < 3000) {
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      return this.#ask(path, options, 2 * pause);
+    }
     const told = await response.json().catch(() => ({}));
     throw new Error(told.error ?? `the server answered ${response.status}`);
   }
