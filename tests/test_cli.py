@@ -14,6 +14,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,7 +107,7 @@ def test_a_run_is_named_after_its_text_and_never_overwritten(tmp_path, monkeypat
     ],
 )
 def test_folders_are_named_after_texts(text, folder):
-    from charloom.cli import _folder_for
+    from charloom.commands.runs import _folder_for
 
     assert _folder_for(text, resume=False) == Path(folder)
 
@@ -151,13 +153,22 @@ def test_a_validation_text_of_its_own(tmp_path, book, capsys):
     assert charloom.Model.load(tmp_path / "run").record["validation"]["characters"] == 17
 
 
+@contextmanager
+def killed_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """A test that fails must not wait for a process that has much to do."""
+    try:
+        yield
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, book, number):
     folder = tmp_path / "run"
     command = ["train", book, "-o", folder, "--steps", 10**6, "--hidden-size", 8]
     arguments = [sys.executable, "-m", "charloom", *map(str, command)]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    with process:
+    with process, killed_at_last(process):
         deadline = time.monotonic() + 20
         while not (folder / "checkpoint.safetensors").exists():
             assert time.monotonic() < deadline

@@ -83,6 +83,18 @@ def test_a_network_that_sees_one_character_looks_one_character_back():
         assert step.bits_with_context == pytest.approx(found.bits, abs=1e-4)
 
 
+def test_a_context_of_n_characters_has_n_characters():
+    model, text = make(), letters(60)
+    settings = ReachSettings(distance=4, places=10_000, characters=100)
+    found = reach.measure(model, [text], settings)
+    for step in found.by_distance:
+        bits = []
+        for at in range(5, 60):
+            trace = model.trace(text[at - step.distance : at + 1])
+            bits.append(trace.bits[-1])
+        assert step.bits_with_context == pytest.approx(np.mean(bits), abs=1e-5)
+
+
 def test_all_of_the_context_is_the_score_itself():
     model, text = make(), letters(100)
     settings = ReachSettings(distance=64, places=10_000, characters=100)

@@ -71,6 +71,18 @@ def test_a_step_is_told_in_the_blogs_order_with_equations_that_come_out():
     for _, a, sign, b, result in equations:
         value = float(a) * float(b) if sign == "*" else float(a) + float(b)
         assert value == pytest.approx(float(result), abs=3e-3)
+    q = {name: values[9, 1, 5] for name, values in trace.quantities.items()}
+    q |= {"C_t-1": trace.C_before[9, 1, 5], "tanh C_t": math.tanh(q["C_t"])}
+    told = "\n".join(story.tell_step(model, trace, 9, unit=5))
+    for result, a, sign, b in (
+        ("fC_t", "f_t", "*", "C_t-1"),
+        ("gi_t", "i_t", "*", "g_t"),
+        ("C_t", "fC_t", "+", "gi_t"),
+        ("h_t", "o_t", "*", "tanh C_t"),
+    ):
+        first, second, third = (f"{round(float(q[n]), 3) + 0.0:.3f}" for n in (a, b, result))
+        equation = f"{result} = {a} {sign} {b} = {first} {sign} {second} = {third}"
+        assert equation in told
 
 
 def test_a_unit_is_told_with_the_sums_behind_its_gates():
@@ -152,3 +164,20 @@ def test_what_is_not_there_cannot_be_told(options, complaint: str):
     model = make()
     with pytest.raises(SettingsError, match=complaint):
         list(story.tell_step(model, model.trace(TEXT), **options))
+
+
+def test_a_narrow_terminal_gets_the_same_lines_without_bars():
+    model = make()
+    wide = list(story.tell_text(model, model.trace_pieces(TEXT)))
+    narrow = list(story.tell_text(model, model.trace_pieces(TEXT), width=40))
+    assert max(map(len, narrow)) <= 40
+    assert not any(set("█▏▎▍▌▋▊▉") & set(line) for line in narrow)
+    for long, short in zip(wide[2:], narrow[2:], strict=True):
+        assert re.sub(r"[█▏▎▍▌▋▊▉ ]+", " ", long).rstrip() == re.sub(" +", " ", short)
+
+
+def test_nothing_is_struck_out_of_a_blank_article():
+    model = make()
+    lines = list(story.tell_step(model, model.trace(TEXT), 0))
+    assert "   nothing, as nothing is written in it yet." in lines
+    assert not any("fC_t = f_t * C_t-1" in line for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import planted
@@ -12,6 +13,7 @@ from numpy.testing import assert_allclose
 from charloom.core.contract import State
 from charloom.core.reference import lstm_forward
 from charloom.errors import SettingsError, TextError
+from charloom.inspection import units as module
 from charloom.inspection.claims import Report, drawn
 from charloom.inspection.clamping import bits_of_each, clamped
 from charloom.inspection.labels import labels
@@ -67,9 +69,23 @@ def test_units_without_a_surviving_claim_are_reported_as_such(report: Report):
     assert None in report.of_unit[0]
     lines = list(drawn(report))
     assert any("(no claim survives)" in line for line in lines)
-    assert any("does not survive" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    refused = [line for line in lines if line.partition("  no: ")[2]]
+    assert len(refused) == sum(not claim.survives for claim in report.best) > 0
     assert any("a digit" in line for line in lines if line.startswith("Too rare"))
     assert "a digit" in report.absent
+
+
+def test_a_claim_that_does_not_survive_says_which_test_it_fails(report: Report):
+    good = replace(report.surviving[0], clamped=None)
+    failures = {
+        "by chance": replace(good, p=0.2, survives=False),
+        "too weak": replace(good, score=0.3, survives=False),
+        "untrained": replace(good, beats_untrained=0.5, survives=False),
+    }
+    for reason, claim in failures.items():
+        row = next(line for line in drawn(replace(report, best=[claim])) if good.label in line)
+        assert row.endswith(f"  no: {reason}")
 
 
 def test_an_untrained_network_has_no_claim_of_its_own():
@@ -267,3 +283,20 @@ def test_what_is_no_better_does_not_beat():
     assert beats(good, bad, y, random) == 1
     assert beats(bad, good, y, random) == 0
     assert beats(good, good, y, random) == 0
+
+
+def test_the_quantity_and_its_sign_are_chosen_where_the_score_is_not_taken():
+    rng = np.random.default_rng(0)
+    y = np.concatenate([(rng.random(400) < 0.5) for _ in range(2)]).astype(np.float32)[:, None]
+    noise = rng.normal(size=(2, 800)).astype(np.float32)
+    halves = object.__new__(module._Halves)
+    halves.units = 1
+    # the first quantity follows the label in the first half, the second one in the second
+    searched = np.stack([-y[:400, 0] + 0.1 * noise[0, :400], noise[1, :400]])
+    tested = np.stack([-0.5 * y[400:, 0] + noise[0, 400:], y[400:, 0] + 0.1 * noise[1, 400:]])
+    halves.search, halves.held_out = unit_length(searched), unit_length(tested)
+    score, quantity, sign = halves.scores(y[:400], y[400:])
+    assert (quantity[0], sign[0]) == (0, -1)
+    exact = -np.corrcoef(tested[0], y[400:, 0])[0, 1]
+    assert score[0, 0] == pytest.approx(exact, abs=1e-5)
+    assert 0 < exact < 0.5

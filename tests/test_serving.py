@@ -8,11 +8,13 @@ import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+import zlib
 from collections.abc import Iterator
-from threading import Lock
 from urllib.parse import urlencode
 
 import numpy as np
@@ -22,10 +24,12 @@ from serving_tools import TEXT, Page, served, small_model
 from charloom import Model
 from charloom.cli import main
 from charloom.errors import OutputError, SettingsError, TextError
+from charloom.serving import export as exporting
 from charloom.serving import limits
 from charloom.serving.app import page_files
-from charloom.serving.export import KEPT_BYTES, export, room
-from charloom.serving.passage import BLOCK, Passage
+from charloom.serving.export import export, room
+from charloom.serving.packing import SIGNED, UNIT
+from charloom.serving.passage import BLOCK, Blocks, Passage
 from charloom.serving.server import serve
 from charloom.text.vocabulary import Vocabulary
 
@@ -68,7 +72,7 @@ def values(page: Page, **query: object) -> np.ndarray:
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines: bool):
     model = small_model({"training": {"batches": "lines"}} if lines else None, cell=cell)
-    trace, passage = model.trace(TEXT), Passage(model, TEXT, Lock())
+    trace, passage = model.trace(TEXT), Passage(model, TEXT, Blocks())
     blocks = list(passage.blocks())
     assert len(blocks) > 1
     assert list(passage.cells) == list(trace.symbols)
@@ -86,7 +90,7 @@ def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines
 
 def test_a_passage_that_forgets_its_blocks_computes_them_again(model, monkeypatch):
     monkeypatch.setattr("charloom.serving.passage._MEMORY", 1)
-    passage = Passage(model, TEXT, Lock())
+    passage = Passage(model, TEXT, Blocks())
     list(passage.blocks())
     trace = model.trace(TEXT)
     for start in (0, BLOCK + 3, 5):
@@ -121,13 +125,13 @@ def test_levels_are_the_values_on_their_stated_scale(model, page):
 
 def test_totals_are_sums_over_the_text(model, page):
     heading, _ = read(page, TEXT)
-    answer = page.ask(f"/api/totals?text={heading['text']}&layer=1")
-    sums, squares = np.frombuffer(answer.body, "<f8").reshape(2, 8, 24)
     trace = model.trace(TEXT)
-    for q, name in enumerate(heading["quantities"]):
+    for name in heading["quantities"]:
+        answer = page.ask(f"/api/totals?text={heading['text']}&layer=1&quantity={name}")
+        sums, squares = np.frombuffer(answer.body, "<f8").reshape(2, 24)
         exact = trace.quantities[name][:, 1].astype(float)
-        np.testing.assert_allclose(sums[q], exact.sum(axis=0), rtol=1e-9, atol=1e-9)
-        np.testing.assert_allclose(squares[q], (exact**2).sum(axis=0), rtol=1e-9)
+        np.testing.assert_allclose(sums, exact.sum(axis=0), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(squares, (exact**2).sum(axis=0), rtol=1e-9)
 
 
 def test_a_vocabulary_of_bytes_is_shown_byte_by_byte():
@@ -136,7 +140,7 @@ def test_a_vocabulary_of_bytes_is_shown_byte_by_byte():
     from charloom.network import initial_weights
 
     weights = initial_weights(model.settings, 256, seed=0)
-    passage = Passage(Model(model.settings, vocabulary, weights), "é!", Lock())
+    passage = Passage(Model(model.settings, vocabulary, weights), "é!", Blocks())
     assert list(passage.cells) == ["C3", "A9", "!"]
 
 
@@ -213,7 +217,9 @@ def test_a_page_from_elsewhere_may_not_post(page):
         ("/api/write", {"temperature": -1}, 400, "at least 0"),
         ("/api/write", {"temperature": "warm"}, 400, "temperature"),
         ("/api/write", {"length": True}, 400, "must be int"),
-        ("/api/write", {"length": 10**9}, 413, "at most"),
+        ("/api/write", {"length": 10**9}, 400, "at most 20,000"),
+        ("/api/write", {"length": -1}, 400, "at least 0"),
+        ("/api/write", {"prompt": "a" * (limits.CHARACTERS + 1)}, 413, "at most 100,000"),
         ("/api/write", {"layer": 2}, 400, "no layer 2"),
         ("/api/values", None, 404, "read it again"),
         ("/api/read", None, 405, "GET /api/read"),
@@ -271,6 +277,57 @@ def test_a_body_that_hides_its_length_is_stopped(page):
     assert page.ask("/").status == 200
 
 
+def test_a_request_that_never_ends_does_not_keep_its_place(page, monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+    slow = [socket.create_connection(("127.0.0.1", page.port), 20) for _ in range(limits.AT_ONCE)]
+    try:
+        for connection in slow:
+            connection.sendall(head.encode())
+        answers = [connection.recv(2**16) for connection in slow]
+    finally:
+        for connection in slow:
+            connection.close()
+    assert all(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+    assert page.ask("/").status == 200
+
+
+def test_an_answer_that_nobody_takes_is_given_up(monkeypatch):
+    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    with served(small_model(hidden_size=256)) as page:  # more gates than the network can hold
+        request = json.dumps({"length": 20_000}).encode()
+        head = f"POST /api/write HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(request)}\r\n\r\n"
+        deaf = []
+        for _ in range(limits.WRITERS):
+            connection = socket.socket()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.connect(("127.0.0.1", page.port))
+            connection.sendall(head.encode() + request)
+            deaf.append(connection)
+        try:
+            for _ in range(200):
+                time.sleep(0.05)
+                if page.ask("/api/write", {"prompt": "a", "length": 1}).status == 200:
+                    break
+            else:
+                pytest.fail("the writers were never given back")
+        finally:
+            for connection in deaf:
+                connection.close()
+
+
+def test_who_goes_away_in_the_middle_is_no_news(page, capfd):
+    head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
+    head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
+    with socket.create_connection(("127.0.0.1", page.port), 20) as connection:
+        connection.sendall(head.encode())
+    assert page.ask("/").status == 200
+    time.sleep(0.2)
+    assert capfd.readouterr().err == ""
+
+
 def test_too_many_requests_are_told_to_wait(page, monkeypatch):
     monkeypatch.setattr(limits, "AT_ONCE", 0)
     answer = page.ask("/")
@@ -304,7 +361,7 @@ def test_old_texts_are_forgotten(page):
     first, _ = read(page, TEXT)
     for _ in range(limits.PASSAGES):
         read(page, "the Fox")
-    answer = page.ask(f"/api/totals?text={first['text']}&layer=0")
+    answer = page.ask(f"/api/totals?text={first['text']}&layer=0&quantity=C_t")
     assert answer.status == 404
 
 
@@ -325,7 +382,7 @@ def test_a_hundred_thousand_characters_on_one_line_are_read(page):
 
 
 def test_the_file_is_complete_and_names_the_hash_of_all_it_runs(model):
-    page = export(model, TEXT)
+    page = export(model, TEXT).html
     policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[0]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
@@ -340,55 +397,116 @@ def test_the_file_is_complete_and_names_the_hash_of_all_it_runs(model):
 
 
 def test_no_text_ends_the_element_that_holds_it(model):
-    page = export(model, HOSTILE + "</script><script>alert(2)</script>")
+    page = export(model, HOSTILE + "</script><script>alert(2)</script>").html
     assert "alert(" not in page.partition('id="data">')[0]
     data = page.partition('id="data">')[2].partition("</script>")[0]
     assert "<" not in data
     assert "".join(json.loads(data)["cells"]).startswith(HOSTILE)
 
 
-def test_the_file_holds_the_trace_itself(model):
+def element(page: str, name: str) -> str:
+    return page.partition(f'id="{name}">')[2].partition("</script>")[0]
+
+
+def plane(page: str, name: str, kind: str) -> np.ndarray:
+    """(T, H) the numbers of "f_t 0", as the file has them."""
+    unpacked = zlib.decompress(base64.b64decode(element(page, name)))
+    return np.frombuffer(unpacked, kind).reshape(24, -1).T
+
+
+def test_the_file_of_a_short_text_holds_the_trace_itself(model):
     page, trace = export(model, TEXT), model.trace(TEXT)
-    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
-    for layer, stored in enumerate(data["stored"]):
-        for name, values in stored.items():
+    assert page.off == json.loads(element(page.html, "data"))["off"] == {}
+    for layer in range(2):
+        for name in ("f_t", "i_t", "g_t", "o_t"):
             exact = trace.quantities[name][:, layer]
-            np.testing.assert_array_equal(decode(values).reshape(exact.shape), exact)
+            np.testing.assert_array_equal(plane(page.html, f"{name} {layer}", "<f4"), exact)
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_the_file_of_a_long_text_is_as_near_to_the_trace_as_it_says(lines, monkeypatch):
+    monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
+    model = small_model({"training": {"batches": "lines"}} if lines else None)
+    trace = model.trace(TEXT)
+    page = export(model, TEXT)
+    scales = {"f_t": UNIT, "i_t": UNIT, "g_t": SIGNED, "o_t": UNIT}
+    off = dict.fromkeys(trace.quantities, 0.0)
+    for layer in range(2):
+        q = {
+            name: scale[plane(page.html, f"{name} {layer}", "u1")] for name, scale in scales.items()
+        }
+        q |= {name: np.empty_like(q["f_t"]) for name in ("fC_t", "C_t")}
+        q["gi_t"] = q["g_t"] * q["i_t"]
+        C = trace.C_before[0, layer]
+        for t, character in enumerate(TEXT):
+            C = C * (not (lines and character == "\n"))
+            q["fC_t"][t] = q["f_t"][t] * C
+            q["C_t"][t] = C = q["fC_t"][t] + q["gi_t"][t]
+        q["h_t"] = q["o_t"] * np.tanh(q["C_t"])
+        for name, values in q.items():
+            distance = abs(values - trace.quantities[name][:, layer]).max()
+            off[name] = max(off[name], float(distance))
+    assert page.off == pytest.approx(off)
+    for name, scale in scales.items():
+        assert off[name] <= 1.001 * (scale[1] - scale[0])
+    assert off["o_t"] <= 0.501 * (UNIT[1] - UNIT[0])
+    assert off["C_t"] <= (UNIT[1] - UNIT[0]) * abs(trace.C_t).max()  # they do not add up
+    assert json.loads(element(page.html, "data"))["off"] == page.off
+
+
+def test_a_plain_rnn_is_stored_in_short_too(monkeypatch):
+    monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
+    model = small_model(cell="rnn")
+    page, trace = export(model, TEXT), model.trace(TEXT)
+    found = SIGNED[plane(page.html, "h_t 1", "u1")]
+    assert abs(found - trace.h_t[:, 1]).max() <= page.off["h_t"] <= 0.501 * (SIGNED[1] - SIGNED[0])
 
 
 def test_a_long_text_is_cut_to_what_a_file_holds_and_the_file_says_so(model, monkeypatch):
-    monkeypatch.setattr("charloom.serving.export.KEPT_BYTES", 4 * 6 * 2 * 24 * 50)
+    monkeypatch.setattr(exporting, "SHORT_BYTES", 4 * 2 * 24 * 50)
     assert room(model) == 50
-    data = json.loads(export(model, TEXT).partition('id="data">')[2].partition("</script>")[0])
+    page = export(model, TEXT)
+    data = json.loads(element(page.html, "data"))
     assert "".join(data["cells"]) == TEXT[:50]
-    assert data["cut"] is True
-    assert KEPT_BYTES == 24 * 2**20
+    assert (page.characters, page.cut, data["cut"]) == (50, True, True)
 
 
 def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("charloom.serving.export.KEPT_BYTES", 4 * 6 * 2 * 24 * 50)
+    monkeypatch.setattr(exporting, "SHORT_BYTES", 4 * 2 * 24 * 50)
+    monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
     model.save(tmp_path / "small.safetensors")
     (tmp_path / "fox.txt").write_text(TEXT, encoding="utf-8")
     command = ["inspect", str(tmp_path / "small.safetensors"), str(tmp_path / "fox.txt")]
     options = ["--precision", "float32", "--html", str(tmp_path / "fox.html")]
     assert main([*command, *options]) == 0
-    assert "holds the first 50 characters" in capsys.readouterr().err
-    assert (tmp_path / "fox.html").read_text(encoding="utf-8") == export(model, TEXT)
+    told = capsys.readouterr().err
+    assert "holds the first 50 characters" in told
+    assert "in 256 steps; off by at most f_t 0.00" in told
+    assert (tmp_path / "fox.html").read_text(encoding="utf-8") == export(model, TEXT).html
 
 
 def test_a_part_that_is_not_read_yet_is_said_to_be_so(model):
-    passage = Passage(model, TEXT, Lock())
+    passage = Passage(model, TEXT, Blocks())
     next(passage.blocks())
     with pytest.raises(SettingsError, match="not read yet"):
         passage.values(0, ["C_t"], 2 * BLOCK, 2 * BLOCK + 1)
 
 
-def test_a_passage_at_rest_still_answers(model):
-    passage = Passage(model, TEXT, Lock())
-    list(passage.blocks())
-    before = passage.values(0, ["h_t"], 3, 400)
-    passage.rest()
-    np.testing.assert_array_equal(passage.values(0, ["h_t"], 3, 400), before)
+def test_all_texts_together_keep_no_more_blocks_than_there_is_room_for(model, monkeypatch):
+    kept = Blocks()
+    block = Passage(model, TEXT, kept)._block(0)
+    size = sum(array.nbytes for array in block.values())
+    monkeypatch.setattr("charloom.serving.passage._MEMORY", 3 * size)
+    passages = [Passage(model, TEXT, kept) for _ in range(4)]
+    for passage in passages:
+        list(passage.blocks())
+    assert 2 * size < kept._bytes <= 3 * size
+    assert kept._bytes == sum(
+        array.nbytes for block in kept._kept.values() for array in block.values()
+    )
+    trace = model.trace(TEXT)
+    for passage in passages:
+        np.testing.assert_array_equal(passage.values(1, ["h_t"], 3, 400)[0], trace.h_t[3:400, 1])
 
 
 def test_an_empty_text_is_no_page(model):
@@ -406,14 +524,17 @@ def test_ctrl_c_ends_the_server_cleanly(model, tmp_path):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
-        port = int(address.rstrip("/").rpartition(":")[2])
-        assert b"charloom" in Page(port).ask("/").body
-        assert Page(port).ask("/", Host=f"localhost:{port}").status == 200
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=20)
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address)
+            port = int(address.rstrip("/").rpartition(":")[2])
+            assert b"charloom" in Page(port).ask("/").body
+            assert Page(port).ask("/", Host=f"localhost:{port}").status == 200
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()  # or a failure would wait for it for ever
     assert process.returncode == 0
     assert errors == ""
 

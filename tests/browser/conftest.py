@@ -66,7 +66,7 @@ def address(model: Model) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def file(model: Model, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("file") / "page.html"
-    path.write_text(export(model, TEXT), encoding="utf-8")
+    path.write_text(export(model, TEXT).html, encoding="utf-8")
     return path.as_uri()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import wrap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,34 +66,38 @@ class Report:
         return [claim for claim in self.best if claim.survives]
 
 
+_LEGEND = (
+    "Units are layer.unit. Scores are correlations on the held-out half: of this unit, of the best "
+    "with shuffled labels (chance) and of the best in the untrained network (before). Clamped is "
+    "what holding h_t at its mean costs, in bits per character; there, the same where the label "
+    "is 1."
+)
+
+
 def drawn(report: Report) -> Iterator[str]:
     """A report as a table: each label's best claim, and what became of the units."""
     half = report.characters // 2
     yield (
         f"{half:,} characters searched, {report.characters - half:,} held out; {report.shuffles} "
-        f"shuffles; alpha {report.alpha:g}, least correlation {report.least:g}"
+        f"shuffles; alpha {report.alpha:g}, least {report.least:g}"
     )
     yield ""
-    head = ("held out", "AUC", "p", "shuffled", "untrained", "clamped", "there")
-    yield f"{'follows':<22} {'unit':<12}" + "".join(f"{name:>10}" for name in head)
+    yield f"{'follows':<20} unit       score  AUC     p chance before clamped   there"
     for claim in report.best:
         sign = "-" if claim.sign < 0 else ""
         where = f"{claim.layer + 1}.{claim.unit} {sign}{claim.quantity}"
         auc = "" if claim.auc is None else f"{claim.auc:.2f}"
-        numbers = f"{claim.score:10.2f}{auc:>10}{claim.p:10.3f}{claim.shuffled:10.2f}"
-        row = f"{claim.label:<22} {where:<12}{numbers}{claim.untrained:10.2f}"
+        row = f"{claim.label:<20} {where:<10}{claim.score:6.2f}{auc:>5}{claim.p:6.3f}"
+        row += f"{claim.shuffled:7.2f}{claim.untrained:7.2f}"
         if claim.clamped is not None:
-            row += f"{claim.clamped.bits:+10.4f}"
-            if claim.clamped.bits_where_it_holds is not None:
-                row += f"{claim.clamped.bits_where_it_holds:+10.4f}"
-        yield row if claim.survives else f"{row}  does not survive"
+            costs = (claim.clamped.bits, claim.clamped.bits_where_it_holds)
+            row += "".join(f"{round(bits, 3) + 0.0:+8.3f}" for bits in costs if bits is not None)
+        yield row if claim.survives else f"{row}  no: {_reason(claim, report)}"
     yield ""
-    yield (
-        "Units are layer.unit; clamped is what holding h_t at its mean costs, in bits per held-out"
-    )
-    yield "character, and there the same where the label is 1."
+    yield from wrap(_LEGEND, 80)
     if report.absent:
-        yield f"Too rare in this text, or nearly always so: {', '.join(report.absent)}."
+        absent = ", ".join(report.absent)
+        yield from wrap(f"Too rare or too common in one of the halves: {absent}.", 80)
     for number, layer in enumerate(report.of_unit, 1):
         by_label: dict[str, list[int]] = {}
         for u, claim in enumerate(layer):
@@ -104,9 +109,22 @@ def drawn(report: Report) -> Iterator[str]:
             "that survives. By the strongest:"
         )
         for label, followers in sorted(by_label.items(), key=lambda item: -len(item[1])):
-            yield f"  {label:<22} {_ranges(followers)}"
+            yield from _listed(label, followers)
         if nameless:
-            yield f"  {'(no claim survives)':<22} {_ranges(nameless)}"
+            yield from _listed("(no claim survives)", nameless)
+
+
+def _reason(claim: Claim, report: Report) -> str:
+    """Why a claim does not survive: the first of the three tests that it fails."""
+    if claim.p > report.alpha:
+        return "by chance"
+    if claim.score < report.least:
+        return "too weak"
+    return "untrained"
+
+
+def _listed(label: str, units: list[int]) -> list[str]:
+    return wrap(_ranges(units), 80, initial_indent=f"  {label:<20} ", subsequent_indent=" " * 23)
 
 
 def _ranges(numbers: list[int]) -> str:

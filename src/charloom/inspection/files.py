@@ -69,7 +69,9 @@ def write_parquet(path: str | Path, pieces: Iterable[Trace]) -> None:
             for piece in _some(pieces):
                 table = pyarrow.table(dict(_table(pyarrow, piece)))
                 if writer is None:
-                    writer = parquet.ParquetWriter(file, table.schema)
+                    # hardly two numbers are equal: dictionaries would double the file
+                    how = {"use_dictionary": ["symbol"], "compression": "zstd"}
+                    writer = parquet.ParquetWriter(file, table.schema, **how)
                 writer.write_table(table)
         finally:
             if writer is not None:

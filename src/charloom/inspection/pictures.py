@@ -22,6 +22,8 @@ WIDEST = 400
 """Characters in a heat map at most: more could not be told apart."""
 
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8f98"  # told apart by every kind of sight
+_SIGNED = ("#124c8c", "#6ea4d8", "#fbf9f4", "#eda35f", "#a34700")  # the page's, in its light theme
+_GATE = ("#fbf9f4", "#1b1a17")
 
 
 def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
@@ -32,7 +34,10 @@ def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
     """
     figure_of = _matplotlib()
     folder = RunFolder(run)
-    folder.read_plan()
+    if not folder.plan.exists():
+        raise ModelFileError(
+            f"{run}: is not the folder of a run; give one that `charloom train` has made"
+        )
     entries = _log(folder.log)
     if not entries:
         raise ModelFileError(f"{folder.log}: tells of no step yet; train it first")
@@ -52,10 +57,11 @@ def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
         axes.annotate(
             f"{held_out[best]:.3f}",
             (at[best], held_out[best]),
-            xytext=(0, -14),
+            xytext=(0, 7),
             textcoords="offset points",
-            ha="right",
+            ha="center",
             color=_ORANGE,
+            bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "linewidth": 0},
         )
     axes.set(xlabel="step", ylabel="bits per character", title=_plain(folder.path.name))
     axes.grid(alpha=0.25)
@@ -74,30 +80,43 @@ def plot_trace(
     characters. SettingsError for a quantity or layer that there is not.
     """
     figure_of = _matplotlib()
+    from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
+
     values, symbols, bits = _gathered(pieces, quantity, layer)
     units, width = values.shape
-    limit = float(np.abs(values).max()) or 1.0
-    signed = quantity not in ("f_t", "i_t", "o_t")
+    gate, boundless = quantity in ("f_t", "i_t", "o_t"), quantity in ("C_t", "fC_t")
+    limit = max(float(np.abs(values).max()), 1.0)
+    norm: Any = Normalize(0 if gate else -1, 1)
+    if boundless:  # most of an article is small, some of it is not
+        norm = FuncNorm((_bounded, _unbounded), -limit, limit)
 
     inches = (max(5.0, 1.6 + 0.13 * width), min(max(3.0, 1.4 + 0.06 * units), 12.0))
     figure = figure_of(figsize=inches, layout="constrained")
     above, axes = figure.subplots(2, 1, sharex=True, height_ratios=[1, 5])
     above.bar(np.arange(width), bits, color=_ORANGE, width=0.9)
     above.set(ylabel="bits")
+    above.tick_params(axis="x", length=0)
     above.spines[["top", "right"]].set_visible(False)
-    image = axes.imshow(
-        values,
-        aspect="auto",
-        interpolation="nearest",
-        cmap="RdBu_r" if signed else "cividis",
-        vmin=-limit if signed else 0,
-        vmax=limit if signed else 1,
-    )
+    scale = LinearSegmentedColormap.from_list("scale", _GATE if gate else _SIGNED)
+    image = axes.imshow(values, aspect="auto", interpolation="nearest", cmap=scale, norm=norm)
     axes.set(ylabel="unit")
     axes.set_xticks(np.arange(width), [_plain(s) for s in symbols], family="monospace", fontsize=8)
     axes.tick_params(axis="x", length=0)
-    figure.colorbar(image, ax=axes, label=quantity, pad=0.01)
+    bar = figure.colorbar(image, ax=axes, label=quantity, pad=0.01)
+    if boundless:
+        marks = [sign * size for size in (0, 0.3, 1, 3, 10, 30, 100) for sign in (-1, 1)]
+        bar.set_ticks(sorted({mark for mark in marks if abs(mark) <= limit}))
+        bar.minorticks_off()
     _save(figure, path)
+
+
+def _bounded(x: Any) -> Any:
+    """Between -1 and 1, as the page draws C_t, too."""
+    return x / (1 + np.abs(x))
+
+
+def _unbounded(y: Any) -> Any:
+    return y / (1 - np.abs(y))
 
 
 def _gathered(

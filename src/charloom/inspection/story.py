@@ -53,24 +53,40 @@ def _share(part: Array, whole: Array) -> Array:
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-def tell_text(model: Model, pieces: Iterator[Trace], layer: int | None = None) -> Iterator[str]:
-    """A line for each character: how much was struck out, written and shown."""
+def tell_text(
+    model: Model, pieces: Iterator[Trace], layer: int | None = None, *, width: int = 80
+) -> Iterator[str]:
+    """A line for each character: how much was struck out, written and shown.
+
+    Bars are as long as a line of so many columns has room for, or left out.
+    """
     layer = _layer(model, layer)
-    if model.settings.cell == "rnn":
-        yield "A plain RNN has no article and no gates; its headline is all it knows."
-        yield "step  reads    bits  headline, mean |h_t|"
-    else:
-        yield f"Layer {layer + 1} of {model.settings.num_layers}, as shares of the article:"
-        yield "step  reads    bits  struck out     written        shown"
+    lstm = model.settings.cell == "lstm"
+    shares = (struck_out, written, shown) if lstm else (_loudness,)
+    long = min(8, max(0, (width - 19) // len(shares) - 7))
+    names = ("struck out", "written", "shown") if lstm else ("headline, mean |h_t|",)
+    if lstm and long < 6:
+        names = ("out", "in", "shown")
+    wide = long + 7 if long else 6
     for trace in pieces:
-        if model.settings.cell == "rnn":
-            columns = [np.abs(trace.h_t[:, layer]).mean(axis=-1)]
-        else:
-            columns = [share(trace)[:, layer] for share in (struck_out, written, shown)]
+        if trace.start == 0 and lstm:
+            yield f"Layer {layer + 1} of {model.settings.num_layers}, as shares of the article:"
+        elif trace.start == 0:
+            yield "A plain RNN has no article and no gates; its headline is all it knows."
+        if trace.start == 0:
+            head = "".join(f"{name:<{wide}}" for name in names)
+            yield f"step  reads    bits  {head}".rstrip()
+        columns = [share(trace)[:, layer] for share in shares]
         for t in range(len(trace)):
-            bars = "  ".join(f"{column[t]:4.0%} {_bar(float(column[t]), 8)}" for column in columns)
+            told = [f"{c[t]:4.0%} {_bar(float(c[t]), long)}" for c in columns]
             symbol = f"{visible(trace.symbols[t]):<6}"
+            bars = "".join(f"{one:<{wide}}" for one in told)
             yield f"{trace.start + t:4}  {symbol} {trace.bits[t]:6.2f}  {bars}".rstrip()
+
+
+def _loudness(trace: Trace) -> Array:
+    """(T, L) how far an RNN's headline is from saying nothing."""
+    return np.abs(trace.h_t).mean(axis=-1)
 
 
 def tell_unit(
@@ -159,11 +175,14 @@ def _newspaper(
 
     yield ""
     yield "1. The forget gate strikes out of the article"
-    if units is None:
+    blank = units is None and not before.any()
+    if blank:
+        yield "   nothing, as nothing is written in it yet."
+    elif units is None:
         share, mean = struck_out(trace)[at, layer], q["f_t"].mean()
         yield f"   {share:.0%} of it; f_t is {mean:.2f} on average. Most of all:"
     yield from _gate(sums, "forget", "f_t", q["f_t"], units)
-    for u in most(removed):
+    for u in [] if blank else most(removed):
         yield (
             f"   unit {u:<4} fC_t = f_t * C_t-1 = {_n(q['f_t'][u])} * {_n(before[u])}"
             f" = {_n(q['fC_t'][u])}"

@@ -126,14 +126,9 @@ def trace_pieces(
     >>> [piece.C_t.shape for piece in trace_pieces(engine, vocabulary, ["the fox"], steps=5)]
     [(5, 2, 16), (2, 2, 16)]
     """
-    settings = engine.settings
     most = steps or _steps(engine, vocabulary.size)
-    state = State.zeros(settings, 1)
-    expected = np.zeros(vocabulary.size)  # equally likely: nothing stands before it
-    blind = True
-    if lines and vocabulary.newline_id is not None:
-        logits, state = engine.logits(np.array([[vocabulary.newline_id]], np.int32), state)
-        expected, blind = logits[0, 0], False
+    newline = vocabulary.newline_id if lines else None
+    expected, state = opening(engine, vocabulary.size, newline)
     start = 0
     unknown: Counter[str] = Counter()
     for piece in pieces:
@@ -143,26 +138,18 @@ def trace_pieces(
         written = symbols(vocabulary, encoded, piece)
         for cut in range(0, len(encoded), most):
             ids = encoded[cut : cut + most]
-            seen, state = _read(engine, ids, state, vocabulary.newline_id if lines else None)
+            seen, state = read_steps(engine, ids, state, newline)
             logits = np.concatenate([expected[None], seen.pop("logits")])
-            shares = log_softmax(logits)
-            own = np.take_along_axis(shares[:-1], ids[:, None].astype(np.int64), axis=1)
-            rank = (1 + (shares[:-1] > own).sum(axis=1)).astype(np.int32)
-            rank[0] *= not blind
-            best = _best(shares, alternatives)
-            charge = vocabulary.unknown_charge * (ids == vocabulary.unknown_id)
+            blind = start == 0 and newline is None
             yield Trace(
                 start=start,
                 symbols=written[cut : cut + most],
                 ids=ids,
                 **seen,
-                log_probability=own[:, 0] - charge,
-                rank=rank,
-                expected=best.astype(np.int32),
-                expected_log_probability=np.take_along_axis(shares, best, axis=1),
+                **judged(vocabulary, ids, logits, alternatives, blind=blind),
                 vocabulary=vocabulary,
             )
-            expected, blind, start = logits[-1], False, start + len(ids)
+            expected, start = logits[-1], start + len(ids)
     warn_of_unknown(unknown)
 
 
@@ -212,16 +199,46 @@ def _steps(engine: Engine, vocabulary_size: int) -> int:
     return max(1, min(_STEPS, _BYTES // (4 * numbers)))
 
 
-def _best(shares: Array, count: int) -> Array:
-    """(T, A) the ids of the highest shares; of equal ones the lower id comes first."""
-    return np.argsort(-shares, axis=1, kind="stable")[:, :count]
+def opening(engine: Engine, vocabulary_size: int, newline: int | None) -> tuple[Array, State]:
+    """What is expected before a text (V,), as logits, and the state that it is read from.
+
+    Nothing stands before it, so all is equally likely; but before a line, a line feed.
+    """
+    state = State.zeros(engine.settings, 1)
+    if newline is None:
+        return np.zeros(vocabulary_size), state
+    logits, state = engine.logits(np.array([[newline]], np.int32), state)
+    return logits[0, 0], state
 
 
-def _read(
+def judged(
+    vocabulary: Vocabulary, ids: Array, logits: Array, alternatives: int, *, blind: bool
+) -> dict[str, Array]:
+    """How likely some ids were, by the logits (T + 1, V) before each of them and after all.
+
+    The fields of a Trace that say so. Where it is `blind`, nothing predicted the first.
+    """
+    shares = log_softmax(logits)
+    own = np.take_along_axis(shares[:-1], ids[:, None].astype(np.int64), axis=1)
+    rank = (1 + (shares[:-1] > own).sum(axis=1)).astype(np.int32)
+    rank[0] *= not blind
+    # of equal ones the lower id comes first
+    best = np.argsort(-shares, axis=1, kind="stable")[:, :alternatives]
+    charge = vocabulary.unknown_charge * (ids == vocabulary.unknown_id)
+    return {
+        "log_probability": own[:, 0] - charge,
+        "rank": rank,
+        "expected": best.astype(np.int32),
+        "expected_log_probability": np.take_along_axis(shares, best, axis=1),
+    }
+
+
+def read_steps(
     engine: Engine, ids: Array, state: State, newline: int | None
 ) -> tuple[dict[str, Array], State]:
     """The quantities (T, L, H) and logits (T, V) of some ids, and the state after them.
 
+    C_before and h_before, what each step found, are among them.
     With `newline`, the state is zero before each one is read.
     """
     cuts = [0]

@@ -4,7 +4,7 @@
     POST /api/read         {"text"}; lines of JSON: its heading, its blocks, {"done"}
     GET  /api/values       numbers of a range of the text, as float32
     GET  /api/levels       the same on a scale of 0 to 255, to be drawn
-    GET  /api/totals       sums over the text of every unit and quantity, as float64
+    GET  /api/totals       sums over the text, and of squares, of every unit, as float64
     POST /api/write        {"prompt", ...}; a line of JSON for every character
 
 An error is {"error": one line}, with a status of 4xx.
@@ -12,20 +12,23 @@ An error is {"error": one line}, with a status of 4xx.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import secrets
 import sys
+import traceback
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -34,7 +37,7 @@ from ..model import Model
 from ..settings import SamplingSettings
 from . import limits
 from .limits import Limits, RequestError
-from .passage import Passage
+from .passage import Blocks, Passage
 from .writing import write
 
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -71,6 +74,7 @@ def make_app(model: Model, hosts: Iterable[str], text: str = "") -> Starlette:
         middleware=[Middleware(Limits, hosts=frozenset(hosts))],
         exception_handlers={
             CharloomError: _refuse,
+            ClientDisconnect: _gone,
             HTTPException: _not_found,
             Exception: _broken,
         },
@@ -81,7 +85,7 @@ class _Server:
     def __init__(self, model: Model, text: str) -> None:
         self._model, self._text = model, text
         self._files = page_files()
-        self._lock = Lock()  # the engine computes one thing at a time
+        self._blocks = Blocks()
         self._writers = BoundedSemaphore(limits.WRITERS)
         self._passages: OrderedDict[str, Passage] = OrderedDict()
 
@@ -104,9 +108,7 @@ class _Server:
                 "read here (charloom score takes any length)",
                 413,
             )
-        passage = await run_in_threadpool(Passage, self._model, text, self._lock)
-        for older in [*self._passages.values()]:
-            await run_in_threadpool(older.rest)
+        passage = await run_in_threadpool(Passage, self._model, text, self._blocks)
         name = secrets.token_urlsafe(9)
         self._passages[name] = passage
         while len(self._passages) > limits.PASSAGES:
@@ -142,7 +144,8 @@ class _Server:
         return _octets(levels.tobytes())
 
     async def totals(self, request: Request) -> Response:
-        totals = self._passage(request).totals(_number(request, "layer"))
+        quantity = request.query_params.get("quantity", "")
+        totals = self._passage(request).totals(_number(request, "layer"), quantity)
         return _octets(totals.astype("<f8").tobytes())
 
     async def write(self, request: Request) -> Response:
@@ -152,19 +155,19 @@ class _Server:
         layer = _field(body, "layer", int, 0)
         names = SamplingSettings.model_fields
         sampling = SamplingSettings(**{n: body[n] for n in names if n in body})
-        if len(prompt) > limits.CHARACTERS or not 0 <= length <= limits.WRITTEN:
-            raise RequestError(
-                f"the prompt has {len(prompt):,} characters, and {length:,} are to follow; at "
-                f"most {limits.CHARACTERS:,} are read and {limits.WRITTEN:,} written",
-                413,
-            )
+        if len(prompt) > limits.CHARACTERS:
+            told = f"the prompt has {len(prompt):,} characters"
+            raise RequestError(f"{told}; at most {limits.CHARACTERS:,} are read", 413)
+        if not 0 <= length <= limits.WRITTEN:
+            raise RequestError(f"length: it must be at least 0 and at most {limits.WRITTEN:,}")
         if not 0 <= layer < self._model.settings.num_layers:
             raise RequestError(f"layer: there is no layer {layer}")
         await run_in_threadpool(self._model.vocabulary.encode, prompt)  # complain before 200
         if not self._writers.acquire(blocking=False):
             raise RequestError(f"{limits.WRITERS} texts are being written; stop one of them", 429)
+        lock = self._blocks.lock
         written = write(
-            self._model, prompt, length=length, sampling=sampling, layer=layer, lock=self._lock
+            self._model, prompt, length=length, sampling=sampling, layer=layer, lock=lock
         )
 
         def lines() -> Iterator[dict[str, Any]]:
@@ -192,8 +195,12 @@ class _stream(StreamingResponse):  # noqa: N801  used as the function that it st
         super().__init__(_lines(lines), media_type="application/x-ndjson")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def sent(message: Any) -> None:
+            await asyncio.wait_for(send(message), limits.PATIENCE)
+
         try:
-            await super().__call__(scope, receive, send)
+            with contextlib.suppress(asyncio.TimeoutError):  # nobody takes it
+                await super().__call__(scope, receive, sent)
         finally:
             if self._held is not None:
                 self._held.release()
@@ -264,6 +271,11 @@ async def _not_found(request: Request, error: Exception) -> Response:
     return RequestError(f"{where}: {error.detail}", error.status_code).response()
 
 
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads
+
+
 async def _broken(request: Request, error: Exception) -> Response:
-    print(f"charloom: {request.url.path}: {error!r}", file=sys.stderr)
+    print(f"charloom: {request.url.path}:", file=sys.stderr)
+    traceback.print_exception(error)
     return RequestError("something went wrong here; the terminal says what", 500).response()

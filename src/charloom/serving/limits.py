@@ -8,6 +8,8 @@ that page has to be ours.
 
 from __future__ import annotations
 
+import asyncio
+
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,11 +34,14 @@ IGNORED = 2**26
 AT_ONCE = 16
 """Requests that are worked on at a time; browsers open 6 connections."""
 
+PATIENCE = 30.0
+"""Seconds without a byte, either way, after which nobody is believed to be there."""
+
 WRITERS = 2
 """Requests among them that write."""
 
-PASSAGES = 4
-"""Texts that are remembered."""
+PASSAGES = 32
+"""Texts that are remembered, each in at most some megabytes: a class can look at its own."""
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -114,16 +119,27 @@ class Limits:
 def _counted(receive: Receive) -> Receive:
     """The same, until the body is longer than it may be, whatever its header said."""
     total = 0
+    more = True
 
     async def counting() -> Message:
-        nonlocal total
-        message = await receive()
+        nonlocal total, more
+        if not more:  # what comes now is that nobody listens any more
+            return await receive()
+        message = await _soon(receive)
         total += len(message.get("body", b""))
         if total > BODY:
             while message.get("more_body") and total < IGNORED:  # else the answer is not read
-                message = await receive()
+                message = await _soon(receive)
                 total += len(message.get("body", b""))
             raise RequestError(f"the request is too long; at most {BODY:,} bytes are read", 413)
+        more = message.get("more_body", False)
         return message
 
     return counting
+
+
+async def _soon(receive: Receive) -> Message:
+    try:
+        return await asyncio.wait_for(receive(), PATIENCE)
+    except asyncio.TimeoutError:
+        raise RequestError(f"no more of the request came for {PATIENCE:g} seconds", 408) from None

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.contract import Array, State
 from ..errors import SettingsError
-from ..inspection.trace import QUANTITIES, log_softmax, symbols
+from ..inspection.trace import QUANTITIES, judged, opening, read_steps, symbols
 from ..model import Model
 from ..text.reading import InMemory, read
 
@@ -33,8 +33,36 @@ ALTERNATIVES = 8
 GATES = ("f_t", "i_t", "o_t")
 """The quantities that are between 0 and 1."""
 
-_KEPT = ("f_t", "i_t", "g_t", "C_t", "o_t", "h_t")  # the other two are products of these
-_MEMORY = 2**29  # bytes of blocks that one passage keeps: 10,000 characters of 3 x 512 units
+_MEMORY = 2**29  # bytes of all blocks that are kept: 10,000 characters of 3 x 512 units
+
+
+class Blocks:
+    """Blocks of all texts that are open: those asked for last, as many as there is room for.
+
+    The engine does one thing at a time: who computes holds the `lock`.
+    """
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self._kept: OrderedDict[tuple[Passage, int], dict[str, Array]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, passage: Passage, number: int) -> dict[str, Array] | None:
+        """A block, if it is kept."""
+        if (passage, number) in self._kept:
+            self._kept.move_to_end((passage, number))
+        return self._kept.get((passage, number))
+
+    def keep(self, passage: Passage, number: int, block: dict[str, Array]) -> None:
+        """Keep a block, in the place of others if need be."""
+        self._kept[passage, number] = block
+        self._bytes += _size(block)
+        while self._bytes > _MEMORY and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
+
+
+def _size(block: dict[str, Array]) -> int:
+    return sum(array.nbytes for array in block.values())
 
 
 class Passage:
@@ -45,7 +73,7 @@ class Passage:
     >>> from charloom.text.vocabulary import Vocabulary
     >>> vocabulary, settings = Vocabulary.of("banana"), ModelSettings(hidden_size=4)
     >>> model = Model(settings, vocabulary, initial_weights(settings, 3, seed=0))
-    >>> passage = Passage(model, "nab", Lock())
+    >>> passage = Passage(model, "nab", Blocks())
     >>> [block["start"] for block in passage.blocks()]
     [0]
     >>> passage.values(1, ["C_t", "h_t"], 0, 3).shape
@@ -56,14 +84,13 @@ class Passage:
         cells: how each of them is written.
         unknown: positions of characters that the model has never seen.
         quantities: the names of its numbers: all eight, or h_t alone for a plain RNN.
+        before: (L, H) C_t-1 of its first character.
+        fresh: (T,) where nothing is carried over from the character before.
 
     """
 
-    def __init__(self, model: Model, text: str, lock: Lock) -> None:
-        """Take a text as the model's own was; TextError if it cannot be read.
-
-        `lock` is held while the engine computes, as it does one thing at a time.
-        """
+    def __init__(self, model: Model, text: str, kept: Blocks) -> None:
+        """Take a text as the model's own was; TextError if it cannot be read."""
         text = "".join(read(InMemory(text), model.text_settings))
         vocabulary = model.vocabulary
         self.model = model
@@ -72,18 +99,15 @@ class Passage:
         unknown = self.ids == (-1 if vocabulary.unknown_id is None else vocabulary.unknown_id)
         self.unknown: list[int] = np.flatnonzero(unknown).tolist()
         layers, units = model.settings.num_layers, model.settings.hidden_size
-        self.quantities = QUANTITIES if model.settings.cell == "lstm" else ("h_t",)
+        self.quantities: tuple[str, ...] = QUANTITIES if model.settings.cell == "lstm" else ("h_t",)
         self._sums = np.zeros((2, len(self.quantities), layers, units))
-        self._blocks: OrderedDict[int, dict[str, Array]] = OrderedDict()
-        self._lock = lock
-        start = State.zeros(model.settings, 1)
-        self._expected = np.zeros((1, vocabulary.size))  # nothing before it: a blind guess
-        if model.lines:  # a line begins after a line feed
-            with lock:
-                feed = np.array([[vocabulary.newline_id]], np.int32)
-                logits, start = model.engine.logits(feed, start)
-            self._expected = logits[0]
+        self._kept = kept
+        self._newline = vocabulary.newline_id if model.lines else None
+        with kept.lock:
+            self._expected, start = opening(model.engine, vocabulary.size, self._newline)
         self._states = [start]
+        self.before: Array = start.cell[:, 0]
+        self.fresh: Array = (self.ids == vocabulary.newline_id) & model.lines
 
     def heading(self) -> dict[str, Any]:
         """What a page has to know before the first number, as JSON."""
@@ -101,7 +125,7 @@ class Passage:
             "symbols": symbols(vocabulary, np.arange(vocabulary.size)),
             "alternatives": min(ALTERNATIVES, vocabulary.size),
             "speaks": encoded(self._speaks()),
-            "before": encoded(self._states[0].cell[:, 0]),
+            "before": encoded(self.before),
         }
 
     def blocks(self) -> Iterator[dict[str, Any]]:
@@ -111,26 +135,21 @@ class Passage:
         `after` holds the ids, and `probabilities` the shares, of what was likeliest after
         each of them. Arrays are base64 of little-endian float32 and int32.
         """
-        vocabulary, logits = self.model.vocabulary, self._expected
+        vocabulary, expected = self.model.vocabulary, self._expected
         for start in range(0, len(self.ids), BLOCK):
             block = self._block(start // BLOCK)
             ids = self.ids[start : start + BLOCK]
-            shares = log_softmax(np.concatenate([logits, block["logits"][:-1]]))
-            own = np.take_along_axis(shares, ids[:, None], axis=1)
-            ranks = 1 + (shares > own).sum(axis=1)
-            nats = -own[:, 0] + vocabulary.unknown_charge * (ids == vocabulary.unknown_id)
-            if start == 0 and not self.model.lines:
-                ranks[0] = 0  # nothing was predicted
-            logits = block["logits"][-1:]
-            after = log_softmax(block["logits"])
-            best = np.argsort(-after, axis=1, kind="stable")[:, :ALTERNATIVES]
+            logits = np.concatenate([expected[None], block["logits"]])
+            blind = start == 0 and self._newline is None
+            found = judged(vocabulary, ids, logits, ALTERNATIVES, blind=blind)
+            expected = logits[-1]
             self._count(block)
             yield {
                 "start": start,
-                "nats": encoded(nats),
-                "ranks": encoded(ranks.astype("<i4")),
-                "after": encoded(best.astype("<i4")),
-                "probabilities": encoded(np.exp(np.take_along_axis(after, best, axis=1))),
+                "nats": encoded(-found["log_probability"]),
+                "ranks": encoded(found["rank"]),
+                "after": encoded(found["expected"][1:]),
+                "probabilities": encoded(np.exp(found["expected_log_probability"][1:])),
             }
 
     def values(
@@ -160,9 +179,7 @@ class Passage:
         for number in range(start // BLOCK, -(-stop // BLOCK)):
             block, first = self._block(number), number * BLOCK
             here = slice(max(start - first, 0), stop - first)
-            parts.append(
-                np.stack([_quantity(block, name)[layer, here, units] for name in quantities])
-            )
+            parts.append(np.stack([block[name][here, layer, units] for name in quantities]))
         return np.concatenate(parts, axis=1)
 
     def levels(self, layer: int, quantity: str, start: int, stop: int) -> Array:
@@ -177,62 +194,34 @@ class Passage:
         scaled = values if quantity in GATES else (values + 1) / 2
         return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 
-    def totals(self, layer: int) -> Array:
-        """(2, quantities, units) float64: sums over the text, and sums of squares."""
-        self.values(layer, (), 0, 0)  # checks the layer
-        return self._sums[:, :, layer]
-
-    def rest(self) -> None:
-        """Give the memory of its blocks back; they are computed again when asked for."""
-        with self._lock:
-            self._blocks.clear()
+    def totals(self, layer: int, quantity: str) -> Array:
+        """(2, units) float64: sums over the text, and sums of squares."""
+        self.values(layer, [quantity], 0, 0)  # checks both
+        return self._sums[:, self.quantities.index(quantity), layer]
 
     def _block(self, number: int) -> dict[str, Array]:
         """The trace of a block, from memory or from the state before it."""
-        with self._lock:
+        with self._kept.lock:
             if number >= len(self._states):
                 raise SettingsError("this part of the text is not read yet")
-            if number in self._blocks:
-                self._blocks.move_to_end(number)
-                return self._blocks[number]
-            block, after = self._traced(number)
-            if number + 1 == len(self._states):
-                self._states.append(after)
-            self._blocks[number] = block
-            size = sum(array.nbytes for array in block.values())
-            while len(self._blocks) > max(1, _MEMORY // size):
-                self._blocks.popitem(last=False)
+            block = self._kept.get(self, number)
+            if block is None:
+                block, after = self._traced(number)
+                if number + 1 == len(self._states):
+                    self._states.append(after)
+                self._kept.keep(self, number, block)
             return block
 
     def _traced(self, number: int) -> tuple[dict[str, Array], State]:
-        ids = self.ids[number * BLOCK : (number + 1) * BLOCK, None]
-        cuts = [0]
-        if self.model.lines:  # nothing is carried from one line to the next
-            feeds = np.flatnonzero(ids == self.model.vocabulary.newline_id)
-            cuts = sorted({0, *feeds.tolist()})
-        state, traces, before = self._states[number], [], []
-        for start, stop in zip(cuts, [*cuts[1:], len(ids)], strict=True):
-            if self.model.lines and ids[start] == self.model.vocabulary.newline_id:
-                state = State.zeros(self.model.settings, 1)
-            trace = self.model.engine.trace(ids[start:stop], state)
-            before += [state.cell[:, 0, None], trace.C_t[:, :-1, 0]]
-            traces.append(trace)
-            state = trace.state
-        kept = _KEPT if self.model.settings.cell == "lstm" else ("h_t",)
-        block = {
-            name: np.concatenate([getattr(trace, name)[:, :, 0] for trace in traces], axis=1)
-            for name in kept
-        }
-        block["logits"] = np.concatenate([trace.logits[:, 0] for trace in traces])
-        if len(kept) > 1:
-            block["C_before"] = np.concatenate(before, axis=1)
-        return block, state
+        ids = self.ids[number * BLOCK : (number + 1) * BLOCK]
+        steps, state = read_steps(self.model.engine, ids, self._states[number], self._newline)
+        return {name: steps[name] for name in (*self.quantities, "logits")}, state
 
     def _count(self, block: dict[str, Array]) -> None:
         for q, name in enumerate(self.quantities):
-            values = _quantity(block, name).astype(np.float64)
-            self._sums[0, q] += values.sum(axis=1)
-            self._sums[1, q] += np.square(values).sum(axis=1)
+            values = block[name].astype(np.float64)
+            self._sums[0, q] += values.sum(axis=0)
+            self._sums[1, q] += np.square(values).sum(axis=0)
 
     def _speaks(self) -> Array:
         """(2, H) int32: the id that each unit of the top layer raises most, and lowers."""
@@ -245,15 +234,6 @@ class Passage:
 
     def _range(self, field: str) -> str:
         return f"it must be at least 0 and less than {getattr(self.model.settings, field)}"
-
-
-def _quantity(block: dict[str, Array], name: str) -> Array:
-    """(L, T, H) one of the eight."""
-    if name == "fC_t":
-        return block["f_t"] * block["C_before"]
-    if name == "gi_t":
-        return block["i_t"] * block["g_t"]
-    return block[name]
 
 
 def encoded(values: Array) -> str:

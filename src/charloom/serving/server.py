@@ -48,7 +48,7 @@ def serve(
         hosts = {known for known in hosts if known.endswith(f":{port}")}
     config = uvicorn.Config(
         make_app(model, hosts, text),
-        log_level="warning",
+        log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=1,

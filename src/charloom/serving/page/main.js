@@ -83,9 +83,16 @@ function showDesk() {
   byId("unit").value = String(view.unit);
   for (const input of document.querySelectorAll("input[name=quantity]")) input.checked = input.value === view.quantity;
   for (const input of document.querySelectorAll("input[name=shade]")) input.checked = input.value === view.shade;
-  const { quantity } = view;
+  const { quantity, passage } = view;
   const [low, high] = endsOf(quantity);
-  byId("map-note").textContent = `Curves: the unit's gates f, i, o above, its states g, C, h below, drawn as the lines over the numbers. Map: ${quantity.replace("_t", "")}, ${MEANINGS[quantity]}. From ${low} to ${high} in 255 steps; the numbers above are exact. C and fC are drawn as x / (1 + |x|).`;
+  byId("map-note").textContent = `Curves: the unit's gates f, i, o above, its states g, C, h below, drawn as the lines over the numbers. Map: ${quantity.replace("_t", "")}, ${MEANINGS[quantity]}. From ${low} to ${high} in 256 steps. ${passage ? exactness(passage) : ""}`;
+}
+
+// What the numbers are worth: a file of a long text has them rounded.
+function exactness({ digits, off }) {
+  if (digits === 3) return "The numbers above are exact.";
+  const most = Object.entries(off).map(([name, far]) => `${name.replace("_t", "")} ${far.toPrecision(2)}`);
+  return `This file holds numbers in 256 steps; they are off by at most ${most.join(", ")}.`;
 }
 
 byId("layer").addEventListener("change", (event) => view.set({ layer: Number(event.target.value) }));

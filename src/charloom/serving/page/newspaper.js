@@ -181,16 +181,17 @@ class Newspaper {
       const symbol = passage.symbols[passage.speaks[side]];
       head.append(element("small", ` for ${symbol === " " ? "␣" : glyph(symbol)}`));
     }
+    const shown = (value) => number(value, passage.digits);
     const kept = phase < SHOWN.STRUCK
-      ? sum(number(old))
-      : sum(element(f_t < 0.5 ? "del" : "span", number(old)), ` × ${number(f_t)} = ${number(fC_t)}`);
+      ? sum(shown(old))
+      : sum(element(f_t < 0.5 ? "del" : "span", shown(old)), ` × ${shown(f_t)} = ${shown(fC_t)}`);
     const added = phase < SHOWN.WRITTEN
       ? sum()
-      : sum(`${number(i_t)} × ${number(g_t)} = `, element("ins", (gi_t < 0 ? "" : "+") + number(gi_t)));
-    const result = phase < SHOWN.WRITTEN ? sum() : sum(element("b", number(C_t)));
+      : sum(`${shown(i_t)} × ${shown(g_t)} = `, element("ins", (gi_t < 0 ? "" : "+") + shown(gi_t)));
+    const result = phase < SHOWN.WRITTEN ? sum() : sum(element("b", shown(C_t)));
     const said = phase < SHOWN.HEADLINE
       ? sum()
-      : sum(`${number(o_t)} · ${number(Math.tanh(C_t))} = ${number(h_t)}`);
+      : sum(`${shown(o_t)} · ${shown(Math.tanh(C_t))} = ${shown(h_t)}`);
     [kept, added, result, said].forEach((cell, n) => (cell.dataset.label = LABELS[n]));
     row.append(head, this.#picture(old, fC_t, C_t, h_t), kept, added, result, said);
     return row;
@@ -259,9 +260,7 @@ class Newspaper {
         else pen.stroke();
       }
     }
-    pen.strokeStyle = this.colours.accent;
-    pen.lineWidth = 2;
-    pen.strokeRect((unit % this.across) * this.square, Math.floor(unit / this.across) * this.square, this.square, this.square);
+    frame(pen, this.colours.paper, this.colours.accent, (unit % this.across) * this.square, Math.floor(unit / this.across) * this.square, this.square, this.square);
     byId("plate-note").textContent = lstm
       ? [
           `All ${units} units as they stood.`,

@@ -35,10 +35,10 @@ class Phrase {
     if ((to - from) * passage.units > 2 ** 22) return void (note.textContent = "This phrase is too long to compare; select a shorter one.");
     const [inside, totals] = await Promise.all([
       this.source.values(layer, [quantity], from, to),
-      this.source.totals(layer),
+      this.source.totals(layer, quantity),
     ]);
     if (this.key !== key || this.view.passage !== passage) return;
-    this.units = compared(passage, quantity, inside, totals, to - from).slice(0, FOUND);
+    this.units = compared(passage, inside, totals, to - from).slice(0, FOUND);
     note.replaceChildren(
       "In ", element("q", around(passage, from, Math.min(to, from + 40)) + (to - from > 40 ? "…" : "")),
       `, of the ${passage.units} units of layer ${layer + 1}, by ${quantity.replace("_t", "")}:`);
@@ -90,9 +90,8 @@ class Phrase {
 }
 
 // Every unit with its two means, the furthest apart first.
-function compared(passage, quantity, inside, totals, length) {
-  const { units, quantities } = passage;
-  const q = quantities.indexOf(quantity);
+function compared(passage, inside, totals, length) {
+  const { units } = passage;
   const rest = passage.length - length;
   const result = [];
   for (let u = 0; u < units; u++) {
@@ -102,9 +101,9 @@ function compared(passage, quantity, inside, totals, length) {
       sum += value;
       squares += value * value;
     }
-    const allSquares = totals[(quantities.length + q) * units + u];
+    const allSquares = totals[units + u];
     const mean = sum / length;
-    const other = (totals[q * units + u] - sum) / rest;
+    const other = (totals[u] - sum) / rest;
     const spread = (squares - length * mean * mean + (allSquares - squares) - rest * other * other) / passage.length;
     const apart = (mean - other) / Math.sqrt(Math.max(spread, 1e-12));
     result.push({ unit: u, inside: mean, outside: other, apart });

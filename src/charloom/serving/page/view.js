@@ -78,7 +78,8 @@ function around(passage, start, stop) {
 const MINUS = "\u2212";
 
 function number(value, digits = 3) {
-  return (value < 0 ? MINUS : "") + Math.abs(value).toFixed(digits);
+  const shown = Math.abs(value).toFixed(digits);
+  return (value < 0 && Number(shown) ? MINUS : "") + shown;
 }
 
 function percent(share) {

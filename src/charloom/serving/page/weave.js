@@ -151,9 +151,7 @@ class Weave {
     }
     for (const [t, colour] of [[pointed, this.colours.soft], [cursor, this.colours.accent]]) {
       if (t === null || t < first || t >= last) continue;
-      pen.strokeStyle = colour;
-      pen.lineWidth = 1.5;
-      pen.strokeRect(x(t) - 0.75, 0.75, this.width + 1.5, high - 1.5);
+      frame(pen, this.colours.paper, colour, x(t) - 0.75, 0.75, this.width + 1.5, high - 1.5);
     }
   }
 
@@ -240,9 +238,7 @@ class Weave {
     pen.beginPath();
     pen.rect(0, this.top, wide, this.frame.clientHeight);
     pen.clip();
-    pen.strokeStyle = this.colours.accent;
-    pen.lineWidth = 1.5;
-    pen.strokeRect(-2, y - 0.75, wide + 4, this.row + 1.5);
+    frame(pen, this.colours.paper, this.colours.accent, -2, y - 0.75, wide + 4, this.row + 1.5);
     pen.restore();
   }
 
@@ -253,7 +249,7 @@ class Weave {
     const items = [element("dt", `unit ${unit}, layer ${layer + 1}, at ${named(passage.cells[cursor])}`)];
     for (const name of passage.quantities) {
       const value = this.#value(name, cursor);
-      const item = element("dd", value === null ? "…" : number(value));
+      const item = element("dd", value === null ? "…" : number(value, passage.digits));
       item.dataset.quantity = name;
       item.dataset.value = value ?? "";
       item.prepend(element("b", name.replace("_t", "")));
@@ -320,6 +316,15 @@ function line(pen, x, y, length) {
   pen.moveTo(x, y);
   pen.lineTo(x + length, y);
   pen.stroke();
+}
+
+// A rectangle that is seen on any colour: a line on a wider one.
+function frame(pen, outer, inner, ...box) {
+  for (const [colour, width] of [[outer, 4], [inner, 2]]) {
+    pen.strokeStyle = colour;
+    pen.lineWidth = width;
+    pen.strokeRect(...box);
+  }
 }
 
 // Puts a value into a map that forgets what is oldest.

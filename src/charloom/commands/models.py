@@ -1,0 +1,102 @@
+"""Commands that use a model: generate, evaluate, score and info."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import typer
+
+import charloom
+
+from .. import tables
+from ..flags import chosen, flags
+from ..settings import SamplingSettings, TextSettings, TrainingSettings
+from .arguments import COMPUTING, READING, ModelPath, Texts, load, pieces_of, show
+
+
+@flags(SamplingSettings)
+@flags(TrainingSettings, only=COMPUTING)
+def generate(
+    model: ModelPath,
+    prompt: Annotated[str, typer.Option(help="the text to go on with")] = "",
+    length: Annotated[int, typer.Option(help="characters to make (at least 0)")] = 500,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STRING", help="end before this appears; may be repeated"),
+    ] = None,
+    count: Annotated[int, typer.Option(help="how many texts to make (at least 1)")] = 1,
+    **values: Any,
+) -> None:
+    """Print text by a model, as it is made.
+
+    The prompt comes first. Texts of a --count come when all are made, each on a line or,
+    where they have lines, on several.
+    """
+    sampling = chosen(SamplingSettings, values)
+    loaded = load(model, values)
+    options = {"length": length, "stop": stop or None, **sampling.model_dump()}
+    if count != 1:
+        for text in loaded.generate_many(prompt, count=count, **options):
+            print(prompt + text)
+        return
+    pieces = loaded.generate(prompt, **options)
+    print(prompt, end="", flush=True)
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
+
+
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def evaluate(
+    model: ModelPath,
+    text: Texts,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="read the text as one stream, which is slow"),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    **values: Any,
+) -> None:
+    """Measure how well a model predicts a text.
+
+    Prints bits per character and per byte of UTF-8, perplexity per character, the total in
+    nats, and how many characters the model did not know. Without --exact the text is read
+    as parallel segments, each warmed up on what stands before it: much faster, very near.
+    """
+    loaded = load(model, values)
+    total = loaded.evaluate(pieces_of(loaded, text, values), exact=exact)
+    show(tables.total(total), as_json)
+
+
+@flags(TextSettings, only=READING, instead="as the model's own text was read")
+@flags(TrainingSettings, only=COMPUTING)
+def score(
+    model: ModelPath,
+    text: Texts,
+    by: Annotated[
+        Literal["character", "word", "line"], typer.Option(help="the parts to show")
+    ] = "line",
+    format: Annotated[
+        Literal["table", "json", "jsonl"],
+        typer.Option(help="jsonl has a line per part, and the total in the last"),
+    ] = "table",
+    **values: Any,
+) -> None:
+    """Show how surprising each part of a text is.
+
+    The parts add up exactly to the whole, read as one stream. Of a character the rank is
+    shown, too: 1 if the model held it to be the likeliest.
+    """
+    loaded = load(model, values)
+    parts = loaded.score(pieces_of(loaded, text, values), by=by)
+    for piece in tables.written(parts, format):
+        print(piece, end="")
+
+
+def info(
+    model: ModelPath,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Print all that is known of a model."""
+    show(charloom.Model.load(model).describe(), as_json)
