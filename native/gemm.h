@@ -179,10 +179,11 @@ constexpr auto zero = [](int, auto& sums) __attribute__((always_inline)) {
 constexpr int CHUNK_BYTES = 24 * 1024;
 
 // For each tile of rows [from, to): start(row, sums), then sums += A B for each term, with
-// end(term, row, sums) after it. Between two chunks, sums are in `waiting`.
-template <class P, int C, class Start, class End>
+// end(term, row, sums) after it. Between two chunks, sums are in `waiting`. Before the last
+// chunk, soon(row, rows of the tile) may ask for what `end` is going to read.
+template <class P, int C, class Start, class Soon, class End>
 INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, float* waiting,
-                          Start&& start, End&& end) {
+                          Start&& start, Soon&& soon, End&& end) {
     for (int n = 0; n < count; ++n) {
         const Term<P>& term = terms[n];
         bool ends = false;
@@ -198,6 +199,7 @@ INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, flo
                     start(row, sums);
                 else
                     each<R, C>([&](int r, int c) { sums[r][c] = load(kept + (r * C + c) * LANES); });
+                if (ends && n + 1 == count) soon(row, rows);
                 accumulate<P>(sums, term.a + row * term.stride + k, term.stride, 1,
                               term.b + static_cast<size_t>(k) * C * LANES, steps);
                 if (ends) end(n, row, sums);
@@ -206,6 +208,11 @@ INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, flo
             });
         }
     }
+}
+template <class P, int C, class Start, class End>
+INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, float* waiting,
+                          Start&& start, End&& end) {
+    multiply_rows<P, C>(from, to, terms, count, waiting, start, [](int, auto) {}, end);
 }
 
 // Where the panels of a matrix begin: `vectors` columns of vectors in `count` even runs.

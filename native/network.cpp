@@ -44,10 +44,10 @@ public:
           V_(round_up(shape.vocabulary, LANES)),
           E_(round_up(shape.embedding, LANES)),
           blocks_(H_ / LANES),
-          row_words_(H_ / P::PER_WORD),
-          gate_words_(G_ / P::PER_WORD),
-          logit_words_(V_ / P::PER_WORD),
-          embedding_words_(E_ / P::PER_WORD) {
+          row_words_(words_apart(H_)),
+          gate_words_(words_apart(G_)),
+          logit_words_(words_apart(V_)),
+          embedding_words_(words_apart(E_)) {
         out_.resize(shape.layers);
         dropped_.resize(shape.layers);
         tape_.resize(shape.layers);
@@ -178,6 +178,14 @@ private:
         if (packed_) return;
         threads_.run([&](int part) { w_.pack(part, threads_.count()); });
         packed_ = true;
+    }
+
+    // From one row of so many columns to the next. Rows of a tile that were a multiple of many
+    // cache lines apart would all want the same few places in the cache.
+    static int words_apart(int columns) {
+        constexpr int LINE = 64 / sizeof(Word);
+        const int words = columns / P::PER_WORD;
+        return words % (8 * LINE) == 0 ? words + LINE : words;
     }
 
     std::pair<int, int> share(int n, int part) const {
@@ -458,12 +466,10 @@ private:
 
         const uint32_t key = dropout_layer_key(dropout_key_, l);
         const ptrdiff_t next_block = static_cast<ptrdiff_t>(B_) * STEP;
-        auto start = [&](int b, auto& d_hidden) __attribute__((always_inline)) {
-            constexpr int R = rows_of<decltype(d_hidden)>;
+        auto soon = [&](int b, auto rows) __attribute__((always_inline)) {
             const float* after = tape(l, t + 1, block, b);
-            each<R, C>([&](int r, int c) {
-                d_hidden[r][c] = Vec{};
-                for (int v = 0; v < Cell::TAPE; ++v)  // what `end` is going to read
+            each<rows, C>([&](int r, int c) {
+                for (int v = 0; v < Cell::TAPE; ++v)
                     __builtin_prefetch(after + c * next_block + r * STEP + v * LANES);
             });
         };
@@ -487,7 +493,7 @@ private:
                     P::put(down + r * gate_words_, ((block + c) * GATES + g) * LANES, slopes[g]);
             });
         };
-        multiply_rows<P, C>(from, to, terms, count, waiting, start, end);
+        multiply_rows<P, C>(from, to, terms, count, waiting, zero, soon, end);
     }
 
     void backward_embedding(int from, int to) {
@@ -549,7 +555,7 @@ private:
     Threads threads_;
     Weights<P, GATES> w_;
     const int H_, G_, V_, E_, blocks_;  // padded to whole vectors
-    const int row_words_, gate_words_, logit_words_, embedding_words_;
+    const int row_words_, gate_words_, logit_words_, embedding_words_;  // from row to row
 
     bool packed_ = false;  // since weights were written from outside?
 
