@@ -116,6 +116,8 @@ INLINE void each(F&& f) {
         for (int c = 0; c < C; ++c) f(r, c);
 }
 
+constexpr int AHEAD = 16;  // steps
+
 // A's word of row r at step k is a[r * row_stride + k * step_stride].
 template <class P, int R, int C>
 INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t row_stride,
@@ -124,6 +126,8 @@ INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t ro
         typename P::Vector columns[C];
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) columns[c] = P::load_words(b + c * LANES);
+        if constexpr (R == 1)  // B is read once only, and from afar
+            for (int c = 0; c < C; ++c) __builtin_prefetch(b + (AHEAD * C + c) * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             auto row = P::broadcast(a[r * row_stride]);

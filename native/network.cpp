@@ -33,6 +33,7 @@ class NetworkOf final : public Network {
     using Word = typename P::Word;
     static constexpr int GATES = Cell::GATES;
     static constexpr int STEP = Cell::TAPE * LANES;  // floats of tape: a stream, a block
+    static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
 public:
     NetworkOf(const Shape& shape, int threads)
@@ -155,13 +156,11 @@ public:
         std::vector<int32_t> inputs(last, last + B);
         begin(1, B, inputs.data(), false);
         pack();
-        threads_.run([&](int part) {
-            const auto [from, to] = share(B, part);
-            if (from == to) return;
+        auto write = [&](int from, int to, auto&& step_up) {
             Sampler sampler(sampling, shape_.vocabulary);
             load_state(state, from, to);
             for (int n = 0; n < length; ++n) {
-                forward(from, to);
+                step_up();
                 each_logits(0, from, to, [&](int b, const float* values) {
                     inputs[b] = sampler.draw(values, uniform(seeds[b], start + n));
                     ids[static_cast<size_t>(n) * B + b] = inputs[b];
@@ -169,6 +168,21 @@ public:
                 if (n + 1 < length) next_step(from, to);
             }
             save_state(state, from, to);
+        };
+        // Too few streams for all threads: they share the units of each layer, if reading its
+        // weights takes longer than waiting for each other.
+        if (B < threads_.count() && w_.packed_bytes() >= SHARED_FROM)
+            return write(0, B, [&] {
+                embed(0, B);
+                for (int l = 0; l < shape_.layers; ++l)
+                    threads_.run([&](int part) {
+                        const auto [first, end] = share(blocks_, part);
+                        forward_step(l, 0, first, end, 0, B);
+                    });
+            });
+        threads_.run([&](int part) {
+            const auto [from, to] = share(B, part);
+            if (from < to) write(from, to, [&, from = from, to = to] { forward(from, to); });
         });
     }
 
@@ -306,19 +320,25 @@ private:
 
     void forward(int from, int to) {
         if (from == to) return;
-        if (shape_.embedding) {
-            const float* table = w_.weight(w_.embedding);
-            for (int t = 0; t < T_; ++t)
-                for (int b = from; b < to; ++b)
-                    for (int e = 0; e < E_; e += LANES)
-                        P::put(embedded(t, b), e,
-                               load(table + static_cast<size_t>(inputs_[t * B_ + b]) * E_ + e));
-        }
-        float* waiting = waiting_sums(to - from);
+        embed(from, to);
         for (int l = 0; l < shape_.layers; ++l)
-            for (int t = 0; t < T_; ++t)
-                for (int block = 0; block < blocks_; ++block)
-                    forward_block(l, t, block, from, to, waiting);
+            for (int t = 0; t < T_; ++t) forward_step(l, t, 0, blocks_, from, to);
+    }
+
+    void embed(int from, int to) {
+        if (!shape_.embedding) return;
+        const float* table = w_.weight(w_.embedding);
+        for (int t = 0; t < T_; ++t)
+            for (int b = from; b < to; ++b)
+                for (int e = 0; e < E_; e += LANES)
+                    P::put(embedded(t, b), e,
+                           load(table + static_cast<size_t>(inputs_[t * B_ + b]) * E_ + e));
+    }
+
+    void forward_step(int l, int t, int first_block, int last_block, int from, int to) {
+        float* waiting = waiting_sums(to - from);
+        for (int block = first_block; block < last_block; ++block)
+            forward_block(l, t, block, from, to, waiting);
     }
 
     void forward_block(int l, int t, int block, int from, int to, float* waiting) {

@@ -132,6 +132,12 @@ public:
             squares += m.N / LANES;
         }
     }
+    // What a step up reads of packed weights.
+    size_t packed_bytes() const {
+        size_t words = 0;
+        for (const M& m : matrices_) words += m.packed_up.size();
+        return words * sizeof(typename P::Word);
+    }
     int vectors_of_columns() const {
         int count = 0;
         for (const M& m : matrices_) count += m.N / LANES;
