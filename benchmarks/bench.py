@@ -60,7 +60,14 @@ def main() -> int:
         results["scaling"] = scaling.measure(given.threads, cores, quick=given.quick)
         for chart in scaling.charts(results["scaling"]):
             say(chart)
-    results["about"]["load after"] = load()
+    results["about"] |= {"load after": load(), "round trip after": round_trip()}
+    say(
+        "A cache line to the other core and back: "
+        + " and ".join(
+            f"{results['about'][f'round trip {when}'] * 1e9:.0f} ns {when}"
+            for when in ("before", "after")
+        )
+    )
     say(f"{time.monotonic() - started:.0f} s; load average at the end {load():.1f}")
     if given.document:
         write_between(Path(given.document), SAID)
@@ -143,6 +150,7 @@ def about(threads: int) -> dict[str, object]:
         "cores": len(usable_cores()),
         "threads": threads,
         "load before": load(),
+        "round trip before": round_trip(),
         "python": platform.python_version(),
         "versions": {name: version for name in packages if (version := version_of(name))},
     }
@@ -191,6 +199,13 @@ def usable_cores() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
+
+
+def round_trip() -> float:
+    """Seconds for a cache line to another core and back; nothing to measure with one core."""
+    from charloom.core._native import round_trip
+
+    return round_trip() if len(usable_cores()) > 1 else 0.0
 
 
 def load() -> float:

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "network.h"
+#include "round_trip.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -74,6 +75,11 @@ const Kernels& find_kernels(const std::string& name) {
 double product_peak(const std::string& kernels, bool bfloat16, int threads, double seconds) {
     nb::gil_scoped_release release;
     return find_kernels(kernels).peak(bfloat16, threads, seconds);
+}
+
+double measure_round_trip(double seconds) {
+    nb::gil_scoped_release release;
+    return round_trip(seconds);
 }
 
 template <class T, int N>
@@ -240,6 +246,8 @@ NB_MODULE(_native, m) {
           "Names of the kernels this processor can run, the fastest first.");
     m.def("product_peak", &product_peak, "kernels"_a, "bfloat16"_a, "threads"_a,
           "seconds"_a = 0.5, "Operations per second of the bare product on these threads.");
+    m.def("round_trip", &measure_round_trip, "seconds"_a = 0.1,
+          "Seconds for a cache line to another core and back.");
     nb::class_<CheckedNetwork>(m, "Network")
         .def(nb::init<const std::string&, bool, int, bool, int, int, int, int>(), "kernels"_a,
              "bfloat16"_a, "threads"_a, "lstm"_a, "vocabulary"_a, "embedding"_a, "hidden"_a,

@@ -17,7 +17,6 @@
 #include <type_traits>
 #include <utility>
 
-#include "network.h"
 #include "simd.h"
 
 namespace charloom::CHARLOOM_ISA {

@@ -5,11 +5,12 @@
 //
 // Threads share the work of one step in two ways, neither of which adds across threads:
 // on the way up and down each has its own streams, with no waiting at all; for the weight
-// gradients each has its own columns.
+// gradients and Adam each has its own columns. A single stream they share by its units.
 #include "network.h"
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include "cell.h"
