@@ -187,11 +187,13 @@ constexpr int CHUNK_BYTES = 24 * 1024;
 template <class P, int C, class Start, class Soon, class End>
 INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, float* waiting,
                           Start&& start, Soon&& soon, End&& end) {
+    const bool one_tile = to - from <= tile_rows(C);  // reads a panel once, so needs no chunks
     for (int n = 0; n < count; ++n) {
         const Term<P>& term = terms[n];
+        const int chunk = one_tile ? term.steps : CHUNK_BYTES / (C * VECTOR_BYTES);
         bool ends = false;
-        for (int k = 0; !ends; k += CHUNK_BYTES / (C * VECTOR_BYTES)) {  // once, if empty, too
-            const int steps = std::min(CHUNK_BYTES / (C * VECTOR_BYTES), term.steps - k);
+        for (int k = 0; !ends; k += chunk) {  // once, if the term is empty, too
+            const int steps = std::min(chunk, term.steps - k);
             const bool first = n == 0 && k == 0;
             ends = k + steps == term.steps;
             for_tiles<C>(from, to, [&](int row, auto rows) __attribute__((always_inline)) {

@@ -20,11 +20,13 @@ int Sampler::draw(const float* logits, double uniform) {
         const float x = logit(a), y = logit(b);
         return x > y || (x == y && a < b);
     };
-    int best = *std::min_element(allowed_.begin(), allowed_.end(), likelier);
+    int best = allowed_.front();
+    for (int v : allowed_)
+        if (logit(v) > logit(best)) best = v;
     if (sampling_.temperature == 0) return best;
 
     order_ = allowed_;
-    bool sorted = sampling_.top_k > 0 || sampling_.top_p < 1;
+    const bool sorted = sampling_.top_k > 0 || sampling_.top_p < 1;
     if (sorted) std::sort(order_.begin(), order_.end(), likelier);
     if (sampling_.top_k > 0 && sampling_.top_k < static_cast<int>(order_.size()))
         order_.resize(sampling_.top_k);

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import json
+import os
 import re
 import signal
 import socket
@@ -537,6 +538,33 @@ def test_ctrl_c_ends_the_server_cleanly(model, tmp_path):
             process.kill()  # or a failure would wait for it for ever
     assert process.returncode == 0
     assert errors == ""
+
+
+def test_the_page_is_opened_in_a_browser_when_asked(model, tmp_path):
+    path, opened = str(tmp_path / "small.safetensors"), tmp_path / "opened"
+    model.save(path)
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > "{opened}"\n')
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "charloom", "serve", path, "--port", "0", "--browser"]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "BROWSER": f"{browser} %s"},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            until = time.monotonic() + 20
+            while not opened.exists() or not opened.read_text():
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert opened.read_text().strip() == address
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=20)
+        finally:
+            process.kill()
 
 
 def test_an_address_that_cannot_be_used_is_named(model):

@@ -47,6 +47,9 @@ def serve(
     port: Annotated[
         int, typer.Option(help="the port (at least 0, at most 65535); 0 takes a free one")
     ] = 8000,
+    browser: Annotated[
+        bool, typer.Option("--browser", help="also open the page in this machine's browser")
+    ] = False,
     **values: Any,
 ) -> None:
     """Open a page that shows what happens inside a model.
@@ -57,6 +60,13 @@ def serve(
     from ..serving.limits import CHARACTERS
     from ..serving.server import serve as serve_page
 
+    def ready(address: str) -> None:
+        print(address, flush=True)
+        if browser:
+            import webbrowser
+
+            webbrowser.open(address)  # where there is none, the address has been told
+
     loaded = load(model, values)
     shown = pieces_of(loaded, text, values) if text else loaded.generate(length=1000)
     serve_page(
@@ -64,7 +74,7 @@ def serve(
         host=host,
         port=port,
         text=beginning(shown, CHARACTERS),
-        ready=lambda address: print(address, flush=True),
+        ready=ready,
     )
 
 
