@@ -199,17 +199,18 @@ INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, flo
             for_tiles<C>(from, to, [&](int row, auto rows) __attribute__((always_inline)) {
                 constexpr int R = decltype(rows)::value;
                 float* kept = waiting + static_cast<size_t>(row - from) * C * LANES;
+                auto place = [&](int r, int c) { return kept + (r * C + c) * LANES; };
                 Vec sums[R][C];
                 if (first)
                     start(row, sums);
                 else
-                    each<R, C>([&](int r, int c) { sums[r][c] = load(kept + (r * C + c) * LANES); });
+                    each<R, C>([&](int r, int c) { sums[r][c] = load(place(r, c)); });
                 if (ends && n + 1 == count) soon(row, rows);
                 accumulate<P>(sums, term.a + row * term.stride + k, term.stride, 1,
                               term.b + static_cast<size_t>(k) * C * LANES, steps);
                 if (ends) end(n, row, sums);
                 if (!ends || n + 1 < count)
-                    each<R, C>([&](int r, int c) { store(kept + (r * C + c) * LANES, sums[r][c]); });
+                    each<R, C>([&](int r, int c) { store(place(r, c), sums[r][c]); });
             });
         }
     }

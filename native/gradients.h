@@ -66,7 +66,9 @@ void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int
                 for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
                     constexpr int R = decltype(rows)::value;
                     float* g = gradient + static_cast<size_t>(row) * N + column;
-                    auto at = [&](int r, int c) { return g + static_cast<size_t>(r) * N + c * LANES; };
+                    auto at = [&](int r, int c) {
+                        return g + static_cast<size_t>(r) * N + c * LANES;
+                    };
                     Vec sums[R][C] = {};
                     if (begin > first_row)
                         each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });

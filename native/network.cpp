@@ -403,7 +403,9 @@ private:
         float* waiting = waiting_sums(to - from);
         thread_local Buffer<float> rows_of_logits;
         rows_of_logits.need(static_cast<size_t>(to - from) * V_);
-        auto values = [&](int b) { return rows_of_logits.data() + static_cast<size_t>(b - from) * V_; };
+        auto values = [&](int b) {
+            return rows_of_logits.data() + static_cast<size_t>(b - from) * V_;
+        };
         for_panels(w_.head->up, [&](int column, auto width) {
             constexpr int C = decltype(width)::value;
             const Term<P> term =
@@ -541,9 +543,10 @@ private:
         const int rows = T_ * B_, top = shape_.layers - 1;
         for (int l = 0; l <= top; ++l) {
             const Rows<P> slopes{d_sums_[l].data(), gate_words_};
-            const auto [from, to] = share(G_ / LANES, part);
-            auto product = [&, from = from, to = to](const Matrix<P>* m, const Word* a, int a_words) {
-                transposed_product<P>(w_.gradient(m), m->K, m->N, {a, a_words}, slopes, 0, rows,
+            const auto columns = w_.columns(w_.recurrent[l], part, threads_.count());
+            const int from = columns.first, to = columns.second;
+            auto product = [&](const Matrix<P>* m, const Word* a, int words) {
+                transposed_product<P>(w_.gradient(m), m->K, m->N, {a, words}, slopes, 0, rows,
                                       from, to);
             };
             product(w_.recurrent[l], out_[l].data(), row_words_);
@@ -558,13 +561,13 @@ private:
                 column_sums<P>(w_.gradient(w_.bias[l]), slopes, 0, rows, from, to);
         }
         const Rows<P> slopes{d_logits_.data(), logit_words_};
-        const auto [from, to] = share(V_ / LANES, part);
+        const auto [from, to] = w_.columns(w_.head, part, threads_.count());
         transposed_product<P>(w_.gradient(w_.head), shape_.hidden, V_,
                               {above(top, 0, 0), row_words_}, slopes, head_from_ * B_, rows,
                               from, to);
         column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
-            const auto [first, last] = share(E_ / LANES, part);
+            const auto [first, last] = w_.columns(w_.embedding, part, threads_.count());
             scatter(w_.gradient(w_.embedding), nullptr, E_, rows_by_id_, first, last,
                     [&](int r, int column) {
                         return load(&d_embedded_[static_cast<size_t>(r) * E_ + column]);

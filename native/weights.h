@@ -99,15 +99,15 @@ public:
     }
 
     // Threads share every matrix by its columns, in vectors; part `part` of `parts`:
-    static std::pair<int, int> columns(const M& m, int part, int parts) {
-        const int all = m.N / LANES;
+    static std::pair<int, int> columns(const M* m, int part, int parts) {
+        const int all = m->N / LANES;
         return {part_start(all, parts, part), part_start(all, parts, part + 1)};
     }
 
     // Bring the packed forms of those columns up to date.
     void pack(int part, int parts) {
         for (M& m : matrices_) {
-            const auto [from, to] = columns(m, part, parts);
+            const auto [from, to] = columns(&m, part, parts);
             if (m.multiplied) pack(m, 0, m.K, from, to);
         }
     }
@@ -118,7 +118,7 @@ public:
         constexpr int ROWS = 256;  // as many as a float32 sum may have
         thread_local Buffer<float> sums;
         for (const M& m : matrices_) {
-            const auto [from, to] = columns(m, part, parts);
+            const auto [from, to] = columns(&m, part, parts);
             const size_t width = static_cast<size_t>(to - from) * LANES;
             sums.need(width);
             std::fill(squares + from, squares + to, 0.0);
@@ -147,7 +147,7 @@ public:
     // A step of Adam on those columns. What is multiplied is packed while it is in the cache.
     void learn(const Adam& adam, int part, int parts) {
         for (M& m : matrices_) {
-            const auto [from, to] = columns(m, part, parts);
+            const auto [from, to] = columns(&m, part, parts);
             const size_t width = static_cast<size_t>(to - from) * LANES;
             for (int k = 0; k < m.K; k += LANES) {
                 const int last = std::min(m.K, k + LANES);
