@@ -61,13 +61,12 @@ def main() -> int:
         for chart in scaling.charts(results["scaling"]):
             say(chart)
     results["about"] |= {"load after": load(), "round trip after": round_trip()}
-    say(
-        "A cache line to the other core and back: "
-        + " and ".join(
-            f"{results['about'][f'round trip {when}'] * 1e9:.0f} ns {when}"
-            for when in ("before", "after")
+    if len(usable_cores()) > 1:
+        before, after = (results["about"][f"round trip {when}"] for when in ("before", "after"))
+        say(
+            f"A cache line to the other core and back: {before * 1e9:.0f} ns before "
+            f"and {after * 1e9:.0f} ns after"
         )
-    )
     say(f"{time.monotonic() - started:.0f} s; load average at the end {load():.1f}")
     if given.document:
         write_between(Path(given.document), SAID)

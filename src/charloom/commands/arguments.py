@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +13,8 @@ import charloom
 
 from .. import tables
 from ..errors import SettingsError
-from ..settings import TrainingSettings
+from ..flags import flags
+from ..settings import TextSettings, TrainingSettings
 
 COMPUTING = ("precision", "threads")
 READING = ("encoding", "errors")
@@ -34,6 +35,12 @@ Layer = Annotated[
     int | None,
     typer.Option(metavar="N", help="the layer, from 1; by default the top one"),
 ]
+
+
+def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that reads a text with a model the flags of both; see `flags`."""
+    command = flags(TrainingSettings, only=COMPUTING)(command)
+    return flags(TextSettings, only=READING, instead="as the model's own text was read")(command)
 
 
 def load(path: Path, values: dict[str, Any]) -> charloom.Model:

@@ -17,10 +17,8 @@ import charloom
 from ..errors import SettingsError
 from ..flags import chosen, flags
 from ..inspection.settings import ReachSettings, RecallSettings, UnitsSettings
-from ..settings import TextSettings, TrainingSettings
+from ..settings import TrainingSettings
 from .arguments import (
-    COMPUTING,
-    READING,
     Layer,
     Literally,
     ModelPath,
@@ -30,11 +28,11 @@ from .arguments import (
     given_text,
     load,
     pieces_of,
+    reading_flags,
 )
 
 
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def serve(
     model: ModelPath,
     text: Annotated[
@@ -78,8 +76,7 @@ def serve(
     )
 
 
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def inspect(
     model: ModelPath,
     text: OptionalTexts = None,
@@ -161,8 +158,7 @@ def _write_page(model: charloom.Model, pieces: Iterator[str], path: Path) -> Non
         )
 
 
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def explain(
     model: ModelPath,
     text: OptionalTexts = None,
@@ -204,8 +200,7 @@ def explain(
 
 @flags(RecallSettings, only=("hidden_size", "steps", "seed"))
 @flags(ReachSettings, only=("characters", "places"))
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def memory(
     model: Annotated[
         Path | None,
@@ -255,8 +250,7 @@ def memory(
 
 
 @flags(UnitsSettings)
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def units(
     model: ModelPath,
     text: Texts,

@@ -10,8 +10,8 @@ import charloom
 
 from .. import tables
 from ..flags import chosen, flags
-from ..settings import SamplingSettings, TextSettings, TrainingSettings
-from .arguments import COMPUTING, READING, ModelPath, Texts, load, pieces_of, show
+from ..settings import SamplingSettings, TrainingSettings
+from .arguments import COMPUTING, ModelPath, Texts, load, pieces_of, reading_flags, show
 
 
 @flags(SamplingSettings)
@@ -46,8 +46,7 @@ def generate(
     print()
 
 
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def evaluate(
     model: ModelPath,
     text: Texts,
@@ -69,8 +68,7 @@ def evaluate(
     show(tables.total(total), as_json)
 
 
-@flags(TextSettings, only=READING, instead="as the model's own text was read")
-@flags(TrainingSettings, only=COMPUTING)
+@reading_flags
 def score(
     model: ModelPath,
     text: Texts,
