@@ -5,13 +5,17 @@
 //     c' = sigmoid(f) * c + sigmoid(i) * tanh(g)        C_t = fC_t + gi_t
 //     h' = sigmoid(o) * tanh(c')
 //
-// A cell's tape is what its backward pass wants to know again: vectors side by side, in
-// the order named below. `forward` fills the tape of this step from that of the step
-// before and returns h'; `backward` turns the slope of the loss by h' (and by c', kept in
-// `d_cell` from the later step) into that by the gates' sums.
+// A cell's tape is what its backward pass wants to know again of one step, in the order named
+// below and in the precision P of products: with bfloat16, slopes are rounded like that
+// anyway, and the tape is most of what training writes to memory and reads again. What is
+// carried to the next step, c, stays float32 beside it.
+//
+// `forward` fills the tape, unless there is none, and returns h'; `backward` turns the slope
+// of the loss by h' (and by c', kept in `d_cell` from the later step) into that by the gates'
+// sums, with the tapes of the step before and of this one.
 #pragma once
 
-#include "simd.h"
+#include "gemm.h"
 
 namespace charloom::CHARLOOM_ISA {
 
@@ -19,34 +23,43 @@ struct Lstm {
     static constexpr int GATES = 4;  // input, forget, candidate, output
     static constexpr int TAPE = 6;
     enum { I, F, G, O, CELL, TANH_CELL };
-    static constexpr int KEPT = CELL;    // what is carried to the next step besides h
+    static constexpr bool HAS_CELL = true;
     static constexpr int QUANTITIES = 6;  // what a trace shows: i_t, f_t, g_t, o_t, C_t, h_t
 
-    INLINE static Vec forward(const Vec (&sums)[GATES], const float* before, float* tape) {
-        Vec i = sigmoid(sums[0]);
-        Vec f = sigmoid(sums[1]);
-        Vec g = hyperbolic_tangent(sums[2]);
-        Vec o = sigmoid(sums[3]);
-        Vec cell = f * load(before + CELL * LANES) + i * g;
-        Vec tanh_cell = hyperbolic_tangent(cell);
-        const Vec all[TAPE] = {i, f, g, o, cell, tanh_cell};
-        for (int v = 0; v < TAPE; ++v) store(tape + v * LANES, all[v]);
-        return o * tanh_cell;
+    template <class P>
+    INLINE static Vec forward(const Vec (&sums)[GATES], float* cell, typename P::Word* tape,
+                              Vec (&shown)[QUANTITIES]) {
+        Vec gates[GATES] = {sums[0], sums[1], sums[3], sums[2]};
+        squash<3>(gates);
+        const Vec i = gates[0], f = gates[1], o = gates[2], g = gates[3];
+        const Vec c = f * load(cell) + i * g;
+        Vec tanh_c[1] = {c};
+        squash<0>(tanh_c);
+        const Vec h = o * tanh_c[0];
+        store(cell, c);
+        if (tape) P::keep(tape, {i, f, g, o, c, tanh_c[0]});
+        const Vec all[QUANTITIES] = {i, f, g, o, c, h};
+        range<0, QUANTITIES>([&](int q) { shown[q] = all[q]; });
+        return h;
     }
 
-    INLINE static void quantities(const float* tape, Vec (&shown)[QUANTITIES]) {
-        for (int v = I; v <= CELL; ++v) shown[v] = load(tape + v * LANES);
-        shown[5] = shown[O] * load(tape + TANH_CELL * LANES);
+    // The tape of the step before the first, of which only c matters.
+    template <class P>
+    static void begin(const float* cell, typename P::Word* tape) {
+        const Vec no{}, c = load(cell);
+        P::keep(tape, {no, no, no, no, c, no});
     }
 
-    INLINE static void backward(Vec d_hidden, float* d_cell, const float* before,
-                                const float* tape, Vec (&d_sums)[GATES]) {
+    template <class P>
+    INLINE static void backward(Vec d_hidden, float* d_cell, const typename P::Word* before,
+                                const typename P::Word* tape, Vec (&d_sums)[GATES]) {
         const Vec one = fill(1.0f);
-        Vec v[TAPE];
-        for (int n = 0; n < TAPE; ++n) v[n] = load(tape + n * LANES);
+        Vec old[TAPE], v[TAPE];
+        P::kept(before, old);
+        P::kept(tape, v);
         Vec d_c = fma(d_hidden * v[O], one - v[TANH_CELL] * v[TANH_CELL], load(d_cell));
         d_sums[0] = d_c * v[G] * (v[I] * (one - v[I]));
-        d_sums[1] = d_c * load(before + CELL * LANES) * (v[F] * (one - v[F]));
+        d_sums[1] = d_c * old[CELL] * (v[F] * (one - v[F]));
         d_sums[2] = d_c * v[I] * (one - v[G] * v[G]);
         d_sums[3] = d_hidden * v[TANH_CELL] * (v[O] * (one - v[O]));
         store(d_cell, d_c * v[F]);
@@ -57,23 +70,27 @@ struct Lstm {
 struct Rnn {
     static constexpr int GATES = 1;
     static constexpr int TAPE = 1;
-    static constexpr int KEPT = -1;
+    static constexpr bool HAS_CELL = false;
     static constexpr int QUANTITIES = 1;  // h_t
 
-    INLINE static Vec forward(const Vec (&sums)[GATES], const float*, float* tape) {
-        Vec hidden = hyperbolic_tangent(sums[0]);
-        store(tape, hidden);
-        return hidden;
+    template <class P>
+    INLINE static Vec forward(const Vec (&sums)[GATES], float*, typename P::Word* tape,
+                              Vec (&shown)[QUANTITIES]) {
+        shown[0] = sums[0];
+        squash<0>(shown);
+        if (tape) P::keep(tape, {shown[0]});
+        return shown[0];
     }
 
-    INLINE static void quantities(const float* tape, Vec (&shown)[QUANTITIES]) {
-        shown[0] = load(tape);
-    }
+    template <class P>
+    static void begin(const float*, typename P::Word*) {}
 
-    INLINE static void backward(Vec d_hidden, float*, const float*, const float* tape,
-                                Vec (&d_sums)[GATES]) {
-        Vec hidden = load(tape);
-        d_sums[0] = d_hidden * (fill(1.0f) - hidden * hidden);
+    template <class P>
+    INLINE static void backward(Vec d_hidden, float*, const typename P::Word*,
+                                const typename P::Word* tape, Vec (&d_sums)[GATES]) {
+        Vec hidden[TAPE];
+        P::kept(tape, hidden);
+        d_sums[0] = d_hidden * (fill(1.0f) - hidden[0] * hidden[0]);
     }
 };
 

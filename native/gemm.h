@@ -41,6 +41,15 @@ struct Float32 {
     INLINE static Vector interleave(const Word* const* rows, int column) {
         return load(rows[0] + column);
     }
+    // Vectors put away together, and back.
+    template <int N>
+    INLINE static void keep(Word* words, const Vec (&values)[N]) {
+        for (int n = 0; n < N; ++n) store(words + n * LANES, values[n]);
+    }
+    template <int N>
+    INLINE static void kept(const Word* words, Vec (&values)[N]) {
+        for (int n = 0; n < N; ++n) values[n] = load(words + n * LANES);
+    }
 };
 
 struct Bfloat16 {
@@ -88,6 +97,27 @@ struct Bfloat16 {
             return __builtin_convertvector(load_as<HalfBits>(row + column), Bits);
         };
         return half(0) | half(1) << 16;
+    }
+    // Two vectors share words, so that none has to be widened: the second is in the high
+    // halves. Halves are rounded to the nearest, ties away from zero.
+    template <int N>
+    INLINE static void keep(Word* words, const Vec (&values)[N]) {
+        const uint32_t half = 0x8000u, high = 0xffff0000u;
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n += 2) {
+            const Bits low = ((Bits)values[n] + half) >> 16;
+            const Bits both = n + 1 < N ? low | (((Bits)values[n + 1] + half) & high) : low;
+            store_as(words + n / 2 * LANES, both);
+        }
+    }
+    template <int N>
+    INLINE static void kept(const Word* words, Vec (&values)[N]) {
+#pragma GCC unroll 8
+        for (int n = 0; n < N; n += 2) {
+            const Bits both = load_as<Bits>(words + n / 2 * LANES);
+            values[n] = (Vec)(both << 16);
+            if (n + 1 < N) values[n + 1] = (Vec)(both & 0xffff0000u);
+        }
     }
 };
 
@@ -158,7 +188,8 @@ INLINE void for_tiles(int begin, int end, F&& f) {
     for (int tile = 0; tile < tiles; ++tile) {
         int from = begin + part_start(rows, tiles, tile);
         int to = begin + part_start(rows, tiles, tile + 1);
-        with_constant<tile_rows(WIDTH)>(to - from, [&](auto r) { f(from, r); });
+        with_constant<tile_rows(WIDTH)>(
+            to - from, [&](auto r) __attribute__((always_inline)) { f(from, r); });
     }
 }
 

@@ -33,7 +33,8 @@ template <class P, class Cell>
 class NetworkOf final : public Network {
     using Word = typename P::Word;
     static constexpr int GATES = Cell::GATES;
-    static constexpr int STEP = Cell::TAPE * LANES;  // floats of tape: a stream, a block
+    // words of tape: a stream, a block
+    static constexpr int STEP = divide_up(Cell::TAPE, P::PER_WORD) * LANES;
     static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
 public:
@@ -52,6 +53,7 @@ public:
           embedding_words_(words_apart(E_)) {
         out_.resize(shape.layers);
         dropped_.resize(shape.layers);
+        cell_.resize(shape.layers);
         tape_.resize(shape.layers);
         d_sums_.resize(shape.layers);
         d_cell_.resize(shape.layers);
@@ -132,23 +134,9 @@ public:
 
     void trace(int T, int B, const int32_t* inputs, StatePointers state, float* quantities,
                float* logits) override {
-        const int V = shape_.vocabulary, H = shape_.hidden, Q = Cell::QUANTITIES;
-        look(T, B, inputs, state, [&](int row, const float* values) {
-            std::memcpy(logits + static_cast<size_t>(row) * V, values, sizeof(float) * V);
-        }, true);
-        for (int l = 0; l < shape_.layers; ++l)
-            for (int t = 0; t < T; ++t)
-                for (int b = 0; b < B; ++b)
-                    for (int u = 0; u < H; u += LANES) {
-                        Vec shown[Q];
-                        Cell::quantities(tape(l, t + 1, u / LANES, b), shown);
-                        for (int q = 0; q < Q; ++q) {
-                            float* to = quantities +
-                                        (((static_cast<size_t>(q) * shape_.layers + l) * T + t) *
-                                             B + b) * H + u;
-                            std::memcpy(to, &shown[q], sizeof(float) * std::min(LANES, H - u));
-                        }
-                    }
+        quantities_ = quantities;
+        this->logits(T, B, inputs, state, logits);
+        quantities_ = nullptr;
     }
 
     void generate(int B, const int32_t* last, StatePointers state, int length,
@@ -211,7 +199,8 @@ private:
     //
     //     out_[l]      (T + 1, B, H) words    h before step t is at t, after it at t + 1
     //     dropped_[l]  (T, B, H) words        what goes up, where there is dropout
-    //     tape_[l]     (T + 1, block, B, ...) only two steps of it where nothing is kept
+    //     cell_[l]     (B, H) floats          c after the last step
+    //     tape_[l]     (T + 1, block, B, ...) of the step before, and so on; to train
     //     d_sums_[l]   (T, B, G) words        slope of the loss by the gates' sums
     //     d_cell_[l]   (B, H) floats          slope by the cell, from the later step
 
@@ -224,7 +213,8 @@ private:
         const size_t rows = static_cast<size_t>(T) * B;
         for (int l = 0; l < shape_.layers; ++l) {
             out_[l].need((rows + B) * row_words_);
-            tape_[l].need(static_cast<size_t>(keep_tape ? T + 1 : 2) * blocks_ * B * STEP);
+            if (Cell::HAS_CELL) cell_[l].need(static_cast<size_t>(B) * H_);
+            if (keep_tape) tape_[l].need(static_cast<size_t>(T + 1) * blocks_ * B * STEP);
         }
         if (shape_.embedding) embedded_.need(rows * embedding_words_);
         last_hidden_.need(static_cast<size_t>(shape_.layers) * B * H_);
@@ -256,9 +246,9 @@ private:
     Word* dropped(int l, int t, int b) {
         return &dropped_[l][(static_cast<size_t>(t) * B_ + b) * row_words_];
     }
-    float* tape(int l, int t, int block, int b) {  // after step t - 1
-        int slot = keep_tape_ ? t : t & 1;
-        return &tape_[l][((static_cast<size_t>(slot) * blocks_ + block) * B_ + b) * STEP];
+    float* cell(int l, int b) { return &cell_[l][static_cast<size_t>(b) * H_]; }
+    Word* tape(int l, int t, int block, int b) {  // after step t - 1
+        return &tape_[l][((static_cast<size_t>(t) * blocks_ + block) * B_ + b) * STEP];
     }
     Word* d_sums(int l, int t, int b) {
         return &d_sums_[l][(static_cast<size_t>(t) * B_ + b) * gate_words_];
@@ -288,10 +278,11 @@ private:
                 const size_t at = (static_cast<size_t>(l) * B_ + b) * H;
                 std::copy_n(state.hidden + at, H, row.data());
                 for (int u = 0; u < H_; u += LANES) P::put(out(l, 0, b), u, load(&row[u]));
-                if (Cell::KEPT < 0) continue;
-                std::copy_n(state.cell + at, H, row.data());
-                for (int j = 0; j < blocks_; ++j)
-                    store(tape(l, 0, j, b) + Cell::KEPT * LANES, load(&row[j * LANES]));
+                if (!Cell::HAS_CELL) continue;
+                std::copy_n(state.cell + at, H, cell(l, b));
+                std::fill(cell(l, b) + H, cell(l, b) + H_, 0.0f);
+                for (int j = 0; keep_tape_ && j < blocks_; ++j)
+                    Cell::template begin<P>(cell(l, b) + j * LANES, tape(l, 0, j, b));
             }
     }
 
@@ -301,29 +292,26 @@ private:
             for (int b = from; b < to; ++b) {
                 const size_t at = (static_cast<size_t>(l) * B_ + b) * H;
                 std::copy_n(last_hidden(l, b), H, state.hidden + at);
-                if (Cell::KEPT < 0) continue;
-                for (int u = 0; u < H; ++u)
-                    state.cell[at + u] =
-                        tape(l, T_, u / LANES, b)[Cell::KEPT * LANES + u % LANES];
+                if (Cell::HAS_CELL) std::copy_n(cell(l, b), H, state.cell + at);
             }
     }
 
     // After one step of generation: what it left is where the next one starts.
     void next_step(int from, int to) {
-        for (int l = 0; l < shape_.layers; ++l) {
+        for (int l = 0; l < shape_.layers; ++l)
             std::copy(out(l, 1, from), out(l, 1, to), out(l, 0, from));
-            for (int j = 0; j < blocks_; ++j)
-                std::copy(tape(l, 1, j, from), tape(l, 1, j, to), tape(l, 0, j, from));
-        }
     }
 
     // --- up: ids -> hidden states, for streams [from, to) ---
 
+    // With a trace, quantities go where `quantities_` says; asking that where it is not wanted
+    // would cost, since a call in the loop empties all registers.
+    template <bool TRACED = false>
     void forward(int from, int to) {
         if (from == to) return;
         embed(from, to);
         for (int l = 0; l < shape_.layers; ++l)
-            for (int t = 0; t < T_; ++t) forward_step(l, t, 0, blocks_, from, to);
+            for (int t = 0; t < T_; ++t) forward_step<TRACED>(l, t, 0, blocks_, from, to);
     }
 
     void embed(int from, int to) {
@@ -336,12 +324,14 @@ private:
                            load(table + static_cast<size_t>(inputs_[t * B_ + b]) * E_ + e));
     }
 
+    template <bool TRACED = false>
     void forward_step(int l, int t, int first_block, int last_block, int from, int to) {
         float* waiting = waiting_sums(to - from);
         for (int block = first_block; block < last_block; ++block)
-            forward_block(l, t, block, from, to, waiting);
+            forward_block<TRACED>(l, t, block, from, to, waiting);
     }
 
+    template <bool TRACED>
     void forward_block(int l, int t, int block, int from, int to, float* waiting) {
         const int column = block * GATES * LANES, unit = block * LANES;
         const float* bias = w_.weight(w_.bias[l]) + column;
@@ -370,19 +360,32 @@ private:
         auto end = [&](int n, int b, auto& sums) __attribute__((always_inline)) {
             if (n + 1 < count) return;
             constexpr int R = rows_of<decltype(sums)>;
-            const float* before = tape(l, t, block, b);
-            float* after = tape(l, t + 1, block, b);
+            float* cells = Cell::HAS_CELL ? cell(l, b) + unit : nullptr;
+            Word* kept_here = keep_tape_ ? tape(l, t + 1, block, b) : nullptr;
             Word* up = out(l, t + 1, b);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) {
-                Vec hidden = Cell::forward(sums[r], before + r * STEP, after + r * STEP);
+                Vec shown[Cell::QUANTITIES];
+                Vec hidden = Cell::template forward<P>(
+                    sums[r], cells + r * H_, kept_here ? kept_here + r * STEP : nullptr, shown);
                 P::put(up + r * row_words_, unit, hidden);
                 if (last) store(last_hidden(l, b + r) + unit, hidden);
+                if constexpr (TRACED) show(l, t, b + r, unit, shown);
                 if (threshold_)
                     P::put(dropped(l, t, b + r), unit, hidden * kept(key, t, b + r, unit));
             }
         };
         multiply_rows<P, GATES>(from, to, terms, count, waiting, start, end);
+    }
+
+    // Quantities of a trace are (Q, L, T, B, H).
+    void show(int l, int t, int b, int unit, const Vec (&shown)[Cell::QUANTITIES]) {
+        const int H = shape_.hidden;
+        const size_t row = (static_cast<size_t>(l) * T_ + t) * B_ + b;
+        const size_t rows = static_cast<size_t>(shape_.layers) * T_ * B_;
+        for (int q = 0; q < Cell::QUANTITIES; ++q)
+            std::memcpy(quantities_ + (q * rows + row) * H + unit, &shown[q],
+                        sizeof(float) * std::min(LANES, H - unit));
     }
 
     // 1 / (1 - dropout) where a unit is kept, 0 where it is dropped.
@@ -444,14 +447,13 @@ private:
 
     // A forward pass alone; f(row, its logits).
     template <class F>
-    void look(int T, int B, const int32_t* inputs, StatePointers state, F&& f,
-              bool keep_tape = false) {
-        begin(T, B, inputs, keep_tape);
+    void look(int T, int B, const int32_t* inputs, StatePointers state, F&& f) {
+        begin(T, B, inputs, false);
         pack();
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
             load_state(state, from, to);
-            forward(from, to);
+            quantities_ ? forward<true>(from, to) : forward(from, to);
             for (int t = 0; t < T; ++t)
                 each_logits(t, from, to,
                             [&](int b, float* values) { f(t * B + b, values); });
@@ -490,10 +492,10 @@ private:
         const uint32_t key = dropout_layer_key(dropout_key_, l);
         const ptrdiff_t next_block = static_cast<ptrdiff_t>(B_) * STEP;
         auto soon = [&](int b, auto rows) __attribute__((always_inline)) {
-            const float* after = tape(l, t + 1, block, b);
+            const Word* after = tape(l, t + 1, block, b);
             each<rows, C>([&](int r, int c) {
-                for (int v = 0; v < Cell::TAPE; ++v)
-                    __builtin_prefetch(after + c * next_block + r * STEP + v * LANES);
+                for (int v = 0; v < STEP; v += LANES)
+                    __builtin_prefetch(after + c * next_block + r * STEP + v);
             });
         };
         auto end = [&](int n, int b, auto& d_hidden) __attribute__((always_inline)) {
@@ -503,15 +505,15 @@ private:
                     d_hidden[r][c] *= kept(key, t, b + r, unit + c * LANES);
                 });
             if (n + 1 < count) return;
-            const float* before = tape(l, t, block, b);
-            const float* after = tape(l, t + 1, block, b);
+            const Word* before = tape(l, t, block, b);
+            const Word* after = tape(l, t + 1, block, b);
             float* d_cell = &d_cell_[l][static_cast<size_t>(b) * H_ + unit];
             Word* down = d_sums(l, t, b);
             each<R, C>([&](int r, int c) {
                 const ptrdiff_t at = c * next_block + r * STEP;
                 Vec slopes[GATES];
-                Cell::backward(d_hidden[r][c], d_cell + r * H_ + c * LANES, before + at,
-                               after + at, slopes);
+                Cell::template backward<P>(d_hidden[r][c], d_cell + r * H_ + c * LANES,
+                                           before + at, after + at, slopes);
                 for (int g = 0; g < GATES; ++g)
                     P::put(down + r * gate_words_, ((block + c) * GATES + g) * LANES, slopes[g]);
             });
@@ -586,10 +588,11 @@ private:
     int T_ = 0, B_ = 0, head_from_ = 0;
     const int32_t* inputs_ = nullptr;
     bool keep_tape_ = false;
+    float* quantities_ = nullptr;  // where a trace goes
     uint32_t threshold_ = 0, dropout_key_ = 0;
     float keep_scale_ = 1;
-    std::vector<Buffer<Word>> out_, dropped_, d_sums_;
-    std::vector<Buffer<float>> tape_, d_cell_;
+    std::vector<Buffer<Word>> out_, dropped_, tape_, d_sums_;
+    std::vector<Buffer<float>> cell_, d_cell_;
     Buffer<Word> embedded_, d_logits_;
     Buffer<float> d_embedded_, last_hidden_, nats_;
     Buffer<double> squares_;

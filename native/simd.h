@@ -35,6 +35,13 @@ typedef uint16_t HalfBits __attribute__((vector_size(LANES * 2), may_alias));
 
 #define INLINE [[gnu::always_inline]] inline
 
+// f(k) for k from FROM to N, written out by the compiler so that small arrays stay in registers.
+template <int FROM, int N, class F>
+INLINE void range(F&& f) {
+#pragma GCC unroll 8
+    for (int k = FROM; k < N; ++k) f(k);
+}
+
 template <class V, class T>
 INLINE V load_as(const T* from) {
     V v;
@@ -98,13 +105,15 @@ INLINE Vec square_root(Vec x) {
 }
 
 // 1 / x, for 1 <= x < 2^127. The estimate is good to 14 bits; one step of Newton's gives 27.
-INLINE Vec reciprocal(Vec x) {
+template <int N>
+INLINE void reciprocals(Vec (&x)[N]) {
 #if defined(__AVX512F__)
-    Vec estimate = (Vec)_mm512_rcp14_ps((__m512)x);
-    Vec error = fma(-x, estimate, fill(1.0f));
-    return fma(estimate, error, estimate);
+    Vec estimate[N], error[N];
+    range<0, N>([&](int k) { estimate[k] = (Vec)_mm512_rcp14_ps((__m512)x[k]); });
+    range<0, N>([&](int k) { error[k] = fma(-x[k], estimate[k], fill(1.0f)); });
+    range<0, N>([&](int k) { x[k] = fma(estimate[k], error[k], estimate[k]); });
 #else
-    return fill(1.0f) / x;
+    range<0, N>([&](int k) { x[k] = fill(1.0f) / x[k]; });
 #endif
 }
 
@@ -151,37 +160,54 @@ INLINE float maximum(Vec x) {
 // 2^y = 2^n 2^f with n whole and |f| <= 1/2, and 2^f = 1 + f q(f). The polynomial q is the one
 // of its degree with the least relative error of 2^f, 9.1e-8 before rounding (fitted with
 // Lawson's iteration); so a small e^x - 1 keeps its digits.
-struct Power {
-    Vec n;
-    Vec fraction;  // 2^f - 1
+//
+// Here and in `squash`, several vectors go through each operation together: a processor finds
+// work that need not wait only where it stands close by.
+template <int N>
+struct Powers {
+    Vec n[N];
+    Vec fraction[N];  // 2^f - 1
 };
-INLINE Power power_parts(Vec y) {
-    Vec n = nearest(y), f = y - n;
-    Vec q = fill(0.00132647273f);
-    q = fma(q, f, fill(0.00967151299f));
-    q = fma(q, f, fill(0.0555073358f));
-    q = fma(q, f, fill(0.240222424f));
-    q = fma(q, f, fill(0.693147004f));
-    return {n, q * f};
+template <int N>
+INLINE Powers<N> power_parts(const Vec (&y)[N]) {
+    Powers<N> p;
+    Vec f[N], q[N];
+    range<0, N>([&](int k) { p.n[k] = nearest(y[k]); });
+    range<0, N>([&](int k) { f[k] = y[k] - p.n[k]; });
+    range<0, N>([&](int k) { q[k] = fma(fill(0.00132647273f), f[k], fill(0.00967151299f)); });
+    range<0, N>([&](int k) { q[k] = fma(q[k], f[k], fill(0.0555073358f)); });
+    range<0, N>([&](int k) { q[k] = fma(q[k], f[k], fill(0.240222424f)); });
+    range<0, N>([&](int k) { q[k] = fma(q[k], f[k], fill(0.693147004f)); });
+    range<0, N>([&](int k) { p.fraction[k] = q[k] * f[k]; });
+    return p;
 }
 constexpr float LOG2_E = 1.44269504f;
 INLINE Vec clamp(Vec x, float limit) { return at_most(at_least(x, fill(-limit)), fill(limit)); }
 
 INLINE Vec exponential(Vec x) {
-    Power p = power_parts(clamp(x * fill(LOG2_E), 126.0f));
-    return times_power(fill(1.0f) + p.fraction, p.n);
+    const Powers<1> p = power_parts<1>({clamp(x * fill(LOG2_E), 126.0f)});
+    return times_power(fill(1.0f) + p.fraction[0], p.n[0]);
 }
-INLINE Vec sigmoid(Vec x) {
-    Power p = power_parts(clamp(x * fill(-LOG2_E), 126.0f));
-    return reciprocal(fill(1.0f) + times_power(fill(1.0f) + p.fraction, p.n));
-}
-// tanh x = (e^2x - 1) / (e^2x + 1). Beyond 9 the nearest float is 1.
-INLINE Vec hyperbolic_tangent(Vec x) {
-    Power p = power_parts(clamp(x, 9.0f) * fill(2 * LOG2_E));
-    Vec power = times_power(fill(1.0f), p.n);
-    Vec above = fma(power, p.fraction, power - fill(1.0f));
-    // above + 2 lies between 1 and 2 for negative x, as `reciprocal` wants
-    return above * reciprocal(above + fill(2.0f));
+
+// The first S vectors through a sigmoid, the others through tanh:
+//
+//     sigmoid x = 1 / (1 + e^-x)     tanh x = (e^2x - 1) / (e^2x + 1)     beyond 9 it is 1
+template <int S, int N>
+INLINE void squash(Vec (&x)[N]) {
+    Vec above[N], below[N];  // the bar of the fraction
+    range<0, N>([&](int k) {
+        x[k] = k < S ? clamp(x[k] * fill(-LOG2_E), 126.0f)
+                     : clamp(x[k], 9.0f) * fill(2 * LOG2_E);
+    });
+    const Powers<N> p = power_parts(x);
+    range<0, N>([&](int k) {
+        above[k] = times_power(k < S ? fill(1.0f) + p.fraction[k] : fill(1.0f), p.n[k]);
+    });
+    range<S, N>(
+        [&](int k) { above[k] = fma(above[k], p.fraction[k], above[k] - fill(1.0f)); });
+    range<0, N>([&](int k) { below[k] = above[k] + fill(k < S ? 1.0f : 2.0f); });
+    reciprocals(below);  // tanh's lies between 1 and 2 where x is negative, as they want
+    range<0, N>([&](int k) { x[k] = k < S ? below[k] : above[k] * below[k]; });
 }
 
 // To bfloat16, to the nearest, ties to even; and back.
