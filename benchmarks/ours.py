@@ -28,8 +28,8 @@ def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
     """`contestant` ends in its precision; "peak" in front of it is the bare product."""
     what, precision = contestant.rsplit(" ", 1)
     kernels = available_kernels()[0]
-    if precision == "bfloat16" and kernels != "avx512_bf16":
-        raise AbsentError("this processor does not multiply bfloat16")
+    if precision != "float32" and kernels != "avx512_bf16":
+        raise AbsentError(f"this processor does not multiply {precision}")
     if what == "peak":
         return _peak(kernels, precision == "bfloat16", threads)
     settings = ModelSettings(hidden_size=shape.H, num_layers=shape.L)

@@ -5,6 +5,7 @@
 
 recipes     the default settings (the best known for 2 minutes on 2 cores), and for 15 minutes
 precision   bfloat16 against float32 at equal steps, five seeds, and a control
+int8        what weights of 8 bits cost, on the default model and a larger one
 warmup      the error of parallel segments against the definition, by the warm-up's length
 
 The last tenth of the text is held out. Times are those of training, validation included.
@@ -32,6 +33,10 @@ RECIPES = {
     ),
 }
 PRECISION_MODEL = ModelSettings(hidden_size=128)
+INT8_RECIPES = [
+    (ModelSettings(hidden_size=hidden), TrainingSettings(steps=steps))
+    for hidden, steps in ((128, 3500), (256, 3500), (512, 1500))
+]
 PRECISION_STEPS, SEEDS = 2000, range(5)
 WARMUPS = (0, 4, 16, 32, 64, WARMUP, 256)
 
@@ -101,9 +106,30 @@ def kernels_chosen(name: str | None) -> Iterator[None]:
                 os.environ["CHARLOOM_KERNELS"] = before
 
 
-def warmup(text: Path, model: charloom.Model) -> None:
+def int8(text: Path, model: charloom.Model | None) -> None:
+    """Weights rounded after training; held-out bits in each precision."""
+    models = [model] if model else [trained(text, m, t)[0] for m, t in INT8_RECIPES]
+    print("| model | float32 | bfloat16 | int8 | int8 - float32 |")
+    print("| --- " * 5 + "|")
+    for best in models:
+        bits = []
+        for name in ("float32", "bfloat16", "int8"):
+            again = charloom.Model(best.settings, best.vocabulary, best.weights, precision=name)
+            score = evaluate(again.engine, again.vocabulary, held_out(text, again))
+            bits.append(score.bits_per_character)
+        shape = f"{best.settings.num_layers} x {best.settings.hidden_size}"
+        row = " | ".join(f"{b:.5f}" for b in bits)
+        print(f"| {shape} | {row} | {bits[2] - bits[0]:+.5f} |", flush=True)
+
+
+def held_out(text: Path, model: charloom.Model):
+    """The ids of the last tenth."""
     whole = "".join(charloom.read(text, charloom.TextSettings()))
-    ids = model.vocabulary.encode(whole[-(len(whole) // 10) :])
+    return model.vocabulary.encode(whole[-(len(whole) // 10) :])
+
+
+def warmup(text: Path, model: charloom.Model) -> None:
+    ids = held_out(text, model)
     exact = evaluate(model.engine, model.vocabulary, ids, exact=True).bits_per_character
     print(f"| warm-up | error in bits per character, {SEGMENTS} segments |")
     print("| --- | --- |")
@@ -115,16 +141,18 @@ def warmup(text: Path, model: charloom.Model) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("text", type=Path)
-    parser.add_argument("--only", choices=["recipes", "precision", "warmup"])
+    parser.add_argument("--only", choices=["recipes", "precision", "int8", "warmup"])
     parser.add_argument("--recipe", choices=list(RECIPES))
-    parser.add_argument("--model", type=Path, help="for warmup; otherwise one is trained")
+    parser.add_argument("--model", type=Path, help="for int8 or warmup; otherwise trained here")
     options = parser.parse_args()
     if options.only in (None, "recipes"):
         recipes(options.text, options.recipe)
     if options.only in (None, "precision"):
         precision(options.text)
+    model = charloom.Model.load(options.model) if options.model else None
+    if options.only in (None, "int8"):
+        int8(options.text, model)
     if options.only in (None, "warmup"):
-        model = charloom.Model.load(options.model) if options.model else None
         warmup(options.text, model or trained(options.text, *RECIPES["default"])[0])
 
 

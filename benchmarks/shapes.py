@@ -55,17 +55,24 @@ ONE_LARGE = Shape(name="H512", H=512, L=2)
 MANY_LARGE = Shape(name="H512", H=512, L=2, B=64)
 
 FAST, EXACT = "charloom bfloat16", "charloom float32"
+BYTES = "charloom int8"
 TORCH, TORCH_BF16 = "PyTorch float32", "PyTorch bfloat16*"
 TORCH_SINGLE = "PyTorch 1 thread"
 JAX, KERAS = "JAX scan", "Keras on JAX"
 ONEDNN, ONEDNN_BF16 = "oneDNN float32*", "oneDNN bfloat16*"
 OWN_TRAINING, OWN_TEXTS = "charloom training bfloat16", "charloom generate() bfloat16"
-PEAKS = {FAST: "peak bfloat16", OWN_TEXTS: "peak bfloat16", EXACT: "peak float32"}
-"""The bare product at each of our precisions, in operations per second."""
+PEAKS = {
+    FAST: "peak bfloat16",
+    OWN_TEXTS: "peak bfloat16",
+    BYTES: "peak bfloat16",
+    EXACT: "peak float32",
+}
+"""The bare product at each of our precisions, in operations per second; none for bytes."""
 
 LIBRARIES = {
     FAST: "ours",
     EXACT: "ours",
+    BYTES: "ours",
     OWN_TRAINING: "ours",
     OWN_TEXTS: "ours",
     "peak bfloat16": "ours",
@@ -84,7 +91,7 @@ TRAIN, GENERATE, EVALUATE = "training", "generation", "evaluation"
 MANY = "generation, 64 streams"
 CONTESTS = (
     (TRAIN, TRAINING, (FAST, EXACT, TORCH, TORCH_BF16, JAX, KERAS, ONEDNN, ONEDNN_BF16)),
-    (GENERATE, (ONE_SMALL, ONE_LARGE), (FAST, EXACT, OWN_TEXTS, TORCH, TORCH_SINGLE, KERAS)),
+    (GENERATE, (ONE_SMALL, ONE_LARGE), (FAST, EXACT, BYTES, OWN_TEXTS, TORCH, TORCH_SINGLE, KERAS)),
     (MANY, (MANY_LARGE,), (FAST, EXACT, TORCH, KERAS)),
     (EVALUATE, (SMALL, LARGE), (FAST, OWN_TRAINING)),
 )
@@ -123,7 +130,9 @@ BARS = (
     Bar(task=TRAIN, shape=LARGE, ours=EXACT, peer=ONEDNN, least=0.95),
     Bar(task=TRAIN, shape=LARGE, ours=EXACT, peer=PEAKS[EXACT], least=None, stretch=0.9),
     Bar(task=GENERATE, shape=ONE_SMALL, ours=FAST, peer=TORCH, least=30, stretch=60),
+    Bar(task=GENERATE, shape=ONE_SMALL, ours=BYTES, peer=TORCH, least=30, stretch=60),
     Bar(task=GENERATE, shape=ONE_LARGE, ours=FAST, peer=TORCH, least=25, stretch=60),
+    Bar(task=GENERATE, shape=ONE_LARGE, ours=BYTES, peer=TORCH, least=25, stretch=60),
     Bar(task=MANY, shape=MANY_LARGE, ours=FAST, peer=PEAKS[FAST], least=0.4, stretch=0.6),
     Bar(task=EVALUATE, shape=SMALL, ours=FAST, peer=OWN_TRAINING, least=2.5, stretch=3),
     Bar(task=EVALUATE, shape=LARGE, ours=FAST, peer=OWN_TRAINING, least=2.5, stretch=3),

@@ -21,7 +21,7 @@ namespace charloom {
 
 #define DECLARE_KERNELS(isa)                                                     \
     namespace isa {                                                              \
-    std::unique_ptr<Network> make_network(const Shape&, bool bfloat16, int threads); \
+    std::unique_ptr<Network> make_network(const Shape&, Precision, int threads); \
     double product_peak(bool bfloat16, int threads, double seconds);             \
     }
 DECLARE_KERNELS(baseline)
@@ -49,7 +49,8 @@ std::vector<Kernels> all_kernels() {
     bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
                   __builtin_cpu_supports("avx512vl");
-    bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16");
+    bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16") &&
+                __builtin_cpu_supports("avx512vnni");
     all.push_back({"avx512_bf16", avx512_bf16::make_network, avx512_bf16::product_peak, bf16});
     all.push_back({"avx512", avx512::make_network, avx512::product_peak, avx512});
     all.push_back({"avx2", avx2::make_network, avx2::product_peak, avx2});
@@ -92,10 +93,11 @@ using ConstFlat = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 // A Network, and the checks that keep a wrong array from becoming a wrong address.
 class CheckedNetwork {
 public:
-    CheckedNetwork(const std::string& kernels, bool bfloat16, int threads, bool lstm,
+    CheckedNetwork(const std::string& kernels, int precision, int threads, bool lstm,
                    int vocabulary, int embedding, int hidden, int layers)
         : shape_{lstm, vocabulary, embedding, hidden, layers},
-          network_(find_kernels(kernels).make(shape_, bfloat16, threads)) {}
+          network_(find_kernels(kernels).make(shape_, static_cast<Precision>(precision),
+                                               threads)) {}
 
     void read(int tensor, int kind, Flat to) {
         check(to.size() == elements(tensor), "size of a weight");
@@ -249,8 +251,8 @@ NB_MODULE(_native, m) {
     m.def("round_trip", &measure_round_trip, "seconds"_a = 0.1,
           "Seconds for a cache line to another core and back.");
     nb::class_<CheckedNetwork>(m, "Network")
-        .def(nb::init<const std::string&, bool, int, bool, int, int, int, int>(), "kernels"_a,
-             "bfloat16"_a, "threads"_a, "lstm"_a, "vocabulary"_a, "embedding"_a, "hidden"_a,
+        .def(nb::init<const std::string&, int, int, bool, int, int, int, int>(), "kernels"_a,
+             "precision"_a, "threads"_a, "lstm"_a, "vocabulary"_a, "embedding"_a, "hidden"_a,
              "layers"_a)
         .def("read", &CheckedNetwork::read)
         .def("write", &CheckedNetwork::write)

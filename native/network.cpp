@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "bytes.h"
 #include "cell.h"
 #include "gemm.h"
 #include "gradients.h"
@@ -35,11 +36,14 @@ class NetworkOf final : public Network {
     static constexpr int GATES = Cell::GATES;
     // words of tape: a stream, a block
     static constexpr int STEP = divide_up(Cell::TAPE, P::PER_WORD) * LANES;
+    static constexpr bool BYTES = HAS_BYTES && std::is_same_v<P, Float32>;
     static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
 public:
-    NetworkOf(const Shape& shape, int threads)
+    // With `bytes`, text is written with weights of 8 bits, if this processor can do that.
+    NetworkOf(const Shape& shape, int threads, bool bytes = false)
         : shape_(shape),
+          bytes_(BYTES && bytes),
           threads_(threads),
           w_(shape),
           H_(round_up(shape.hidden, LANES)),
@@ -62,7 +66,7 @@ public:
     void read(int tensor, Kind kind, float* to) override { w_.read(tensor, kind, to); }
     void write(int tensor, Kind kind, const float* from) override {
         w_.write(tensor, kind, from);
-        if (kind == Kind::weight) packed_ = false;
+        if (kind == Kind::weight) packed_ = bytes_packed_ = false;
     }
 
     StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
@@ -145,6 +149,7 @@ public:
         std::vector<int32_t> inputs(last, last + B);
         begin(1, B, inputs.data(), false);
         pack();
+        if (bytes_) need_bytes();
         auto write = [&](int from, int to, auto&& step_up) {
             Sampler sampler(sampling, shape_.vocabulary);
             load_state(state, from, to);
@@ -158,9 +163,10 @@ public:
             }
             save_state(state, from, to);
         };
+        in_bytes_ = bytes_;
         // Too few streams for all threads: they share the units of each layer, if reading its
         // weights takes longer than waiting for each other.
-        if (B < threads_.count() && w_.packed_bytes() >= SHARED_FROM)
+        if (B < threads_.count() && w_.packed_bytes() / (bytes_ ? 4 : 1) >= SHARED_FROM)
             return write(0, B, [&] {
                 embed(0, B);
                 for (int l = 0; l < shape_.layers; ++l)
@@ -209,6 +215,7 @@ private:
         B_ = B;
         inputs_ = inputs;
         keep_tape_ = keep_tape;
+        in_bytes_ = false;
         threshold_ = 0;
         const size_t rows = static_cast<size_t>(T) * B;
         for (int l = 0; l < shape_.layers; ++l) {
@@ -277,7 +284,10 @@ private:
             for (int b = from; b < to; ++b) {
                 const size_t at = (static_cast<size_t>(l) * B_ + b) * H;
                 std::copy_n(state.hidden + at, H, row.data());
-                for (int u = 0; u < H_; u += LANES) P::put(out(l, 0, b), u, load(&row[u]));
+                for (int u = 0; u < H_; u += LANES) {
+                    P::put(out(l, 0, b), u, load(&row[u]));
+                    if (in_bytes_) put_bytes(row_of_bytes(l, 0, b), H_, u, load(&row[u]));
+                }
                 if (!Cell::HAS_CELL) continue;
                 std::copy_n(state.cell + at, H, cell(l, b));
                 std::fill(cell(l, b) + H, cell(l, b) + H_, 0.0f);
@@ -299,7 +309,50 @@ private:
     // After one step of generation: what it left is where the next one starts.
     void next_step(int from, int to) {
         for (int l = 0; l < shape_.layers; ++l)
-            std::copy(out(l, 1, from), out(l, 1, to), out(l, 0, from));
+            if (in_bytes_)
+                std::copy(row_of_bytes(l, 1, from), row_of_bytes(l, 1, to),
+                          row_of_bytes(l, 0, from));
+            else
+                std::copy(out(l, 1, from), out(l, 1, to), out(l, 0, from));
+    }
+
+    // --- one step up with weights of 8 bits ---
+    //
+    //     row_of_bytes(l, t, b)   h as in `out`, before the step at t = 0, after it at t = 1
+
+    void need_bytes() {
+        bytes_of_hidden_.need(static_cast<size_t>(shape_.layers) * 2 * B_ * 2 * H_);
+        if (bytes_packed_) return;
+        w_.pack_bytes();
+        bytes_packed_ = true;
+    }
+    uint8_t* row_of_bytes(int l, int t, int b) {
+        return &bytes_of_hidden_[((static_cast<size_t>(l) * 2 + t) * B_ + b) * 2 * H_];
+    }
+
+    void step_in_bytes(int l, int first_block, int last_block, int from, int to) {
+        for (int block = first_block; block < last_block; ++block)
+            for (int b = from; b < to; ++b) {
+                const int column = block * GATES * LANES, unit = block * LANES;
+                const float* bias = w_.weight(w_.bias[l]) + column;
+                Vec sums[1][GATES], shown[Cell::QUANTITIES];
+                range<0, GATES>([&](int g) { sums[0][g] = load(bias + g * LANES); });
+                if (l > 0) {
+                    w_.bytes_of(w_.input[l]).multiply(row_of_bytes(l - 1, 1, b), column, sums[0]);
+                } else if (shape_.embedding) {
+                    const Term<P> term =
+                        w_.input[0]->up_term(embedded(0, b), embedding_words_, column);
+                    accumulate<P>(sums, term.a, 0, 1, term.b, term.steps);
+                } else {
+                    const float* row = w_.weight(w_.input[0]) + inputs_[b] * size_t(G_) + column;
+                    range<0, GATES>([&](int g) { sums[0][g] += load(row + g * LANES); });
+                }
+                w_.bytes_of(w_.recurrent[l]).multiply(row_of_bytes(l, 0, b), column, sums[0]);
+                float* cells = Cell::HAS_CELL ? cell(l, b) + unit : nullptr;
+                const Vec hidden = Cell::template forward<P>(sums[0], cells, nullptr, shown);
+                put_bytes(row_of_bytes(l, 1, b), H_, unit, hidden);
+                store(last_hidden(l, b) + unit, hidden);
+            }
     }
 
     // --- up: ids -> hidden states, for streams [from, to) ---
@@ -326,6 +379,8 @@ private:
 
     template <bool TRACED = false>
     void forward_step(int l, int t, int first_block, int last_block, int from, int to) {
+        if constexpr (BYTES)
+            if (in_bytes_) return step_in_bytes(l, first_block, last_block, from, to);
         float* waiting = waiting_sums(to - from);
         for (int block = first_block; block < last_block; ++block)
             forward_block<TRACED>(l, t, block, from, to, waiting);
@@ -411,6 +466,18 @@ private:
         };
         for_panels(w_.head->up, [&](int column, auto width) {
             constexpr int C = decltype(width)::value;
+            if constexpr (BYTES)
+                if (in_bytes_) {
+                    for (int b = from; b < to; ++b) {
+                        Vec sums[C];
+                        range<0, C>([&](int c) { sums[c] = load(bias + column + c * LANES); });
+                        w_.bytes_of(w_.head).multiply(row_of_bytes(shape_.layers - 1, 1, b),
+                                                      column, sums);
+                        range<0, C>(
+                            [&](int c) { store(values(b) + column + c * LANES, sums[c]); });
+                    }
+                    return;
+                }
             const Term<P> term =
                 w_.head->up_term(above(shape_.layers - 1, t, 0), row_words_, column);
             multiply_rows<P, C>(
@@ -548,14 +615,18 @@ private:
             const auto columns = w_.columns(w_.recurrent[l], part, threads_.count());
             const int from = columns.first, to = columns.second;
             auto product = [&](const Matrix<P>* m, const Word* a, int words) {
-                transposed_product<P>(w_.gradient(m), m->K, m->N, {a, words}, slopes, 0, rows,
-                                      from, to);
+                return Gradient<P>{w_.gradient(m), m->K, {a, words}};
             };
-            product(w_.recurrent[l], out_[l].data(), row_words_);
+            const auto recurrent = product(w_.recurrent[l], out_[l].data(), row_words_);
+            auto products = [&](auto... all) {
+                transposed_products<P>({recurrent, all...}, G_, slopes, 0, rows, from, to);
+            };
             if (l > 0)
-                product(w_.input[l], above(l - 1, 0, 0), row_words_);
+                products(product(w_.input[l], above(l - 1, 0, 0), row_words_));
             else if (shape_.embedding)
-                product(w_.input[0], embedded_.data(), embedding_words_);
+                products(product(w_.input[0], embedded_.data(), embedding_words_));
+            else
+                products();
             if (l == 0 && !shape_.embedding)
                 scatter(w_.gradient(w_.input[0]), w_.gradient(w_.bias[0]), G_, rows_by_id_, from,
                         to, [&](int r, int column) { return P::get(slopes.row(r), column); });
@@ -564,9 +635,9 @@ private:
         }
         const Rows<P> slopes{d_logits_.data(), logit_words_};
         const auto [from, to] = w_.columns(w_.head, part, threads_.count());
-        transposed_product<P>(w_.gradient(w_.head), shape_.hidden, V_,
-                              {above(top, 0, 0), row_words_}, slopes, head_from_ * B_, rows,
-                              from, to);
+        transposed_products<P>(
+            {Gradient<P>{w_.gradient(w_.head), shape_.hidden, {above(top, 0, 0), row_words_}}}, V_,
+            slopes, head_from_ * B_, rows, from, to);
         column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
             const auto [first, last] = w_.columns(w_.embedding, part, threads_.count());
@@ -578,16 +649,17 @@ private:
     }
 
     const Shape shape_;
+    const bool bytes_;
     Threads threads_;
     Weights<P, GATES> w_;
     const int H_, G_, V_, E_, blocks_;  // padded to whole vectors
     const int row_words_, gate_words_, logit_words_, embedding_words_;  // from row to row
 
-    bool packed_ = false;  // since weights were written from outside?
+    bool packed_ = false, bytes_packed_ = false;  // since weights were written from outside?
 
     int T_ = 0, B_ = 0, head_from_ = 0;
     const int32_t* inputs_ = nullptr;
-    bool keep_tape_ = false;
+    bool keep_tape_ = false, in_bytes_ = false;
     float* quantities_ = nullptr;  // where a trace goes
     uint32_t threshold_ = 0, dropout_key_ = 0;
     float keep_scale_ = 1;
@@ -596,18 +668,23 @@ private:
     Buffer<Word> embedded_, d_logits_;
     Buffer<float> d_embedded_, last_hidden_, nats_;
     Buffer<double> squares_;
+    Buffer<uint8_t> bytes_of_hidden_;
     RowsById rows_by_id_;
 };
 
+template <class Cell>
+std::unique_ptr<Network> network_of(const Shape& shape, Precision precision, int threads) {
+    if (precision == Precision::bfloat16)
+        return std::make_unique<NetworkOf<Bfloat16, Cell>>(shape, threads);
+    return std::make_unique<NetworkOf<Float32, Cell>>(shape, threads,
+                                                      precision == Precision::int8);
+}
+
 }  // namespace
 
-std::unique_ptr<Network> make_network(const Shape& shape, bool bfloat16, int threads) {
-    if (shape.lstm) {
-        if (bfloat16) return std::make_unique<NetworkOf<Bfloat16, Lstm>>(shape, threads);
-        return std::make_unique<NetworkOf<Float32, Lstm>>(shape, threads);
-    }
-    if (bfloat16) return std::make_unique<NetworkOf<Bfloat16, Rnn>>(shape, threads);
-    return std::make_unique<NetworkOf<Float32, Rnn>>(shape, threads);
+std::unique_ptr<Network> make_network(const Shape& shape, Precision precision, int threads) {
+    return shape.lstm ? network_of<Lstm>(shape, precision, threads)
+                      : network_of<Rnn>(shape, precision, threads);
 }
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -71,8 +71,11 @@ public:
                           int32_t* ids) = 0;
 };
 
+// What products are computed in. With int8 that is float32, but for writing text.
+enum class Precision { float32, bfloat16, int8 };
+
 // One factory per instruction set, each in its own object file.
-using Factory = std::unique_ptr<Network> (*)(const Shape&, bool bfloat16, int threads);
+using Factory = std::unique_ptr<Network> (*)(const Shape&, Precision, int threads);
 
 // A piece of memory that starts at a cache line; its content is lost when it grows.
 template <class T>

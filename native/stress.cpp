@@ -32,7 +32,7 @@ namespace charloom {
 
 #define KERNELS(isa)                                                             \
     namespace isa {                                                              \
-    std::unique_ptr<Network> make_network(const Shape&, bool bfloat16, int threads); \
+    std::unique_ptr<Network> make_network(const Shape&, Precision, int threads); \
     double product_peak(bool bfloat16, int threads, double seconds);             \
     }
 #include "stress_kernels.inc"  // KERNELS(baseline) and so on, written by CMake
@@ -42,6 +42,10 @@ namespace {
 
 using Floats = std::vector<float>;
 using Ids = std::vector<int32_t>;
+
+const std::pair<Precision, const char*> PRECISIONS[] = {{Precision::float32, "float32"},
+                                                        {Precision::bfloat16, "bfloat16"},
+                                                        {Precision::int8, "int8"}};
 
 std::atomic<long> checks{0}, failures{0};
 std::string where;  // what is being driven
@@ -119,8 +123,8 @@ struct Subject {
     const Shape shape;
     std::unique_ptr<Network> network;
 
-    Subject(const Kernels& kernels, bool bfloat16, const Shape& shape, int threads)
-        : shape(shape), network(kernels.make(shape, bfloat16, threads)) {}
+    Subject(const Kernels& kernels, Precision precision, const Shape& shape, int threads)
+        : shape(shape), network(kernels.make(shape, precision, threads)) {}
 
     std::vector<size_t> sizes() const {
         const size_t V = shape.vocabulary, E = shape.embedding, H = shape.hidden;
@@ -365,7 +369,7 @@ Shape shape_of(const Case& c, bool lstm) {
 }
 
 // Ordinary weights: one thread, then others, must agree to the bit; kernels nearly.
-void run_cases(const Kernels& kernels, bool bfloat16, bool lstm,
+void run_cases(const Kernels& kernels, Precision precision, bool lstm,
                std::map<std::string, double>& nats) {
     const int others[] = {2, 3, 4, 5, 8};
     const std::string at = where;
@@ -376,7 +380,7 @@ void run_cases(const Kernels& kernels, bool bfloat16, bool lstm,
         where = at + " " + name;
         const Batch batch(c);
         auto drive_with = [&](int threads, bool halves) {
-            Subject subject(kernels, bfloat16, shape_of(c, lstm), threads);
+            Subject subject(kernels, precision, shape_of(c, lstm), threads);
             subject.fill(ordinary);
             if (halves) check_halves(subject, c, batch);
             return drive(subject, c, batch, true);
@@ -387,7 +391,8 @@ void run_cases(const Kernels& kernels, bool bfloat16, bool lstm,
                   "the number of threads changes the result");
         ++number;
         const auto [known, is_first] = nats.try_emplace(name, one.nats);
-        const double tolerance = (bfloat16 ? 2e-2 : 1e-5) * (1 + std::abs(known->second));
+        const double rounding = precision == Precision::bfloat16 ? 2e-2 : 1e-5;
+        const double tolerance = rounding * (1 + std::abs(known->second));
         check(is_first || std::abs(one.nats - known->second) < tolerance,
               "kernels disagree with the first ones");
     }
@@ -395,7 +400,7 @@ void run_cases(const Kernels& kernels, bool bfloat16, bool lstm,
 }
 
 // Weights that no training should make, but a file may hold.
-void run_hard_weights(const Kernels& kernels, bool bfloat16, bool lstm) {
+void run_hard_weights(const Kernels& kernels, Precision precision, bool lstm) {
     constexpr float INF = std::numeric_limits<float>::infinity();
     constexpr float NAN_ = std::numeric_limits<float>::quiet_NaN();
     constexpr float MOST = std::numeric_limits<float>::max();
@@ -421,7 +426,7 @@ void run_hard_weights(const Kernels& kernels, bool bfloat16, bool lstm) {
     for (const Hard& hard : all) {
         where = at + (lstm ? " lstm, " : " rnn, ") + hard.name;
         auto drive_with = [&](int threads) {
-            Subject subject(kernels, bfloat16, shape_of(c, lstm), threads);
+            Subject subject(kernels, precision, shape_of(c, lstm), threads);
             subject.fill(hard.value);
             return drive(subject, c, batch, hard.sound).bytes;
         };
@@ -430,25 +435,25 @@ void run_hard_weights(const Kernels& kernels, bool bfloat16, bool lstm) {
     where = at + " a state that is not finite";
     batch.start.hidden[1] = NAN_;
     batch.start.cell[2] = INF;
-    Subject subject(kernels, bfloat16, shape_of(c, lstm), 2);
+    Subject subject(kernels, precision, shape_of(c, lstm), 2);
     subject.fill(ordinary);
     drive(subject, c, batch, false);
     where = at;
 }
 
 // Engines come and go, some without having worked; two work at once; one is forked.
-void run_lives(const Kernels& kernels, bool bfloat16) {
+void run_lives(const Kernels& kernels, Precision precision) {
     const Case c{27, 5, 21, 2, 6, 5, 0.1, Counted::all};
     const Batch batch(c);
     const Shape shape = shape_of(c, true);
     for (int n = 0; n < 30; ++n) {
-        Subject subject(kernels, bfloat16, shape, 1 + n % 5);
+        Subject subject(kernels, precision, shape, 1 + n % 5);
         State state = batch.start;
         if (n % 3) subject.logits(c.T, c.B, batch.inputs, state);
     }
 
     auto work = [&](int threads) {
-        Subject subject(kernels, bfloat16, shape, threads);
+        Subject subject(kernels, precision, shape, threads);
         subject.fill(ordinary);
         std::string bytes;
         for (int n = 0; n < 3; ++n) bytes += drive(subject, c, batch, true).bytes;
@@ -462,7 +467,7 @@ void run_lives(const Kernels& kernels, bool bfloat16) {
     check(first == alone && second == alone, "two engines at once compute something else");
 
 #if !defined(__SANITIZE_THREAD__)  // which does not survive a fork beside threads
-    Subject subject(kernels, bfloat16, shape, 3);
+    Subject subject(kernels, precision, shape, 3);
     subject.fill(ordinary);
     State state = batch.start;
     const Floats parent = subject.logits(c.T, c.B, batch.inputs, state);
@@ -495,14 +500,17 @@ int stress() {
             std::printf("stress: this processor cannot run %s\n", kernels.name.c_str());
             continue;
         }
-        for (bool bfloat16 : {false, true}) {
-            where = kernels.name + (bfloat16 ? " bfloat16" : " float32");
+        for (const auto& [precision, name] : PRECISIONS) {
+            const bool bfloat16 = precision == Precision::bfloat16;
+            if (precision == Precision::int8 && kernels.name != "avx512_bf16")
+                continue;  // float32 again
+            where = kernels.name + " " + name;
             check(kernels.peak(bfloat16, 2, 0.001) > 0, "the product takes no time");
             for (bool lstm : {true, false}) {
-                run_cases(kernels, bfloat16, lstm, nats);
-                run_hard_weights(kernels, bfloat16, lstm);
+                run_cases(kernels, precision, lstm, nats);
+                run_hard_weights(kernels, precision, lstm);
             }
-            run_lives(kernels, bfloat16);
+            run_lives(kernels, precision);
         }
         driven += " " + kernels.name;
     }

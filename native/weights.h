@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "bytes.h"
 #include "gemm.h"
 #include "network.h"
 #include "optimizer.h"
@@ -29,6 +30,7 @@ template <class P>
 struct Matrix {
     using Word = typename P::Word;
 
+    int number = 0;
     int K = 0, N = 0;
     size_t at = 0;            // where it starts in the long arrays
     bool multiplied = false;  // or else only gathered by rows, or added
@@ -112,6 +114,16 @@ public:
         }
     }
 
+    // Bring the forms of 8 bits up to date, of what is multiplied with hidden states.
+    void pack_bytes() {
+        bytes_.resize(matrices_.size());
+        for (size_t n = 0; n < matrices_.size(); ++n) {
+            const M& m = matrices_[n];
+            if (m.multiplied && m.K == shape_.hidden) bytes_[n].pack(weight(&m), m.K, m.N, m.up);
+        }
+    }
+    const ByteMatrix& bytes_of(const M* m) const { return bytes_[m->number]; }
+
     // The sum of the squares of the gradient, for each vector of those columns, in `squares`:
     // one number for each vector of columns of all matrices.
     void square_gradients(int part, int parts, double* squares) {
@@ -170,6 +182,7 @@ private:
 
     M* add(int K, int N, bool multiplied, int widest = PANEL) {
         M& m = matrices_.emplace_back();
+        m.number = static_cast<int>(matrices_.size()) - 1;
         m.K = K;
         m.N = N;
         m.at = size_;
@@ -210,6 +223,7 @@ private:
     const Shape shape_;
     std::deque<M> matrices_;  // in the order of weight_shapes in core/contract.py
     size_t size_ = 0;
+    std::vector<ByteMatrix> bytes_;
     Buffer<float> weight_, gradient_, mean_, mean_square_;
 };
 

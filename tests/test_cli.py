@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import importlib.util
+import io
 import json
 import math
 import os
@@ -262,6 +263,19 @@ def test_evaluate_prints_a_table_and_json_with_the_same_numbers(run, book, capsy
     assert main(["evaluate", str(run), str(book), "--json", "--exact"]) == 0
     exact = json.loads(capsys.readouterr().out)
     assert exact["nats"] == pytest.approx(facts["nats"], rel=1e-2)
+
+
+def test_evaluate_says_what_int8_costs(run, book, capsys, monkeypatch):
+    bits = {}
+    for precision in ("float32", "int8"):
+        assert main(["evaluate", str(run), str(book), "--json", "--precision", precision]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        bits[precision] = facts["bits_per_character"]
+    cost = facts["int8_costs_bits_per_character"]
+    assert cost == pytest.approx(bits["int8"] - bits["float32"]) != 0
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert main(["evaluate", str(run), "-", "--json", "--precision", "int8"]) == 0
+    assert json.loads(capsys.readouterr().out)["int8_costs_bits_per_character"] == cost
 
 
 @pytest.mark.parametrize("by", ["character", "word", "line"])

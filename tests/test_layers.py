@@ -15,7 +15,7 @@ import charloom
 LAYERS = [
     *("errors", "settings"),
     *("text.vocabulary", "text.reading", "text.corpus", "text.batches"),
-    *("core.contract", "core.random", "core.sampling", "core.reference"),
+    *("core.contract", "core.random", "core.sampling", "core.rounding", "core.reference"),
     *("core._native", "core.native"),
     *("loss", "optimizer", "network"),
     *("charges", "scoring", "inspection.trace", "generation", "checkpoint", "model"),

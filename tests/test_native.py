@@ -11,6 +11,7 @@ import pytest
 
 from charloom.core.contract import State, StepSettings, weight_shapes
 from charloom.core.native import NativeEngine, available_kernels
+from charloom.core.rounding import rounded
 from charloom.errors import SettingsError
 from charloom.network import ReferenceEngine, initial_weights
 from charloom.settings import ModelSettings, SamplingSettings
@@ -217,6 +218,69 @@ def test_drawing_in_two_parts_equals_drawing_at_once():
     first, state = engine.generate(case.inputs[-1], case.state, 8, sampling, seeds, 0)
     rest, _ = engine.generate(first[-1], state, 12, sampling, seeds, 8)
     np.testing.assert_array_equal(np.concatenate([first, rest]), whole)
+
+
+@pytest.mark.parametrize("kernels", available_kernels())
+@pytest.mark.parametrize("shape", [*SHAPES, ("lstm", 512, 1, 0, 9, 2, 1, 0.0)], ids=str)
+def test_int8_writes_what_float32_writes_with_rounded_weights(shape, kernels):
+    """Products of bytes round h to 1 / 32767, and nothing else."""
+    case = Case(shape)
+    case.state.hidden.clip(-1, 1, out=case.state.hidden)  # as o tanh C is
+    B = case.inputs.shape[1]
+    options = (
+        case.inputs[-1], case.state, 6, SamplingSettings(temperature=0),
+        np.arange(B, dtype=np.uint64), 0,
+    )  # fmt: skip
+    states = []
+    for threads in (1, 3):
+        engine = case.native(kernels=kernels, precision="int8", threads=threads)
+        ids, state = engine.generate(*options)
+        states.append(state)
+    np.testing.assert_array_equal(states[0].hidden, states[1].hidden)
+    np.testing.assert_array_equal(states[0].cell, states[1].cell)
+    case.weights = rounded(case.weights)
+    expected_ids, expected = case.native(kernels=kernels, precision="float32").generate(*options)
+    np.testing.assert_array_equal(ids, expected_ids)
+    # A gate sums 2 H weights of 0.2, each times an error of at most 2^-16, like a random walk.
+    tolerance = 6 * 0.2 * np.sqrt(2 * case.settings.hidden_size) * 2.0**-16 + 2.0**-20
+    np.testing.assert_allclose(states[0].hidden, expected.hidden, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(states[0].cell, expected.cell, rtol=0, atol=2 * tolerance)
+
+
+def test_int8_computes_everything_else_in_float32_with_rounded_weights():
+    case = Case(SHAPES[1])
+    engine = case.native(precision="int8")
+    assert engine.precision == "int8"
+    case.weights = rounded(case.weights)
+    for name, weight in engine.weights().items():
+        np.testing.assert_array_equal(weight, case.weights[name], err_msg=name)
+    logits, _ = engine.logits(case.inputs, case.state)
+    expected, _ = case.native(precision="float32").logits(case.inputs, case.state)
+    np.testing.assert_array_equal(logits, expected)
+
+
+def test_int8_follows_weights_that_are_loaded_later():
+    case, other = Case(SHAPES[1]), Case(SHAPES[1], seed=1)
+    engine = case.native(precision="int8")
+    options = (
+        case.inputs[-1],
+        case.state,
+        20,
+        SamplingSettings(),
+        np.arange(7, dtype=np.uint64),
+        0,
+    )
+    engine.generate(*options)
+    engine.load(other.weights)
+    again, _ = engine.generate(*options)
+    fresh, _ = other.native(precision="int8").generate(*options)
+    np.testing.assert_array_equal(again, fresh)
+
+
+def test_int8_does_not_train():
+    case = Case(SHAPES[3])
+    with pytest.raises(SettingsError, match="training needs float32 or bfloat16"):
+        case.native(precision="int8").train_step(case.inputs, case.targets, case.state, case.step)
 
 
 def test_a_stream_does_not_depend_on_its_neighbours():

@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from .settings import (
+    ComputingSettings,
     ModelSettings,
     SamplingSettings,
     Settings,
@@ -92,7 +93,7 @@ def as_flags(message: str) -> str:
     >>> as_flags("hidden_size: 0 was given; it must be at least 1")
     '--hidden-size: 0 was given; it must be at least 1'
     """
-    groups = (TextSettings, ModelSettings, TrainingSettings, SamplingSettings)
+    groups = (TextSettings, ModelSettings, TrainingSettings, SamplingSettings, ComputingSettings)
     names = [
         name
         for group in groups

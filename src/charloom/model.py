@@ -71,7 +71,7 @@ class Model:
     ) -> None:
         """Put a model together; ModelFileError if the weights do not fit the settings.
 
-        `precision` (auto, float32, bfloat16) and `threads` (0: every processor core) say
+        `precision` (auto, float32, bfloat16, int8) and `threads` (0: every processor core) say
         how it will compute; they are not part of the model.
         """
         check_weights(weights, settings, vocabulary.size)

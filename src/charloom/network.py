@@ -51,7 +51,8 @@ def open_engine(
     """The engine that computes this network, with a copy of these weights.
 
     The native one, unless the environment says CHARLOOM_CORE=reference. `precision` is
-    auto, float32 or bfloat16; `threads` 0 uses every core of the processor.
+    auto, float32, bfloat16 or, for a trained network, int8; `threads` 0 uses every core of
+    the processor.
     """
     core = os.environ.get(CORE_VARIABLE, "native")
     if core == "native":
@@ -62,9 +63,9 @@ def open_engine(
         )
     if core != "reference":
         raise SettingsError(f"{CORE_VARIABLE} is {core!r}; it must be native or reference")
-    if precision == "bfloat16":
+    if precision not in ("auto", "float32"):
         raise SettingsError(
-            "precision: bfloat16 was given, but the reference core has no bfloat16; "
+            f"precision: {precision} was given, but the reference core has no {precision}; "
             f"use float32, or unset {CORE_VARIABLE} for the native core"
         )
     return ReferenceEngine(settings, vocabulary_size, weights)

@@ -14,7 +14,7 @@ charloom.errors.SettingsError: hidden_size: 0 was given; it must be at least 1
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
@@ -23,6 +23,8 @@ from .errors import SettingsError
 
 DEFAULT_STEPS = 3500
 """Optimizer steps of a run when neither steps, epochs nor minutes are given."""
+
+Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
 
 
 class Settings(BaseModel):
@@ -168,7 +170,7 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of products; auto is bfloat16 where the processor has it"
     )
-    threads: int = Field(default=0, ge=0, le=1024, description="0 uses every processor core")
+    threads: Threads = 0
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights, order and dropout")
 
     @model_validator(mode="after")
@@ -177,6 +179,17 @@ class TrainingSettings(Settings):
         if len(given) > 1:
             raise ValueError(f"{' and '.join(given)} were given; give one of them")
         return self
+
+
+class ComputingSettings(Settings):
+    """How a trained model computes; its results are nearly the same."""
+
+    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+        default="auto",
+        description="of products; auto is bfloat16 where the processor has it, int8 rounds the "
+        "weights to 8 bits: faster text, and `evaluate` says what it costs",
+    )
+    threads: Threads = 0
 
 
 class SamplingSettings(Settings):

@@ -13,10 +13,9 @@ import charloom
 
 from .. import tables
 from ..errors import SettingsError
-from ..flags import flags
-from ..settings import TextSettings, TrainingSettings
+from ..flags import chosen, flags
+from ..settings import ComputingSettings, TextSettings
 
-COMPUTING = ("precision", "threads")
 READING = ("encoding", "errors")
 Texts = Annotated[
     list[str], typer.Argument(metavar="TEXT", help="files, folders, globs, or - for stdin")
@@ -39,15 +38,13 @@ Layer = Annotated[
 
 def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command that reads a text with a model the flags of both; see `flags`."""
-    command = flags(TrainingSettings, only=COMPUTING)(command)
+    command = flags(ComputingSettings)(command)
     return flags(TextSettings, only=READING, instead="as the model's own text was read")(command)
 
 
 def load(path: Path, values: dict[str, Any]) -> charloom.Model:
     """The model of a file or a run, to be computed as flags say."""
-    computing = {name: values[name] for name in COMPUTING}
-    TrainingSettings(**computing)  # checks their bounds
-    return charloom.Model.load(path, **computing)
+    return charloom.Model.load(path, **chosen(ComputingSettings, values).model_dump())
 
 
 def pieces_of(model: charloom.Model, text: list[str], values: dict[str, Any]) -> Iterator[str]:

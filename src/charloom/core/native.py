@@ -26,8 +26,10 @@ from .contract import (
     check_weights,
     weight_shapes,
 )
+from .rounding import rounded
 
 _WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
+_PRECISIONS = ("float32", "bfloat16", "int8")  # Precision in network.h
 
 
 def available_kernels() -> list[str]:
@@ -47,11 +49,13 @@ def usable_cores() -> int:
 
 
 class NativeEngine:
-    """An Engine on the C++ kernels, in float32 or with bfloat16 products.
+    """An Engine on the C++ kernels, in float32, or with products in bfloat16 or int8.
 
     Weights, sums, states and Adam's memory are float32 in either precision; "auto" is
-    bfloat16 where the processor multiplies it (kernels avx512_bf16). Results do not depend
-    on the number of threads; 0 threads means one for each usable core.
+    bfloat16 where the processor multiplies it (kernels avx512_bf16). With int8 the weights are
+    `rounded` and everything is float32, but text is written with products of bytes where the
+    processor has them (the same kernels); nothing can be trained. Results do not depend on the
+    number of threads; 0 threads means one for each usable core.
 
     >>> from charloom.network import initial_weights
     >>> settings = ModelSettings(hidden_size=8, num_layers=1)
@@ -85,7 +89,7 @@ class NativeEngine:
         self._shapes = weight_shapes(settings, vocabulary_size)
         self._network: Any = _native.Network(
             kernels=name,
-            bfloat16=precision == "bfloat16",
+            precision=_PRECISIONS.index(precision),
             threads=threads or usable_cores(),
             lstm=settings.cell == "lstm",
             vocabulary=vocabulary_size,
@@ -103,7 +107,7 @@ class NativeEngine:
 
     @property
     def precision(self) -> str:
-        """What products are computed in: float32 or bfloat16."""
+        """What products are computed in: float32, bfloat16 or int8."""
         return self._precision
 
     @property
@@ -128,6 +132,8 @@ class NativeEngine:
         """
         nothing = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
         check_weights(weights, self._settings, self._vocabulary_size)
+        if self._precision == "int8":
+            weights = rounded(weights)
         self._write(_WEIGHT, weights)
         self._write(_MEAN, optimizer.mean if optimizer else nothing)
         self._write(_MEAN_SQUARE, optimizer.mean_square if optimizer else nothing)
@@ -147,6 +153,11 @@ class NativeEngine:
         self, inputs: Array, targets: Array, state: State, settings: StepSettings
     ) -> Step:
         """Forward, backward, clip, Adam; nothing is updated if the result is not finite."""
+        if self._precision == "int8":
+            raise SettingsError(
+                "precision: int8 was given; training needs float32 or bfloat16, and the model "
+                "that comes of it can be opened with int8"
+            )
         after = _copy(state)
         nats, characters, norm, updated = self._network.train_step(
             _ids(inputs),
