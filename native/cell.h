@@ -5,10 +5,10 @@
 //     c' = sigmoid(f) * c + sigmoid(i) * tanh(g)        C_t = fC_t + gi_t
 //     h' = sigmoid(o) * tanh(c')
 //
-// A cell's tape is what its backward pass wants to know again of one step, in the order named
-// below and in the precision P of products: with bfloat16, slopes are rounded like that
-// anyway, and the tape is most of what training writes to memory and reads again. What is
-// carried to the next step, c, stays float32 beside it.
+// A cell's tape is what its backward pass wants to know again of one step. Where products are
+// bfloat16, it takes 16 bits a number (see `keep` in gemm.h): slopes are rounded anyway, and the
+// tape is most of what training writes to memory and reads again. What is carried to the next
+// step, c, stays float32 beside it.
 //
 // `forward` fills the tape, unless there is none, and returns h'; `backward` turns the slope
 // of the loss by h' (and by c', kept in `d_cell` from the later step) into that by the gates'
@@ -21,8 +21,7 @@ namespace charloom::CHARLOOM_ISA {
 
 struct Lstm {
     static constexpr int GATES = 4;  // input, forget, candidate, output
-    static constexpr int TAPE = 6;
-    enum { I, F, G, O, CELL, TANH_CELL };
+    static constexpr int TAPE = 6;   // i f g o tanh c, and c
     static constexpr bool HAS_CELL = true;
     static constexpr int QUANTITIES = 6;  // what a trace shows: i_t, f_t, g_t, o_t, C_t, h_t
 
@@ -37,7 +36,7 @@ struct Lstm {
         squash<0>(tanh_c);
         const Vec h = o * tanh_c[0];
         store(cell, c);
-        if (tape) P::keep(tape, {i, f, g, o, c, tanh_c[0]});
+        if (tape) P::keep(tape, {i, f, g, o, tanh_c[0]}, c);
         const Vec all[QUANTITIES] = {i, f, g, o, c, h};
         range<0, QUANTITIES>([&](int q) { shown[q] = all[q]; });
         return h;
@@ -46,30 +45,31 @@ struct Lstm {
     // The tape of the step before the first, of which only c matters.
     template <class P>
     static void begin(const float* cell, typename P::Word* tape) {
-        const Vec no{}, c = load(cell);
-        P::keep(tape, {no, no, no, no, c, no});
+        const Vec nothing[TAPE - 1] = {};
+        P::keep(tape, nothing, load(cell));
     }
 
     template <class P>
     INLINE static void backward(Vec d_hidden, float* d_cell, const typename P::Word* before,
                                 const typename P::Word* tape, Vec (&d_sums)[GATES]) {
         const Vec one = fill(1.0f);
-        Vec old[TAPE], v[TAPE];
-        P::kept(before, old);
-        P::kept(tape, v);
-        Vec d_c = fma(d_hidden * v[O], one - v[TANH_CELL] * v[TANH_CELL], load(d_cell));
-        d_sums[0] = d_c * v[G] * (v[I] * (one - v[I]));
-        d_sums[1] = d_c * old[CELL] * (v[F] * (one - v[F]));
-        d_sums[2] = d_c * v[I] * (one - v[G] * v[G]);
-        d_sums[3] = d_hidden * v[TANH_CELL] * (v[O] * (one - v[O]));
-        store(d_cell, d_c * v[F]);
+        Vec gates[TAPE - 1], unused[TAPE - 1], c, c_before;
+        P::kept(before, unused, c_before);
+        P::kept(tape, gates, c);
+        const auto& [i, f, g, o, tanh_c] = gates;
+        Vec d_c = fma(d_hidden * o, one - tanh_c * tanh_c, load(d_cell));
+        d_sums[0] = d_c * g * (i * (one - i));
+        d_sums[1] = d_c * c_before * (f * (one - f));
+        d_sums[2] = d_c * i * (one - g * g);
+        d_sums[3] = d_hidden * tanh_c * (o * (one - o));
+        store(d_cell, d_c * f);
     }
 };
 
 // The plain RNN of the comparison: h' = tanh(sum).
 struct Rnn {
     static constexpr int GATES = 1;
-    static constexpr int TAPE = 1;
+    static constexpr int TAPE = 2;  // h, and nothing
     static constexpr bool HAS_CELL = false;
     static constexpr int QUANTITIES = 1;  // h_t
 
@@ -78,7 +78,7 @@ struct Rnn {
                               Vec (&shown)[QUANTITIES]) {
         shown[0] = sums[0];
         squash<0>(shown);
-        if (tape) P::keep(tape, {shown[0]});
+        if (tape) P::keep(tape, shown, Vec{});
         return shown[0];
     }
 
@@ -88,8 +88,8 @@ struct Rnn {
     template <class P>
     INLINE static void backward(Vec d_hidden, float*, const typename P::Word*,
                                 const typename P::Word* tape, Vec (&d_sums)[GATES]) {
-        Vec hidden[TAPE];
-        P::kept(tape, hidden);
+        Vec hidden[1], nothing;
+        P::kept(tape, hidden, nothing);
         d_sums[0] = d_hidden * (fill(1.0f) - hidden[0] * hidden[0]);
     }
 };

@@ -41,14 +41,16 @@ struct Float32 {
     INLINE static Vector interleave(const Word* const* rows, int column) {
         return load(rows[0] + column);
     }
-    // Vectors put away together, and back.
+    // Vectors put away together, and back: some between -1 and 1, an odd number, and another.
     template <int N>
-    INLINE static void keep(Word* words, const Vec (&values)[N]) {
-        for (int n = 0; n < N; ++n) store(words + n * LANES, values[n]);
+    INLINE static void keep(Word* words, const Vec (&bounded)[N], Vec other) {
+        for (int n = 0; n < N; ++n) store(words + n * LANES, bounded[n]);
+        store(words + N * LANES, other);
     }
     template <int N>
-    INLINE static void kept(const Word* words, Vec (&values)[N]) {
-        for (int n = 0; n < N; ++n) values[n] = load(words + n * LANES);
+    INLINE static void kept(const Word* words, Vec (&bounded)[N], Vec& other) {
+        for (int n = 0; n < N; ++n) bounded[n] = load(words + n * LANES);
+        other = load(words + N * LANES);
     }
 };
 
@@ -98,26 +100,33 @@ struct Bfloat16 {
         };
         return half(0) | half(1) << 16;
     }
-    // Two vectors share words, so that none has to be widened: the second is in the high
-    // halves. Halves are rounded to the nearest, ties away from zero.
+    // Two vectors share words. Where x lies between -1 and 1, x + 769 is a float whose last 16
+    // bits are x + 1 in steps of 2^-14: near 1, where a gate's slope depends on how far off it
+    // is, that is finer than bfloat16 by 64. The other vector is bfloat16, in the last high half.
+    static constexpr float RAISED = 769;
+    static constexpr uint32_t RAISED_BITS = 0x44400000u, LOW = 0xffffu;  // of 768
     template <int N>
-    INLINE static void keep(Word* words, const Vec (&values)[N]) {
-        const uint32_t half = 0x8000u, high = 0xffff0000u;
-#pragma GCC unroll 8
-        for (int n = 0; n < N; n += 2) {
-            const Bits low = ((Bits)values[n] + half) >> 16;
-            const Bits both = n + 1 < N ? low | (((Bits)values[n + 1] + half) & high) : low;
-            store_as(words + n / 2 * LANES, both);
-        }
+    INLINE static void keep(Word* words, const Vec (&bounded)[N], Vec other) {
+        static_assert(N % 2 == 1);
+        range<0, (N + 1) / 2>([&](int pair) {
+            const int n = 2 * pair;
+            const Bits low = (Bits)(bounded[n] + fill(RAISED)) & LOW;
+            const Bits high = n + 1 < N ? (Bits)(bounded[n + 1] + fill(RAISED)) << 16
+                                        : ((Bits)other + 0x8000u) & ~LOW;
+            store_as(words + pair * LANES, low | high);
+        });
     }
     template <int N>
-    INLINE static void kept(const Word* words, Vec (&values)[N]) {
-#pragma GCC unroll 8
-        for (int n = 0; n < N; n += 2) {
-            const Bits both = load_as<Bits>(words + n / 2 * LANES);
-            values[n] = (Vec)(both << 16);
-            if (n + 1 < N) values[n + 1] = (Vec)(both & 0xffff0000u);
-        }
+    INLINE static void kept(const Word* words, Vec (&bounded)[N], Vec& other) {
+        range<0, (N + 1) / 2>([&](int pair) {
+            const int n = 2 * pair;
+            const Bits both = load_as<Bits>(words + pair * LANES);
+            bounded[n] = (Vec)((both & LOW) | RAISED_BITS) - fill(RAISED);
+            if (n + 1 < N)
+                bounded[n + 1] = (Vec)((both >> 16) | RAISED_BITS) - fill(RAISED);
+            else
+                other = (Vec)(both & ~LOW);
+        });
     }
 };
 

@@ -21,35 +21,25 @@ struct Rows {
     const typename P::Word* row(int r) const { return first + static_cast<size_t>(r) * words; }
 };
 
-// One product A^T D: the gradient (K x N) of what multiplied the rows of A.
-template <class P>
-struct Gradient {
-    float* sums;
-    int K;
-    Rows<P> a;
-};
-
-// gradient[k][n] = sum over r of A[r][k] D[r][n], for one or two A with the same D.
+// gradient[k][n] = sum over r of A[r][k] D[r][n], the product A^T D.
 //
 // The sum runs down the rows. So a chunk of them is packed, A and D alike, in panels along
 // their columns; where a word is a pair, it takes the values of two rows. A tile then reads
 // A's words for one step side by side.
-template <class P, size_t COUNT>
-void transposed_products(const Gradient<P> (&gradients)[COUNT], int N, Rows<P> d, int first_row,
-                         int last_row, int from, int to) {
+template <class P>
+void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int first_row,
+                        int last_row, int from, int to) {
     using Word = typename P::Word;
     constexpr int STEPS = 128;  // of a chunk: where a vector is 64 bytes, 32 KiB of D and 8 of A
     constexpr int ROWS = STEPS * P::PER_WORD;
     constexpr int WIDE = (LANES == 16 ? 1 : 3) * LANES;  // columns of A side by side
     constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets
     if (from == to) return;
-    thread_local Buffer<Word> packed_a[COUNT], panel_of_d, zeros;
+    thread_local Buffer<Word> packed_a, panel_of_d, zeros;
+    const int panels_of_a = divide_up(K, WIDE), columns_of_a = round_up(K, LANES);
+    packed_a.need(PANEL_OF_A * panels_of_a);
     panel_of_d.need(static_cast<size_t>(PANEL) * LANES * STEPS);
-    zeros.need(d.words);
-    for (size_t n = 0; n < COUNT; ++n) {
-        packed_a[n].need(PANEL_OF_A * divide_up(gradients[n].K, WIDE));
-        zeros.need(gradients[n].a.words);
-    }
+    zeros.need(std::max(a.words, d.words));
 
     for (int begin = first_row; begin < last_row; begin += ROWS) {
         const int steps = divide_up(std::min(ROWS, last_row - begin), P::PER_WORD);
@@ -61,11 +51,10 @@ void transposed_products(const Gradient<P> (&gradients)[COUNT], int N, Rows<P> d
             }
             return P::interleave(both, column);
         };
-        for (size_t n = 0; n < COUNT; ++n)
-            for (int step = 0; step < steps; ++step)
-                for (int k = 0; k < gradients[n].K; k += LANES)
-                    store_as(&packed_a[n][k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE],
-                             words(gradients[n].a, step, k));
+        for (int step = 0; step < steps; ++step)
+            for (int k = 0; k < columns_of_a; k += LANES)
+                store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE],
+                         words(a, step, k));
         for_panels(Panels(to - from, PANEL), [&](int column, auto width) {
             constexpr int C = decltype(width)::value;
             column += from * LANES;
@@ -73,24 +62,20 @@ void transposed_products(const Gradient<P> (&gradients)[COUNT], int N, Rows<P> d
                 for (int c = 0; c < C; ++c)
                     store_as(&panel_of_d[(static_cast<size_t>(step) * C + c) * LANES],
                              words(d, step, column + c * LANES));
-            for (size_t n = 0; n < COUNT; ++n) {
-                const auto& [gradient, K, a] = gradients[n];
-                const Word* packed = packed_a[n].data();
-                for (int k = 0; k < K; k += WIDE)
-                    for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
-                        constexpr int R = decltype(rows)::value;
-                        float* g = gradient + static_cast<size_t>(row) * N + column;
-                        auto at = [&](int r, int c) {
-                            return g + static_cast<size_t>(r) * N + c * LANES;
-                        };
-                        Vec sums[R][C] = {};
-                        if (begin > first_row)
-                            each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
-                        accumulate<P>(sums, packed + k / WIDE * PANEL_OF_A + row - k, 1, WIDE,
-                                      panel_of_d.data(), steps);
-                        each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
-                    });
-            }
+            for (int k = 0; k < K; k += WIDE)
+                for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
+                    constexpr int R = decltype(rows)::value;
+                    float* g = gradient + static_cast<size_t>(row) * N + column;
+                    auto at = [&](int r, int c) {
+                        return g + static_cast<size_t>(r) * N + c * LANES;
+                    };
+                    Vec sums[R][C] = {};
+                    if (begin > first_row)
+                        each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
+                    accumulate<P>(sums, &packed_a[k / WIDE * PANEL_OF_A + row - k], 1, WIDE,
+                                  panel_of_d.data(), steps);
+                    each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
+                });
         });
     }
 }

@@ -150,6 +150,7 @@ public:
         begin(1, B, inputs.data(), false);
         pack();
         if (bytes_) need_bytes();
+        in_bytes_ = bytes_;
         auto write = [&](int from, int to, auto&& step_up) {
             Sampler sampler(sampling, shape_.vocabulary);
             load_state(state, from, to);
@@ -163,7 +164,6 @@ public:
             }
             save_state(state, from, to);
         };
-        in_bytes_ = bytes_;
         // Too few streams for all threads: they share the units of each layer, if reading its
         // weights takes longer than waiting for each other.
         if (B < threads_.count() && w_.packed_bytes() / (bytes_ ? 4 : 1) >= SHARED_FROM)
@@ -205,7 +205,7 @@ private:
     //
     //     out_[l]      (T + 1, B, H) words    h before step t is at t, after it at t + 1
     //     dropped_[l]  (T, B, H) words        what goes up, where there is dropout
-    //     cell_[l]     (B, H) floats          c after the last step
+    //     cell_[l]     (B, H) floats          c after the last step, of an LSTM
     //     tape_[l]     (T + 1, block, B, ...) of the step before, and so on; to train
     //     d_sums_[l]   (T, B, G) words        slope of the loss by the gates' sums
     //     d_cell_[l]   (B, H) floats          slope by the cell, from the later step
@@ -220,7 +220,7 @@ private:
         const size_t rows = static_cast<size_t>(T) * B;
         for (int l = 0; l < shape_.layers; ++l) {
             out_[l].need((rows + B) * row_words_);
-            if (Cell::HAS_CELL) cell_[l].need(static_cast<size_t>(B) * H_);
+            cell_[l].need(static_cast<size_t>(B) * H_);
             if (keep_tape) tape_[l].need(static_cast<size_t>(T + 1) * blocks_ * B * STEP);
         }
         if (shape_.embedding) embedded_.need(rows * embedding_words_);
@@ -348,8 +348,8 @@ private:
                     range<0, GATES>([&](int g) { sums[0][g] += load(row + g * LANES); });
                 }
                 w_.bytes_of(w_.recurrent[l]).multiply(row_of_bytes(l, 0, b), column, sums[0]);
-                float* cells = Cell::HAS_CELL ? cell(l, b) + unit : nullptr;
-                const Vec hidden = Cell::template forward<P>(sums[0], cells, nullptr, shown);
+                const Vec hidden =
+                    Cell::template forward<P>(sums[0], cell(l, b) + unit, nullptr, shown);
                 put_bytes(row_of_bytes(l, 1, b), H_, unit, hidden);
                 store(last_hidden(l, b) + unit, hidden);
             }
@@ -415,7 +415,7 @@ private:
         auto end = [&](int n, int b, auto& sums) __attribute__((always_inline)) {
             if (n + 1 < count) return;
             constexpr int R = rows_of<decltype(sums)>;
-            float* cells = Cell::HAS_CELL ? cell(l, b) + unit : nullptr;
+            float* cells = cell(l, b) + unit;
             Word* kept_here = keep_tape_ ? tape(l, t + 1, block, b) : nullptr;
             Word* up = out(l, t + 1, b);
 #pragma GCC unroll 8
@@ -615,18 +615,14 @@ private:
             const auto columns = w_.columns(w_.recurrent[l], part, threads_.count());
             const int from = columns.first, to = columns.second;
             auto product = [&](const Matrix<P>* m, const Word* a, int words) {
-                return Gradient<P>{w_.gradient(m), m->K, {a, words}};
+                transposed_product<P>(w_.gradient(m), m->K, m->N, {a, words}, slopes, 0, rows,
+                                      from, to);
             };
-            const auto recurrent = product(w_.recurrent[l], out_[l].data(), row_words_);
-            auto products = [&](auto... all) {
-                transposed_products<P>({recurrent, all...}, G_, slopes, 0, rows, from, to);
-            };
+            product(w_.recurrent[l], out_[l].data(), row_words_);
             if (l > 0)
-                products(product(w_.input[l], above(l - 1, 0, 0), row_words_));
+                product(w_.input[l], above(l - 1, 0, 0), row_words_);
             else if (shape_.embedding)
-                products(product(w_.input[0], embedded_.data(), embedding_words_));
-            else
-                products();
+                product(w_.input[0], embedded_.data(), embedding_words_);
             if (l == 0 && !shape_.embedding)
                 scatter(w_.gradient(w_.input[0]), w_.gradient(w_.bias[0]), G_, rows_by_id_, from,
                         to, [&](int r, int column) { return P::get(slopes.row(r), column); });
@@ -635,9 +631,9 @@ private:
         }
         const Rows<P> slopes{d_logits_.data(), logit_words_};
         const auto [from, to] = w_.columns(w_.head, part, threads_.count());
-        transposed_products<P>(
-            {Gradient<P>{w_.gradient(w_.head), shape_.hidden, {above(top, 0, 0), row_words_}}}, V_,
-            slopes, head_from_ * B_, rows, from, to);
+        transposed_product<P>(w_.gradient(w_.head), shape_.hidden, V_,
+                              {above(top, 0, 0), row_words_}, slopes, head_from_ * B_, rows,
+                              from, to);
         column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
             const auto [first, last] = w_.columns(w_.embedding, part, threads_.count());

@@ -97,6 +97,20 @@ def test_every_kernel_agrees_with_the_reference(shape, kernels, precision):
         close(mean[name] / np.abs(slope).max(), slope / np.abs(slope).max())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gate_that_is_almost_open_still_has_its_slope(precision):
+    """1 - f = 0.001 is a fourth of a step of bfloat16 at 1, but 16 steps of the tape."""
+    case = Case(("lstm", 32, 1, 0, 9, 5, 8, 0.0))
+    for name in ("lstm.weight_ih_l0", "lstm.weight_hh_l0"):
+        case.weights[name] *= 0.1
+    case.weights["lstm.bias_l0"][32:64] = 6.9
+    slopes = []
+    for engine in (case.native(precision=precision), case.reference()):
+        engine.train_step(case.inputs, case.targets, case.state, case.step)
+        slopes.append(engine.optimizer_state().mean["lstm.bias_l0"][32:64])
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=0, atol=0.04 * np.abs(slopes[1]).max())
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_ranks_are_those_of_the_reference(shape):
     case = Case(shape)
