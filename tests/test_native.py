@@ -297,6 +297,11 @@ def test_int8_does_not_train():
         case.native(precision="int8").train_step(case.inputs, case.targets, case.state, case.step)
 
 
+def test_a_precision_that_does_not_exist_is_refused():
+    with pytest.raises(SettingsError, match="'int4' was given; it must be auto, float32, bfloat16"):
+        Case(SHAPES[3]).native(precision="int4")
+
+
 def test_a_stream_does_not_depend_on_its_neighbours():
     case = Case(("lstm", 40, 2, 0, 50, 12, 9, 0.0))
     engine = case.native()

@@ -84,6 +84,10 @@ class NativeEngine:
             )
         if precision == "auto":
             precision = "bfloat16" if name == "avx512_bf16" else "float32"
+        if precision not in _PRECISIONS:
+            raise SettingsError(
+                f"precision: {precision!r} was given; it must be auto, {', '.join(_PRECISIONS)}"
+            )
         self._precision, self._kernels = precision, name
         self._settings, self._vocabulary_size = settings, vocabulary_size
         self._shapes = weight_shapes(settings, vocabulary_size)
