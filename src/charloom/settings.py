@@ -182,7 +182,7 @@ class TrainingSettings(Settings):
 
 
 class ComputingSettings(Settings):
-    """How a trained model computes; its results are nearly the same."""
+    """How a trained model computes, which is no part of the model."""
 
     precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
         default="auto",
