@@ -48,8 +48,9 @@ INLINE void put_bytes(uint8_t* row, int size, int column, Vec x) {
 
 class ByteMatrix {
 public:
-    // From K x N floats, in these panels of columns.
-    void pack(const float* w, int K, int N, const Panels& panels) {
+    // From a matrix with N columns, in these panels.
+    void pack(Strips<const float> w, int N, const Panels& panels) {
+        const int K = w.rows;
         steps_ = round_up(K, LANES) / 4;
         packed_.need(static_cast<size_t>(steps_) * N);
         scale_.need(N);
@@ -57,13 +58,14 @@ public:
         for_panels(panels, [&](int first, auto width) {
             for (int c = 0; c < width * LANES; ++c) {
                 const int n = first + c;
+                const float* column = w.at(0, n / LANES) + n % LANES;
                 float most = 0;
                 for (int k = 0; k < K; ++k)
-                    most = std::max(most, std::abs(w[static_cast<size_t>(k) * N + n]));
+                    most = std::max(most, std::abs(column[k * LANES]));
                 const float scale = most / 127;
                 int sum = 0;
                 for (int k = 0; k < K; ++k) {
-                    const float value = w[static_cast<size_t>(k) * N + n];
+                    const float value = column[k * LANES];
                     const int q = most > 0 ? static_cast<int>(std::lrint(value / scale)) : 0;
                     uint32_t& word = panel(first)[(k / 4 * width * LANES) + c];
                     const int place = k % 4 * 8;

@@ -10,9 +10,11 @@
 // tape is most of what training writes to memory and reads again. What is carried to the next
 // step, c, stays float32 beside it.
 //
-// `forward` fills the tape, unless there is none, and returns h'; `backward` turns the slope
-// of the loss by h' (and by c', kept in `d_cell` from the later step) into that by the gates'
-// sums, with the tapes of the step before and of this one.
+// `forward` takes the rows of a tile, fills their tapes, unless there are none, and gives what a
+// trace shows of each to `done(row, shown)`, h' as the last of it. `cell` and `tape` are those of
+// row 0, with the way to the next row's. `backward` turns the slope of the loss by h' (and by c',
+// kept in `d_cell` from the later step) into that by the gates' sums, with the tapes of the step
+// before and of this one.
 #pragma once
 
 #include "gemm.h"
@@ -25,21 +27,36 @@ struct Lstm {
     static constexpr bool HAS_CELL = true;
     static constexpr int QUANTITIES = 6;  // what a trace shows: i_t, f_t, g_t, o_t, C_t, h_t
 
-    template <class P>
-    INLINE static Vec forward(const Vec (&sums)[GATES], float* cell, typename P::Word* tape,
-                              Vec (&shown)[QUANTITIES]) {
-        Vec gates[GATES] = {sums[0], sums[1], sums[3], sums[2]};
+    // A row's tanh c' is computed beside the gates of the next row. By itself it would be waited
+    // for: its dozen and a half operations each need the one before.
+    template <class P, int R, class Done>
+    INLINE static void forward(const Vec (&sums)[R][GATES], float* cell, ptrdiff_t next_cell,
+                               typename P::Word* tape, ptrdiff_t next_tape, Done&& done) {
+        Vec i, f, g, o, c;  // of the row that was begun last
+        auto begin_row = [&](int r, Vec i_r, Vec f_r, Vec o_r, Vec g_r)
+                             __attribute__((always_inline)) {
+            i = i_r, f = f_r, o = o_r, g = g_r;
+            c = f * load(cell + r * next_cell) + i * g;
+            store(cell + r * next_cell, c);
+        };
+        auto end_row = [&](int r, Vec tanh_c) __attribute__((always_inline)) {
+            if (tape) P::keep(tape + r * next_tape, {i, f, g, o, tanh_c}, c);
+            const Vec shown[QUANTITIES] = {i, f, g, o, c, o * tanh_c};
+            done(r, shown);
+        };
+        Vec gates[GATES] = {sums[0][0], sums[0][1], sums[0][3], sums[0][2]};
         squash<3>(gates);
-        const Vec i = gates[0], f = gates[1], o = gates[2], g = gates[3];
-        const Vec c = f * load(cell) + i * g;
+        begin_row(0, gates[0], gates[1], gates[2], gates[3]);
+#pragma GCC unroll 8
+        for (int r = 1; r < R; ++r) {
+            Vec x[GATES + 1] = {sums[r][0], sums[r][1], sums[r][3], sums[r][2], c};
+            squash<3>(x);
+            end_row(r - 1, x[GATES]);
+            begin_row(r, x[0], x[1], x[2], x[3]);
+        }
         Vec tanh_c[1] = {c};
         squash<0>(tanh_c);
-        const Vec h = o * tanh_c[0];
-        store(cell, c);
-        if (tape) P::keep(tape, {i, f, g, o, tanh_c[0]}, c);
-        const Vec all[QUANTITIES] = {i, f, g, o, c, h};
-        range<0, QUANTITIES>([&](int q) { shown[q] = all[q]; });
-        return h;
+        end_row(R - 1, tanh_c[0]);
     }
 
     // The tape of the step before the first, of which only c matters.
@@ -73,13 +90,18 @@ struct Rnn {
     static constexpr bool HAS_CELL = false;
     static constexpr int QUANTITIES = 1;  // h_t
 
-    template <class P>
-    INLINE static Vec forward(const Vec (&sums)[GATES], float*, typename P::Word* tape,
-                              Vec (&shown)[QUANTITIES]) {
-        shown[0] = sums[0];
-        squash<0>(shown);
-        if (tape) P::keep(tape, shown, Vec{});
-        return shown[0];
+    template <class P, int R, class Done>
+    INLINE static void forward(const Vec (&sums)[R][GATES], float*, ptrdiff_t,
+                               typename P::Word* tape, ptrdiff_t next_tape, Done&& done) {
+        Vec hidden[R];
+        range<0, R>([&](int r) { hidden[r] = sums[r][0]; });
+        squash<0>(hidden);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            const Vec shown[QUANTITIES] = {hidden[r]};
+            if (tape) P::keep(tape + r * next_tape, shown, Vec{});
+            done(r, shown);
+        }
     }
 
     template <class P>

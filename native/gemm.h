@@ -32,10 +32,17 @@ struct Float32 {
 
     // A row of values, seen from its start, in columns.
     INLINE static void put(Word* row, int column, Vec x) { store(row + column, x); }
-    INLINE static Vec get(const Word* row, int column) { return load(row + column); }
-    // A vector of words from the floats that stand there one after the other, in at most
-    // so many vectors; the rest is zero.
-    INLINE static Vector words(const float* from, int) { return load(from); }
+    // sums += the N vectors of columns that begin there; in an order of their own until the last
+    // row is added and they are sorted.
+    template <int N>
+    INLINE static void add_row(const Word* row, int column, Vec (&sums)[N]) {
+        for (int n = 0; n < N; ++n) sums[n] += load(row + column + n * LANES);
+    }
+    template <int N>
+    INLINE static void sort_sums(Vec (&)[N]) {}
+    // A vector of words from as many floats side by side: one vector of them and, where a word
+    // is a pair, the next one, or zeros.
+    INLINE static Vector words(const float* from, const float*) { return load(from); }
     // The word of each column from rows `from` and, where a word is a pair, `next`.
     INLINE static Vector words_down(const float* from, const float*) { return load(from); }
     INLINE static Vector interleave(const Word* const* rows, int column) {
@@ -80,12 +87,26 @@ struct Bfloat16 {
     INLINE static void put(Word* row, int column, Vec x) {
         store_as(reinterpret_cast<uint16_t*>(row) + column, to_bfloat16(x));
     }
-    INLINE static Vec get(const Word* row, int column) {
-        return from_bfloat16(load_as<HalfBits>(reinterpret_cast<const uint16_t*>(row) + column));
+    // A product with (1, 0) adds the even columns of two vectors, one with (0, 1) the odd ones.
+    template <int N>
+    INLINE static void add_row(const Word* row, int column, Vec (&sums)[N]) {
+        auto* values = reinterpret_cast<const uint16_t*>(row) + column;
+        constexpr Word EVEN = 0x3f80u, ODD = EVEN << 16;  // 1 in bfloat16
+        range<0, N / 2>([&](int pair) {
+            const Vector words = load_as<Bits>(values + 2 * pair * LANES);
+            sums[2 * pair] = multiply_add(words, broadcast(EVEN), sums[2 * pair]);
+            sums[2 * pair + 1] = multiply_add(words, broadcast(ODD), sums[2 * pair + 1]);
+        });
+        if (N % 2) sums[N - 1] += from_bfloat16(load_as<HalfBits>(values + (N - 1) * LANES));
     }
-    INLINE static Vector words(const float* from, int vectors) {
-        return concatenate(to_bfloat16(load(from)),
-                           vectors > 1 ? to_bfloat16(load(from + LANES)) : HalfBits{});
+    template <int N>
+    INLINE static void sort_sums(Vec (&sums)[N]) {
+        range<0, N / 2>([&](int pair) {
+            zip(sums[2 * pair], sums[2 * pair + 1], std::make_integer_sequence<int, LANES>{});
+        });
+    }
+    INLINE static Vector words(const float* from, const float* next) {
+        return concatenate(to_bfloat16(load(from)), next ? to_bfloat16(load(next)) : HalfBits{});
     }
     INLINE static Vector words_down(const float* from, const float* next) {
         const HalfBits high = next ? to_bfloat16(load(next)) : HalfBits{};
@@ -110,10 +131,10 @@ struct Bfloat16 {
         static_assert(N % 2 == 1);
         range<0, (N + 1) / 2>([&](int pair) {
             const int n = 2 * pair;
-            const Bits low = (Bits)(bounded[n] + fill(RAISED)) & LOW;
+            const Bits low = (Bits)(bounded[n] + fill(RAISED));
             const Bits high = n + 1 < N ? (Bits)(bounded[n + 1] + fill(RAISED)) << 16
-                                        : ((Bits)other + 0x8000u) & ~LOW;
-            store_as(words + pair * LANES, low | high);
+                                        : (Bits)other + 0x8000u;
+            store_as(words + pair * LANES, choose(Bits{} + LOW, low, high));
         });
     }
     template <int N>
@@ -280,22 +301,35 @@ INLINE void for_panels(const Panels& panels, F&& f) {
                              [&](auto width) { f(panels.start(panel) * LANES, width); });
 }
 
-// Pack rows [first, last) of columns [from, to) of W (K x N floats, row-major) for products
-// A W: panels along N, words along K. Columns are counted in vectors; `first` is a multiple
-// of LANES, and so is `last` unless it is K.
+// A matrix of floats as it is kept: cut into strips, a strip being one vector of columns.
+//
+//     strip 0:  row 0 [columns 0..15]  row 1 [0..15] ...    strip 1:  row 0 [16..31] ...
+//
+// Threads share a matrix by its strips. So what one of them writes lies apart from what another
+// does: where the two take turns in memory, a processor that reads ahead fetches lines away from
+// the core that is about to write them.
+template <class Float>
+struct Strips {
+    Float* first;
+    int rows;
+
+    Float* at(int row, int strip) const {
+        return first + (static_cast<size_t>(strip) * rows + row) * LANES;
+    }
+};
+
+// Pack rows [first, last) of strips [from, to) of W (K x N) for products A W: panels along N,
+// words along K. `first` is a multiple of LANES, and so is `last` unless it is K.
 template <class P>
-inline void pack_rows(const float* w, int K, int N, const Panels& panels, int first, int last,
-                      int from, int to, typename P::Word* packed) {
-    const size_t steps = divide_up(K, P::PER_WORD);
+inline void pack_rows(Strips<const float> w, const Panels& panels, int first, int last, int from,
+                      int to, typename P::Word* packed) {
+    const size_t steps = divide_up(w.rows, P::PER_WORD);
     for (int panel = 0; panel < panels.count; ++panel) {
         const int start = panels.start(panel), width = panels.width(panel);
-        for (int k = first; k < last; k += P::PER_WORD) {
-            const float* row = w + static_cast<size_t>(k) * N;
-            auto* words = packed + (start * steps + k / P::PER_WORD * width) * LANES;
-            for (int c = std::max(from, start); c < std::min(to, start + width); ++c)
-                store_as(words + (c - start) * LANES,
-                         P::words_down(row + c * LANES, k + 1 < K ? row + N + c * LANES : nullptr));
-        }
+        for (int c = std::max(from, start); c < std::min(to, start + width); ++c)
+            for (int k = first; k < last; k += P::PER_WORD)
+                store_as(packed + (start * steps + k / P::PER_WORD * width + c - start) * LANES,
+                         P::words_down(w.at(k, c), k + 1 < w.rows ? w.at(k + 1, c) : nullptr));
     }
 }
 
@@ -320,23 +354,22 @@ INLINE void turn(V (&rows)[LANES]) {
 
 // The same for products D W^T: panels along K, words along N. Columns past K are zero.
 template <class P>
-inline void pack_columns(const float* w, int K, int N, const Panels& panels, int first,
+inline void pack_columns(Strips<const float> w, int strips, const Panels& panels, int first,
                          int last, int from, int to, typename P::Word* packed) {
-    const size_t steps = N / P::PER_WORD;
-    const int begin = from * LANES / P::PER_WORD, end = to * LANES / P::PER_WORD;
+    const size_t steps = static_cast<size_t>(strips) * LANES / P::PER_WORD;
     for (int k = first; k < last; k += LANES) {
         int panel = 0;
         while (panels.start(panel + 1) <= k / LANES) ++panel;
         const int start = panels.start(panel) * LANES, width = panels.width(panel) * LANES;
-        for (int n = begin; n < end; n += LANES) {
+        for (int c = from; c < to; c += P::PER_WORD) {
+            const int together = std::min(P::PER_WORD, to - c);
             typename P::Vector square[LANES];
-            const int rows = std::min(LANES, end - n);
-            for (int r = 0; r < LANES; ++r) {
-                const float* row = w + static_cast<size_t>(k + r) * N;
-                square[r] = k + r < K ? P::words(row + n * P::PER_WORD, rows < LANES ? 1 : 2)
-                                      : typename P::Vector{};
-            }
+            for (int r = 0; r < LANES; ++r)
+                square[r] = k + r < w.rows
+                                ? P::words(w.at(k + r, c), together > 1 ? w.at(k + r, c + 1) : nullptr)
+                                : typename P::Vector{};
             turn(square);
+            const int n = c * LANES / P::PER_WORD, rows = together * LANES / P::PER_WORD;
             for (int r = 0; r < rows; ++r)
                 store_as(packed + start * steps + (n + r) * width + (k - start), square[r]);
         }

@@ -1,7 +1,7 @@
 // Weight gradients: sums over all rows of a batch, rows being its T x B positions.
 //
-// Each takes the vectors of columns [from, to), so that threads share the columns and no
-// sum crosses threads; the order along the rows is always the same.
+// Each takes the strips [from, to) of a gradient (see gemm.h), so that threads share them and
+// no sum crosses threads; the order along the rows is always the same.
 #pragma once
 
 #include <algorithm>
@@ -27,48 +27,51 @@ struct Rows {
 // their columns; where a word is a pair, it takes the values of two rows. A tile then reads
 // A's words for one step side by side.
 template <class P>
-void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int first_row,
+void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_row,
                         int last_row, int from, int to) {
     using Word = typename P::Word;
+    const int K = gradient.rows;
     constexpr int STEPS = 128;  // of a chunk: where a vector is 64 bytes, 32 KiB of D and 8 of A
     constexpr int ROWS = STEPS * P::PER_WORD;
     constexpr int WIDE = (LANES == 16 ? 1 : 3) * LANES;  // columns of A side by side
     constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets
     if (from == to) return;
     thread_local Buffer<Word> packed_a, panel_of_d, zeros;
-    const int panels_of_a = divide_up(K, WIDE), columns_of_a = round_up(K, LANES);
-    packed_a.need(PANEL_OF_A * panels_of_a);
+    packed_a.need(PANEL_OF_A * divide_up(K, WIDE));
     panel_of_d.need(static_cast<size_t>(PANEL) * LANES * STEPS);
     zeros.need(std::max(a.words, d.words));
 
     for (int begin = first_row; begin < last_row; begin += ROWS) {
         const int steps = divide_up(std::min(ROWS, last_row - begin), P::PER_WORD);
-        auto words = [&](const Rows<P>& rows, int step, int column) {
-            const Word* both[P::PER_WORD];
-            for (int n = 0; n < P::PER_WORD; ++n) {
-                const int r = begin + step * P::PER_WORD + n;
-                both[n] = r < last_row ? rows.row(r) : zeros.data();
+        // f(step, its rows of D or A, of which one may be past the end)
+        auto each_step = [&](const Rows<P>& rows, auto&& f) __attribute__((always_inline)) {
+            for (int step = 0; step < steps; ++step) {
+                const Word* both[P::PER_WORD];
+                for (int n = 0; n < P::PER_WORD; ++n) {
+                    const int r = begin + step * P::PER_WORD + n;
+                    both[n] = r < last_row ? rows.row(r) : zeros.data();
+                }
+                f(step, both);
             }
-            return P::interleave(both, column);
         };
-        for (int step = 0; step < steps; ++step)
-            for (int k = 0; k < columns_of_a; k += LANES)
+        each_step(a, [&](int step, auto& both) {
+            for (int k = 0; k < K; k += LANES)
                 store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE],
-                         words(a, step, k));
+                         P::interleave(both, k));
+        });
         for_panels(Panels(to - from, PANEL), [&](int column, auto width) {
             constexpr int C = decltype(width)::value;
             column += from * LANES;
-            for (int step = 0; step < steps; ++step)
-                for (int c = 0; c < C; ++c)
-                    store_as(&panel_of_d[(static_cast<size_t>(step) * C + c) * LANES],
-                             words(d, step, column + c * LANES));
+            const int strip = column / LANES;
+            Word* panel = panel_of_d.data();
+            each_step(d, [&](int, auto& both) {
+                for (int c = 0; c < C; ++c, panel += LANES)
+                    store_as(panel, P::interleave(both, column + c * LANES));
+            });
             for (int k = 0; k < K; k += WIDE)
                 for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
                     constexpr int R = decltype(rows)::value;
-                    float* g = gradient + static_cast<size_t>(row) * N + column;
-                    auto at = [&](int r, int c) {
-                        return g + static_cast<size_t>(r) * N + c * LANES;
-                    };
+                    auto at = [&](int r, int c) { return gradient.at(row + r, strip + c); };
                     Vec sums[R][C] = {};
                     if (begin > first_row)
                         each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
@@ -83,15 +86,16 @@ void transposed_product(float* gradient, int K, int N, Rows<P> a, Rows<P> d, int
 // gradient[n] = sum over r of D[r][n]: that of a bias. A few columns at a time, since a sum
 // waits for the one before it.
 template <class P>
-void column_sums(float* gradient, Rows<P> d, int first_row, int last_row, int from, int to) {
+void column_sums(Strips<float> gradient, Rows<P> d, int first_row, int last_row, int from,
+                 int to) {
     constexpr int FEW = 8;
     for (int first = from; first < to; first += FEW)
         with_constant<FEW>(std::min(FEW, to - first), [&](auto count) {
             Vec totals[count] = {};
             for (int r = first_row; r < last_row; ++r)
-                for (int c = 0; c < count; ++c)
-                    totals[c] += P::get(d.row(r), (first + c) * LANES);
-            for (int c = 0; c < count; ++c) store(gradient + (first + c) * LANES, totals[c]);
+                P::add_row(d.row(r), first * LANES, totals);
+            P::sort_sums(totals);
+            for (int c = 0; c < count; ++c) store(gradient.at(0, first + c), totals[c]);
         });
 }
 
@@ -109,11 +113,11 @@ struct RowsById {
     }
 };
 
-// gradient[id][n] = sum of slope(r, n) over the rows that read this id: that of a table whose
-// rows were gathered. The sum of it over all ids, if `total` is given, is that of a bias.
-template <class F>
-void scatter(float* gradient, float* total, int N, const RowsById& by_id, int from, int to,
-             F&& slope) {
+// gradient[id][n] = sum of D[r][n] over the rows that read this id: that of a table whose rows
+// were gathered. The sum of it over all ids, if `total` is given, is that of a bias.
+template <class P>
+void scatter(Strips<float> gradient, const Strips<float>* total, const RowsById& by_id, Rows<P> d,
+             int from, int to) {
     const int ids = static_cast<int>(by_id.start.size()) - 2;
     constexpr int FEW = 8;
     for (int first = from; first < to; first += FEW)
@@ -122,15 +126,15 @@ void scatter(float* gradient, float* total, int N, const RowsById& by_id, int fr
             for (int id = 0; id < ids; ++id) {
                 Vec sums[count] = {};
                 for (int n = by_id.start[id]; n < by_id.start[id + 1]; ++n)
-                    for (int c = 0; c < count; ++c)
-                        sums[c] += slope(by_id.rows[n], (first + c) * LANES);
+                    P::add_row(d.row(by_id.rows[n]), first * LANES, sums);
+                P::sort_sums(sums);
                 for (int c = 0; c < count; ++c) {
-                    store(gradient + static_cast<size_t>(id) * N + (first + c) * LANES, sums[c]);
+                    store(gradient.at(id, first + c), sums[c]);
                     totals[c] += sums[c];
                 }
             }
             if (total)
-                for (int c = 0; c < count; ++c) store(total + (first + c) * LANES, totals[c]);
+                for (int c = 0; c < count; ++c) store(total->at(0, first + c), totals[c]);
         });
 }
 

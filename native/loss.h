@@ -6,6 +6,7 @@
 // A row has V logits, padded to whole vectors with values so low that their p is 0.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "gemm.h"
@@ -15,13 +16,34 @@ namespace charloom::CHARLOOM_ISA {
 struct Softmax {
     float most;   // the largest logit
     float total;  // sum of e^(logit - most)
-    float nats(float logit) const { return std::log(total) + (most - logit); }
 };
 
-// Replaces the logits by e^(logit - most).
+// The surprise of a row's target is ln total + (most - logit).
+struct Surprise {
+    float total, below;
+    float nats() const { return std::log(total) + below; }
+};
+
+// That of many rows together, with one logarithm for 32 of them: a total is no more than 2^31,
+// which V is below, so their product is a double.
+inline double sum_of_nats(const Surprise* rows, int count) {
+    constexpr int TOGETHER = 32, FEW = 4;  // side by side, since a product waits for the last
+    double nats = 0;
+    for (int first = 0; first < count; first += TOGETHER) {
+        double products[FEW] = {1, 1, 1, 1}, below = 0;
+        for (int r = first; r < std::min(count, first + TOGETHER); ++r) {
+            products[r % FEW] *= rows[r].total;
+            below += rows[r].below;
+        }
+        nats += std::log(products[0] * products[1] * products[2] * products[3]) + below;
+    }
+    return nats;
+}
+
+// Replaces the logits by e^(logit - most). A NaN among them makes the total one.
 inline Softmax softmax(float* row, int columns) {
     Vec most = load(row);
-    for (int v = LANES; v < columns; v += LANES) most = larger(most, load(row + v));
+    for (int v = LANES; v < columns; v += LANES) most = at_least(most, load(row + v));
     Softmax result{maximum(most), 0};
     Vec total{};
     for (int v = 0; v < columns; v += LANES) {
@@ -36,11 +58,14 @@ inline Softmax softmax(float* row, int columns) {
 
 // The row's slope, in the words of P, from what `softmax` left there.
 template <class P>
-inline void slope(float* row, int columns, int target, const Softmax& s, float weight,
+inline void slope(const float* row, int columns, int target, const Softmax& s, float weight,
                   typename P::Word* d_row) {
-    float scale = weight / s.total;
-    row[target] -= s.total;
-    for (int v = 0; v < columns; v += LANES) P::put(d_row, v, load(row + v) * fill(scale));
+    const float scale = weight / s.total;
+    for (int v = 0; v < columns; v += LANES) {
+        const Bits here = lane_numbers() + static_cast<uint32_t>(v);
+        const Vec one = here == static_cast<uint32_t>(target) ? fill(s.total) : Vec{};
+        P::put(d_row, v, (load(row + v) - one) * fill(scale));
+    }
 }
 
 // 1 for the largest logit; equal ones share the better rank.

@@ -5,7 +5,7 @@
 //
 // Threads share the work of one step in two ways, neither of which adds across threads:
 // on the way up and down each has its own streams, with no waiting at all; for the weight
-// gradients and Adam each has its own columns. A single stream they share by its units.
+// gradients and Adam each has its own strips. A single stream they share by its units.
 #include "network.h"
 
 #include <algorithm>
@@ -81,14 +81,14 @@ public:
             }
         begin(T, B, inputs, true);
         need_slopes(settings);
-        rows_by_id_.order(inputs, T * B, shape_.vocabulary);
         head_from_ = first_target / B;
-        squares_.need(w_.vectors_of_columns());
+        squares_.need(w_.strips());
         float weight = 1.0f / static_cast<float>(result.characters);
 
         pack();
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
+            if (part == 0) rows_by_id_.order(inputs, T * B, shape_.vocabulary);
             load_state(state, from, to);
             forward(from, to);
             save_state(state, from, to);
@@ -103,7 +103,7 @@ public:
         });
         double squares = 0;
         for (size_t n = 0; n < squares_.size(); ++n) squares += squares_[n];
-        for (int r = head_from_ * B; r < T * B; ++r) result.nats += nats_[r];
+        result.nats = sum_of_nats(&surprises_[head_from_ * B], (T - head_from_) * B);
         const double norm = result.gradient_norm = std::sqrt(squares);
         result.updated = std::isfinite(norm) && std::isfinite(result.nats);
         if (!result.updated) return result;
@@ -132,7 +132,8 @@ public:
             if (target < 0) return;
             float logit = values[target];
             if (ranks) ranks[row] = rank_of(values, shape_.vocabulary, target);
-            nats[row] = softmax(values, V_).nats(logit);
+            const Softmax s = softmax(values, V_);
+            nats[row] = Surprise{s.total, s.most - logit}.nats();
         });
     }
 
@@ -239,7 +240,7 @@ private:
             d_cell_[l].need(static_cast<size_t>(B_) * H_);
             if (threshold_) dropped_[l].need(rows * row_words_);
         }
-        nats_.need(rows);
+        surprises_.need(rows);
         d_logits_.need(rows * logit_words_);
         if (shape_.embedding) d_embedded_.need(rows * E_);
     }
@@ -334,8 +335,8 @@ private:
         for (int block = first_block; block < last_block; ++block)
             for (int b = from; b < to; ++b) {
                 const int column = block * GATES * LANES, unit = block * LANES;
-                const float* bias = w_.weight(w_.bias[l]) + column;
-                Vec sums[1][GATES], shown[Cell::QUANTITIES];
+                const float* bias = w_.weight(w_.bias[l]).at(0, block * GATES);
+                Vec sums[1][GATES];
                 range<0, GATES>([&](int g) { sums[0][g] = load(bias + g * LANES); });
                 if (l > 0) {
                     w_.bytes_of(w_.input[l]).multiply(row_of_bytes(l - 1, 1, b), column, sums[0]);
@@ -344,14 +345,17 @@ private:
                         w_.input[0]->up_term(embedded(0, b), embedding_words_, column);
                     accumulate<P>(sums, term.a, 0, 1, term.b, term.steps);
                 } else {
-                    const float* row = w_.weight(w_.input[0]) + inputs_[b] * size_t(G_) + column;
-                    range<0, GATES>([&](int g) { sums[0][g] += load(row + g * LANES); });
+                    const auto table = w_.weight(w_.input[0]);
+                    range<0, GATES>(
+                        [&](int g) { sums[0][g] += load(table.at(inputs_[b], block * GATES + g)); });
                 }
                 w_.bytes_of(w_.recurrent[l]).multiply(row_of_bytes(l, 0, b), column, sums[0]);
-                const Vec hidden =
-                    Cell::template forward<P>(sums[0], cell(l, b) + unit, nullptr, shown);
-                put_bytes(row_of_bytes(l, 1, b), H_, unit, hidden);
-                store(last_hidden(l, b) + unit, hidden);
+                auto done = [&](int, const auto& shown) {
+                    const Vec hidden = shown[Cell::QUANTITIES - 1];
+                    put_bytes(row_of_bytes(l, 1, b), H_, unit, hidden);
+                    store(last_hidden(l, b) + unit, hidden);
+                };
+                Cell::template forward<P>(sums, cell(l, b) + unit, 0, nullptr, 0, done);
             }
     }
 
@@ -369,12 +373,11 @@ private:
 
     void embed(int from, int to) {
         if (!shape_.embedding) return;
-        const float* table = w_.weight(w_.embedding);
+        const auto table = w_.weight(w_.embedding);
         for (int t = 0; t < T_; ++t)
             for (int b = from; b < to; ++b)
                 for (int e = 0; e < E_; e += LANES)
-                    P::put(embedded(t, b), e,
-                           load(table + static_cast<size_t>(inputs_[t * B_ + b]) * E_ + e));
+                    P::put(embedded(t, b), e, load(table.at(inputs_[t * B_ + b], e / LANES)));
     }
 
     template <bool TRACED = false>
@@ -389,16 +392,15 @@ private:
     template <bool TRACED>
     void forward_block(int l, int t, int block, int from, int to, float* waiting) {
         const int column = block * GATES * LANES, unit = block * LANES;
-        const float* bias = w_.weight(w_.bias[l]) + column;
+        const float* bias = w_.weight(w_.bias[l]).at(0, block * GATES);
         const bool one_hot = l == 0 && !shape_.embedding;
-        const float* table = one_hot ? w_.weight(w_.input[0]) + column : nullptr;
+        const auto table = w_.weight(w_.input[0]);
         const int32_t* ids = inputs_ + t * B_;
         auto start = [&](int b, auto& sums) __attribute__((always_inline)) {
             constexpr int R = rows_of<decltype(sums)>;
             each<R, GATES>([&](int r, int g) {
                 sums[r][g] = load(bias + g * LANES);
-                if (table)
-                    sums[r][g] += load(table + static_cast<size_t>(ids[b + r]) * G_ + g * LANES);
+                if (one_hot) sums[r][g] += load(table.at(ids[b + r], block * GATES + g));
             });
         };
 
@@ -414,21 +416,18 @@ private:
         const uint32_t key = dropout_layer_key(dropout_key_, l);
         auto end = [&](int n, int b, auto& sums) __attribute__((always_inline)) {
             if (n + 1 < count) return;
-            constexpr int R = rows_of<decltype(sums)>;
             float* cells = cell(l, b) + unit;
             Word* kept_here = keep_tape_ ? tape(l, t + 1, block, b) : nullptr;
             Word* up = out(l, t + 1, b);
-#pragma GCC unroll 8
-            for (int r = 0; r < R; ++r) {
-                Vec shown[Cell::QUANTITIES];
-                Vec hidden = Cell::template forward<P>(
-                    sums[r], cells + r * H_, kept_here ? kept_here + r * STEP : nullptr, shown);
+            auto done = [&](int r, const auto& shown) __attribute__((always_inline)) {
+                const Vec hidden = shown[Cell::QUANTITIES - 1];
                 P::put(up + r * row_words_, unit, hidden);
                 if (last) store(last_hidden(l, b + r) + unit, hidden);
                 if constexpr (TRACED) show(l, t, b + r, unit, shown);
                 if (threshold_)
                     P::put(dropped(l, t, b + r), unit, hidden * kept(key, t, b + r, unit));
-            }
+            };
+            Cell::template forward<P>(sums, cells, H_, kept_here, STEP, done);
         };
         multiply_rows<P, GATES>(from, to, terms, count, waiting, start, end);
     }
@@ -445,10 +444,8 @@ private:
 
     // 1 / (1 - dropout) where a unit is kept, 0 where it is dropped.
     INLINE Vec kept(uint32_t key, int t, int b, int unit) const {
-        Bits lane;
-        for (int n = 0; n < LANES; ++n) lane[n] = n;
         uint32_t first = (static_cast<uint32_t>(t) * B_ + b) * shape_.hidden + unit;
-        Bits bits = mix32((lane + first) ^ key);
+        Bits bits = mix32((lane_numbers() + first) ^ key);
         return bits >= threshold_ ? fill(keep_scale_) : Vec{};
     }
 
@@ -457,7 +454,7 @@ private:
     // f(stream, its logits, padded to V_) for step t; f may overwrite them.
     template <class F>
     void each_logits(int t, int from, int to, F&& f) {
-        const float* bias = w_.weight(w_.head_bias);
+        const float* bias = w_.weight(w_.head_bias).first;
         float* waiting = waiting_sums(to - from);
         thread_local Buffer<float> rows_of_logits;
         rows_of_logits.need(static_cast<size_t>(to - from) * V_);
@@ -501,13 +498,13 @@ private:
             each_logits(t, from, to, [&](int b, float* values) {
                 const int row = t * B_ + b, target = targets[row];
                 if (target < 0) {
-                    nats_[row] = 0;
+                    surprises_[row] = {1, 0};
                     std::fill_n(d_logits(t, b), logit_words_, Word{});
                     return;
                 }
                 const float logit = values[target];
-                Softmax s = softmax(values, V_);
-                nats_[row] = s.nats(logit);
+                const Softmax s = softmax(values, V_);
+                surprises_[row] = {s.total, s.most - logit};
                 slope<P>(values, V_, target, s, weight, d_logits(t, b));
             });
     }
@@ -606,41 +603,37 @@ private:
             });
     }
 
-    // --- weight gradients, each thread its own columns ---
+    // --- weight gradients, each thread its own strips ---
 
     void weight_gradients(int part) {
         const int rows = T_ * B_, top = shape_.layers - 1;
         for (int l = 0; l <= top; ++l) {
             const Rows<P> slopes{d_sums_[l].data(), gate_words_};
-            const auto columns = w_.columns(w_.recurrent[l], part, threads_.count());
-            const int from = columns.first, to = columns.second;
+            const auto share = w_.share(w_.recurrent[l], part, threads_.count());
+            const int from = share.first, to = share.second;
             auto product = [&](const Matrix<P>* m, const Word* a, int words) {
-                transposed_product<P>(w_.gradient(m), m->K, m->N, {a, words}, slopes, 0, rows,
-                                      from, to);
+                transposed_product<P>(w_.gradient(m), {a, words}, slopes, 0, rows, from, to);
             };
             product(w_.recurrent[l], out_[l].data(), row_words_);
             if (l > 0)
                 product(w_.input[l], above(l - 1, 0, 0), row_words_);
             else if (shape_.embedding)
                 product(w_.input[0], embedded_.data(), embedding_words_);
+            const auto bias = w_.gradient(w_.bias[l]);
             if (l == 0 && !shape_.embedding)
-                scatter(w_.gradient(w_.input[0]), w_.gradient(w_.bias[0]), G_, rows_by_id_, from,
-                        to, [&](int r, int column) { return P::get(slopes.row(r), column); });
+                scatter(w_.gradient(w_.input[0]), &bias, rows_by_id_, slopes, from, to);
             else
-                column_sums<P>(w_.gradient(w_.bias[l]), slopes, 0, rows, from, to);
+                column_sums<P>(bias, slopes, 0, rows, from, to);
         }
         const Rows<P> slopes{d_logits_.data(), logit_words_};
-        const auto [from, to] = w_.columns(w_.head, part, threads_.count());
-        transposed_product<P>(w_.gradient(w_.head), shape_.hidden, V_,
-                              {above(top, 0, 0), row_words_}, slopes, head_from_ * B_, rows,
-                              from, to);
+        const auto [from, to] = w_.share(w_.head, part, threads_.count());
+        transposed_product<P>(w_.gradient(w_.head), {above(top, 0, 0), row_words_}, slopes,
+                              head_from_ * B_, rows, from, to);
         column_sums<P>(w_.gradient(w_.head_bias), slopes, head_from_ * B_, rows, from, to);
         if (shape_.embedding) {
-            const auto [first, last] = w_.columns(w_.embedding, part, threads_.count());
-            scatter(w_.gradient(w_.embedding), nullptr, E_, rows_by_id_, first, last,
-                    [&](int r, int column) {
-                        return load(&d_embedded_[static_cast<size_t>(r) * E_ + column]);
-                    });
+            const auto [first, last] = w_.share(w_.embedding, part, threads_.count());
+            const Rows<Float32> d_rows{d_embedded_.data(), E_};
+            scatter(w_.gradient(w_.embedding), nullptr, rows_by_id_, d_rows, first, last);
         }
     }
 
@@ -662,7 +655,8 @@ private:
     std::vector<Buffer<Word>> out_, dropped_, tape_, d_sums_;
     std::vector<Buffer<float>> cell_, d_cell_;
     Buffer<Word> embedded_, d_logits_;
-    Buffer<float> d_embedded_, last_hidden_, nats_;
+    Buffer<float> d_embedded_, last_hidden_;
+    Buffer<Surprise> surprises_;
     Buffer<double> squares_;
     Buffer<uint8_t> bytes_of_hidden_;
     RowsById rows_by_id_;

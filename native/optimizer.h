@@ -7,16 +7,31 @@
 // and the squares for the global norm by which g is clipped before.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
-#include "simd.h"
+#include "gemm.h"
 
 namespace charloom::CHARLOOM_ISA {
 
-// sums[n] += g[n]^2. Sizes are whole vectors, here and below.
-inline void add_squares(const float* g, size_t size, float* sums) {
-    for (size_t n = 0; n < size; n += LANES)
-        store(sums + n, fma(load(g + n), load(g + n), load(sums + n)));
+// The sum of the squares of so many vectors, each lane's in float32 for no more than 256 of them.
+inline double sum_of_squares(const float* g, int vectors) {
+    constexpr int FEW = 4, MOST = 256 * FEW;  // side by side, since a sum waits for the last one
+    double total = 0;
+    for (int n = 0; n < vectors; n += MOST) {
+        Vec sums[FEW] = {};
+        const int end = std::min(vectors, n + MOST);
+        for (int first = n; first < end; first += FEW)
+            with_constant<FEW>(std::min(FEW, end - first), [&](auto count) {
+                range<0, count>([&](int k) {
+                    const Vec x = load(g + static_cast<size_t>(first + k) * LANES);
+                    sums[k] = fma(x, x, sums[k]);
+                });
+            });
+        for (int k = 0; k < FEW; ++k)
+            for (int lane = 0; lane < LANES; ++lane) total += sums[k][lane];
+    }
+    return total;
 }
 
 struct Adam {
@@ -30,6 +45,7 @@ struct Adam {
           epsilon(static_cast<float>(epsilon)),
           scale(static_cast<float>(scale)) {}
 
+    // `size` is in whole vectors.
     void update(float* w, float* mean, float* square, const float* gradient,
                 size_t size) const {
         for (size_t n = 0; n < size; n += LANES) {

@@ -91,6 +91,13 @@ INLINE Vec at_most(Vec x, Vec high) {
 #endif
 }
 
+// 0, 1, 2 and so on.
+INLINE Bits lane_numbers() {
+    Bits lanes;
+    for (int n = 0; n < LANES; ++n) lanes[n] = n;
+    return lanes;
+}
+
 INLINE Vec square_root(Vec x) {
 #if defined(__AVX512F__)
     return (Vec)_mm512_sqrt_ps((__m512)x);
@@ -102,6 +109,23 @@ INLINE Vec square_root(Vec x) {
     for (int lane = 0; lane < LANES; ++lane) x[lane] = std::sqrt(x[lane]);
     return x;
 #endif
+}
+
+// The bits of `a` where those of `mask` are set, and those of `b` elsewhere.
+INLINE Bits choose(Bits mask, Bits a, Bits b) {
+#if defined(__AVX512F__)
+    return (Bits)_mm512_ternarylogic_epi32((__m512i)mask, (__m512i)a, (__m512i)b, 0xca);
+#else
+    return (a & mask) | (b & ~mask);
+#endif
+}
+
+// a0 b0 a1 b1 ... in place of a0 a1 ... and b0 b1 ...
+template <int... LANE>
+INLINE void zip(Vec& a, Vec& b, std::integer_sequence<int, LANE...>) {
+    const Vec first = __builtin_shufflevector(a, b, (LANE / 2 + LANE % 2 * LANES)...);
+    b = __builtin_shufflevector(a, b, (LANES / 2 + LANE / 2 + LANE % 2 * LANES)...);
+    a = first;
 }
 
 // 1 / x, for 1 <= x < 2^127. The estimate is good to 14 bits; one step of Newton's gives 27.
@@ -149,12 +173,8 @@ INLINE float across(Vec x, F&& combine) {
 INLINE float sum(Vec x) {
     return across(x, [](Vec a, Vec b) { return a + b; });
 }
-INLINE Vec larger(Vec a, Vec b) {  // a NaN comes through
-    Vec most = b <= a ? a : b;
-    return a == a ? most : a;
-}
 INLINE float maximum(Vec x) {
-    return across(x, [](Vec a, Vec b) { return larger(a, b); });
+    return across(x, [](Vec a, Vec b) { return at_least(a, b); });
 }
 
 // 2^y = 2^n 2^f with n whole and |f| <= 1/2, and 2^f = 1 + f q(f). The polynomial q is the one

@@ -19,56 +19,53 @@ void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
 
 }  // namespace
 
-Threads::Threads(int count) : count_(count < 1 ? 1 : count) {}
+Threads::Threads(int count)
+    : count_(count < 1 ? 1 : count), parts_(std::make_unique<Part[]>(count_)) {}
 
 void Threads::start() {
     for (auto& thread : others_) thread.detach();  // those of the parent process
     others_.clear();
     process_ = getpid();
-    for (int n = 1; n < count_; ++n) others_.emplace_back([this] { serve(); });
+    for (int n = 1; n < count_; ++n) others_.emplace_back([this, n] { serve(n); });
 }
 
-void Threads::serve() {
-    for (;;) {
-        const uint32_t seen = round_.load(std::memory_order_acquire);
+void Threads::serve(int part) {
+    for (uint32_t seen = 0;;) {
+        const uint32_t round = round_.load(std::memory_order_acquire);
         if (stop_) return;
-        take_parts();
-        wait_while(round_, seen);
+        if (round == seen)
+            wait_while(round_, seen);
+        else
+            take_parts(part, seen = round);
     }
 }
 
-// A part is taken by moving `next_` on, which only succeeds while its run still goes on;
-// and while a part is taken and not done, `work_` stays.
-void Threads::take_parts() {
-    for (;;) {
-        uint64_t next = next_.load(std::memory_order_acquire);
-        const auto part = static_cast<uint32_t>(next);
-        if (part >= static_cast<uint32_t>(count_)) return;
-        if (!next_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel)) continue;
-        (*work_)(static_cast<int>(part));
-        if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == static_cast<uint32_t>(count_))
-            done_.notify_all();
+// A part is taken by moving its number on from the run before, which succeeds for one thread
+// only and not after that run; and while a part is taken and not done, `work_` stays.
+void Threads::take_parts(int own, uint32_t round) {
+    for (int n = 0; n < count_; ++n) {
+        Part& part = parts_[(own + n) % count_];
+        uint32_t before = round - 1;
+        if (part.taken.load(std::memory_order_relaxed) != before ||
+            !part.taken.compare_exchange_strong(before, round, std::memory_order_acq_rel))
+            continue;
+        (*work_)((own + n) % count_);
+        part.done.store(round, std::memory_order_release);
+        part.done.notify_all();
     }
 }
 
 void Threads::run(const std::function<void(int)>& work) {
     if (count_ == 1) return work(0);
-    if (process_ != getpid()) {
-        next_.store(static_cast<uint64_t>(count_));  // nothing to take while they start
-        start();
-    }
+    if (process_ != getpid()) start();
     work_ = &work;
-    done_.store(0, std::memory_order_relaxed);
     const uint32_t round = round_.load(std::memory_order_relaxed) + 1;
-    next_.store(static_cast<uint64_t>(round) << 32, std::memory_order_release);
     round_.store(round, std::memory_order_release);
     round_.notify_all();
-    take_parts();
-    for (;;) {
-        const uint32_t done = done_.load(std::memory_order_acquire);
-        if (done == static_cast<uint32_t>(count_)) return;
-        wait_while(done_, done);
-    }
+    take_parts(0, round);
+    for (int n = 0; n < count_; ++n)
+        while (parts_[n].done.load(std::memory_order_acquire) != round)
+            wait_while(parts_[n].done, round - 1);
 }
 
 Threads::~Threads() {

@@ -1,9 +1,9 @@
 // Where the weights are: one long array of floats, cut into matrices.
 //
-// A matrix has K inputs and N outputs and is stored K x N, N in whole vectors. Beside each
-// weight are its gradient and Adam's two moments, in arrays cut the same way; and a matrix
-// that is multiplied has two packed forms in the precision of products: one for the way up,
-// A W, and one for the way down, D W^T.
+// A matrix has K inputs and N outputs, N in whole vectors, and is stored in strips (see gemm.h).
+// Beside each weight are its gradient and Adam's two moments, in arrays cut the same way; and a
+// matrix that is multiplied has two packed forms in the precision of products: one for the way
+// up, A W, and one for the way down, D W^T.
 //
 // The N = G columns of a layer are interleaved, so that one panel of a product holds the
 // gates of LANES units side by side, and the cell is computed where the product ends:
@@ -39,6 +39,7 @@ struct Matrix {
     Buffer<Word> packed_up, packed_down;
 
     size_t size() const { return static_cast<size_t>(K) * N; }
+    int strips() const { return N / LANES; }
     int up_steps() const { return divide_up(K, P::PER_WORD); }
     int down_steps() const { return N / P::PER_WORD; }
 
@@ -79,11 +80,11 @@ public:
         head = add(shape.hidden, V, true);
         head_bias = add(1, V, false);
         for (auto* array : {&weight_, &gradient_, &mean_, &mean_square_}) array->need(size_);
-        for (int v = shape.vocabulary; v < V; ++v) weight(head_bias)[v] = -1e30f;
+        for (int v = shape.vocabulary; v < V; ++v) weight_[head_bias->at + v] = -1e30f;
     }
 
-    float* weight(const M* m) { return &weight_[m->at]; }
-    float* gradient(const M* m) { return &gradient_[m->at]; }
+    Strips<const float> weight(const M* m) const { return {&weight_[m->at], m->K}; }
+    Strips<float> gradient(const M* m) { return {&gradient_[m->at], m->K}; }
     float* array(Kind kind) {
         return kind == Kind::weight ? weight_.data()
                : kind == Kind::mean ? mean_.data()
@@ -100,16 +101,15 @@ public:
         for_elements(tensor, [&](size_t outside, size_t inside) { to[inside] = from[outside]; });
     }
 
-    // Threads share every matrix by its columns, in vectors; part `part` of `parts`:
-    static std::pair<int, int> columns(const M* m, int part, int parts) {
-        const int all = m->N / LANES;
-        return {part_start(all, parts, part), part_start(all, parts, part + 1)};
+    // Threads share every matrix by its strips; part `part` of `parts`:
+    static std::pair<int, int> share(const M* m, int part, int parts) {
+        return {part_start(m->strips(), parts, part), part_start(m->strips(), parts, part + 1)};
     }
 
-    // Bring the packed forms of those columns up to date.
+    // Bring the packed forms of that share up to date.
     void pack(int part, int parts) {
         for (M& m : matrices_) {
-            const auto [from, to] = columns(&m, part, parts);
+            const auto [from, to] = share(&m, part, parts);
             if (m.multiplied) pack(m, 0, m.K, from, to);
         }
     }
@@ -119,29 +119,19 @@ public:
         bytes_.resize(matrices_.size());
         for (size_t n = 0; n < matrices_.size(); ++n) {
             const M& m = matrices_[n];
-            if (m.multiplied && m.K == shape_.hidden) bytes_[n].pack(weight(&m), m.K, m.N, m.up);
+            if (m.multiplied && m.K == shape_.hidden) bytes_[n].pack(weight(&m), m.N, m.up);
         }
     }
     const ByteMatrix& bytes_of(const M* m) const { return bytes_[m->number]; }
 
-    // The sum of the squares of the gradient, for each vector of those columns, in `squares`:
-    // one number for each vector of columns of all matrices.
+    // The sum of the squares of the gradient, for each strip of that share, in `squares`: one
+    // number for each strip of all matrices.
     void square_gradients(int part, int parts, double* squares) {
-        constexpr int ROWS = 256;  // as many as a float32 sum may have
-        thread_local Buffer<float> sums;
         for (const M& m : matrices_) {
-            const auto [from, to] = columns(&m, part, parts);
-            const size_t width = static_cast<size_t>(to - from) * LANES;
-            sums.need(width);
-            std::fill(squares + from, squares + to, 0.0);
-            for (int k = 0; k < m.K; k += ROWS) {
-                std::fill_n(sums.data(), width, 0.0f);
-                for (int row = k; row < std::min(m.K, k + ROWS); ++row)
-                    add_squares(gradient(&m) + static_cast<size_t>(row) * m.N + from * LANES,
-                                width, sums.data());
-                for (size_t n = 0; n < width; ++n) squares[from + n / LANES] += sums[n];
-            }
-            squares += m.N / LANES;
+            const auto [from, to] = share(&m, part, parts);
+            for (int strip = from; strip < to; ++strip)
+                squares[strip] = sum_of_squares(gradient(&m).at(0, strip), m.K);
+            squares += m.strips();
         }
     }
     // What a step up reads of packed weights.
@@ -150,34 +140,37 @@ public:
         for (const M& m : matrices_) words += m.packed_up.size();
         return words * sizeof(typename P::Word);
     }
-    int vectors_of_columns() const {
+    int strips() const {
         int count = 0;
-        for (const M& m : matrices_) count += m.N / LANES;
+        for (const M& m : matrices_) count += m.strips();
         return count;
     }
 
-    // A step of Adam on those columns. What is multiplied is packed while it is in the cache.
+    // A step of Adam on that share. What is multiplied is packed while it is in the cache, as
+    // many strips together as a word takes columns.
     void learn(const Adam& adam, int part, int parts) {
         for (M& m : matrices_) {
-            const auto [from, to] = columns(&m, part, parts);
-            const size_t width = static_cast<size_t>(to - from) * LANES;
-            for (int k = 0; k < m.K; k += LANES) {
-                const int last = std::min(m.K, k + LANES);
-                for (int row = k; row < last; ++row) {
-                    const size_t at = m.at + static_cast<size_t>(row) * m.N + from * LANES;
-                    adam.update(&weight_[at], &mean_[at], &mean_square_[at], &gradient_[at],
-                                width);
+            const auto [from, to] = share(&m, part, parts);
+            for (int strip = from; strip < to; strip += P::PER_WORD) {
+                const int end = std::min(to, strip + P::PER_WORD);
+                for (int k = 0; k < m.K; k += LANES) {
+                    const int last = std::min(m.K, k + LANES);
+                    for (int s = strip; s < end; ++s) {
+                        const size_t at = m.at + (static_cast<size_t>(s) * m.K + k) * LANES;
+                        adam.update(&weight_[at], &mean_[at], &mean_square_[at], &gradient_[at],
+                                    static_cast<size_t>(last - k) * LANES);
+                    }
+                    if (m.multiplied) pack(m, k, last, strip, end);
                 }
-                if (m.multiplied) pack(m, k, last, from, to);
             }
         }
     }
 
 private:
     void pack(M& m, int first, int last, int from, int to) {
-        const float* w = weight(&m);
-        pack_rows<P>(w, m.K, m.N, m.up, first, last, from, to, m.packed_up.data());
-        pack_columns<P>(w, m.K, m.N, m.down, first, last, from, to, m.packed_down.data());
+        pack_rows<P>(weight(&m), m.up, first, last, from, to, m.packed_up.data());
+        pack_columns<P>(weight(&m), m.strips(), m.down, first, last, from, to,
+                        m.packed_down.data());
     }
 
     M* add(int K, int N, bool multiplied, int widest = PANEL) {
@@ -201,21 +194,23 @@ private:
     template <class F>
     void for_elements(int tensor, F&& f) const {
         const M* m = &matrices_[tensor];
-        const size_t K = m->K, N = m->N;
+        const size_t K = m->K;
+        auto at = [&](size_t k, size_t column) {
+            return m->at + (column / LANES * K + k) * LANES + column % LANES;
+        };
         if (m == embedding) {
             const size_t E = shape_.embedding;
             for (size_t v = 0; v < K; ++v)
-                for (size_t e = 0; e < E; ++e) f(v * E + e, m->at + v * N + e);
+                for (size_t e = 0; e < E; ++e) f(v * E + e, at(v, e));
         } else if (m == head || m == head_bias) {
             for (size_t v = 0; v < static_cast<size_t>(shape_.vocabulary); ++v)
-                for (size_t k = 0; k < K; ++k) f(v * K + k, m->at + k * N + v);
+                for (size_t k = 0; k < K; ++k) f(v * K + k, at(k, v));
         } else {
             const size_t H = shape_.hidden;
             for (size_t g = 0; g < GATES; ++g)
                 for (size_t u = 0; u < H; ++u) {
                     const size_t column = (u / LANES * GATES + g) * LANES + u % LANES;
-                    for (size_t k = 0; k < K; ++k)
-                        f((g * H + u) * K + k, m->at + k * N + column);
+                    for (size_t k = 0; k < K; ++k) f((g * H + u) * K + k, at(k, column));
                 }
         }
     }
