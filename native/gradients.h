@@ -68,7 +68,20 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
                 for (int c = 0; c < C; ++c, panel += LANES)
                     store_as(panel, P::interleave(both, column + c * LANES));
             });
-            for (int k = 0; k < K; k += WIDE)
+            // The next panel of D is wanted soon, a piece of a row here and there: too far apart
+            // for a processor to ask ahead by itself. Each panel of A asks for its share.
+            const int next = column + C * LANES, shares = divide_up(K, WIDE);
+            auto ask_ahead = [&](int share) {
+                const int rows = next < to * LANES ? std::min(ROWS, last_row - begin) : 0;
+                for (int r = part_start(rows, shares, share);
+                     r < part_start(rows, shares, share + 1); ++r) {
+                    const Word* piece = d.row(begin + r) + next / P::PER_WORD;
+                    for (int n = 0; n < PANEL * LANES / P::PER_WORD; n += LANES)
+                        __builtin_prefetch(piece + n, 0, 2);
+                }
+            };
+            for (int k = 0; k < K; k += WIDE) {
+                ask_ahead(k / WIDE);
                 for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
                     constexpr int R = decltype(rows)::value;
                     auto at = [&](int r, int c) { return gradient.at(row + r, strip + c); };
@@ -79,6 +92,7 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
                                   panel_of_d.data(), steps);
                     each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
                 });
+            }
         });
     }
 }
