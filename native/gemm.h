@@ -32,6 +32,10 @@ struct Float32 {
 
     // A row of values, seen from its start, in columns.
     INLINE static void put(Word* row, int column, Vec x) { store(row + column, x); }
+    template <int N>
+    INLINE static void put(Word* row, int column, const Vec (&x)[N]) {
+        for (int n = 0; n < N; ++n) store(row + column + n * LANES, x[n]);
+    }
     // sums += the N vectors of columns that begin there; in an order of their own until the last
     // row is added and they are sorted.
     template <int N>
@@ -45,20 +49,26 @@ struct Float32 {
     INLINE static Vector words(const float* from, const float*) { return load(from); }
     // The word of each column from rows `from` and, where a word is a pair, `next`.
     INLINE static Vector words_down(const float* from, const float*) { return load(from); }
-    INLINE static Vector interleave(const Word* const* rows, int column) {
-        return load(rows[0] + column);
+    // The N vectors of columns that begin there, as words along the rows: f(n, the words).
+    template <int N, class F>
+    INLINE static void interleave(const Word* const* rows, int column, F&& f) {
+        for (int n = 0; n < N; ++n) f(n, load(rows[0] + column + n * LANES));
     }
-    // Vectors put away together, and back: some between -1 and 1, an odd number, and another.
-    template <int N>
-    INLINE static void keep(Word* words, const Vec (&bounded)[N], Vec other) {
-        for (int n = 0; n < N; ++n) store(words + n * LANES, bounded[n]);
-        store(words + N * LANES, other);
+    // Two vectors put away together, and back; and where x is a gate, between 0 and 1, and how far
+    // it is from 1 counts.
+    INLINE static void put_pair(Word* words, Vec x, Vec y) {
+        store(words, x);
+        store(words + LANES, y);
     }
-    template <int N>
-    INLINE static void kept(const Word* words, Vec (&bounded)[N], Vec& other) {
-        for (int n = 0; n < N; ++n) bounded[n] = load(words + n * LANES);
-        other = load(words + N * LANES);
+    INLINE static void pair(const Word* words, Vec& x, Vec& y) {
+        x = load(words);
+        y = load(words + LANES);
     }
+    INLINE static void put_gate_pair(Word* words, Vec x, Vec y) { put_pair(words, x, y); }
+    INLINE static void gate_pair(const Word* words, Vec& x, Vec& y) { pair(words, x, y); }
+    // Of sums of products: the first S through a sigmoid, the others through tanh.
+    template <int S, int N>
+    INLINE static void squash_sums(Vec (&x)[N]) { squash<S>(x); }
 };
 
 struct Bfloat16 {
@@ -87,6 +97,13 @@ struct Bfloat16 {
     INLINE static void put(Word* row, int column, Vec x) {
         store_as(reinterpret_cast<uint16_t*>(row) + column, to_bfloat16(x));
     }
+    template <int N>
+    INLINE static void put(Word* row, int column, const Vec (&x)[N]) {
+        for (int n = 0; n + 1 < N; n += 2)
+            store_as(reinterpret_cast<uint16_t*>(row) + column + n * LANES,
+                     to_bfloat16(x[n], x[n + 1]));
+        if (N % 2) put(row, column + (N - 1) * LANES, x[N - 1]);
+    }
     // A product with (1, 0) adds the even columns of two vectors, one with (0, 1) the odd ones.
     template <int N>
     INLINE static void add_row(const Word* row, int column, Vec (&sums)[N]) {
@@ -106,49 +123,57 @@ struct Bfloat16 {
         });
     }
     INLINE static Vector words(const float* from, const float* next) {
-        return concatenate(to_bfloat16(load(from)), next ? to_bfloat16(load(next)) : HalfBits{});
+        return to_bfloat16(load(from), next ? load(next) : Vec{});
     }
     INLINE static Vector words_down(const float* from, const float* next) {
         const HalfBits high = next ? to_bfloat16(load(next)) : HalfBits{};
         return __builtin_convertvector(to_bfloat16(load(from)), Bits) |
                __builtin_convertvector(high, Bits) << 16;
     }
-    // Words along the rows: column by column, the values of two rows.
-    INLINE static Vector interleave(const Word* const* rows, int column) {
-        auto half = [&](int r) {
-            auto* row = reinterpret_cast<const uint16_t*>(rows[r]);
-            return __builtin_convertvector(load_as<HalfBits>(row + column), Bits);
+    // A word along the rows has a column's values of two rows.
+    template <int N, class F>
+    INLINE static void interleave(const Word* const* rows, int column, F&& f) {
+        auto at = [&](int r, int n) __attribute__((always_inline)) {
+            return reinterpret_cast<const uint16_t*>(rows[r]) + column + n * LANES;
         };
-        return half(0) | half(1) << 16;
+        range<0, N / 2>([&](int pair) {
+            const int n = 2 * pair;
+            Bits low = load_as<Bits>(at(0, n)), high = load_as<Bits>(at(1, n));
+            zip_halves(low, high);
+            f(n, low);
+            f(n + 1, high);
+        });
+        if (N % 2) {
+            auto half = [&](int r) __attribute__((always_inline)) {
+                return __builtin_convertvector(load_as<HalfBits>(at(r, N - 1)), Bits);
+            };
+            f(N - 1, half(0) | half(1) << 16);
+        }
     }
-    // Two vectors share words. Where x lies between -1 and 1, x + 769 is a float whose last 16
-    // bits are x + 1 in steps of 2^-14: near 1, where a gate's slope depends on how far off it
-    // is, that is finer than bfloat16 by 64. The other vector is bfloat16, in the last high half.
+    // Two vectors share words: each is rounded to bfloat16, halves up.
+    static constexpr uint32_t LOW = 0xffffu, HALF = 0x8000u;
+    INLINE static void put_pair(Word* words, Vec x, Vec y) {
+        store_as(words, choose(Bits{} + LOW, ((Bits)x + HALF) >> 16, (Bits)y + HALF));
+    }
+    INLINE static void pair(const Word* words, Vec& x, Vec& y) {
+        const Bits both = load_as<Bits>(words);
+        x = (Vec)(both << 16);
+        y = (Vec)(both & ~LOW);
+    }
+    // x + 769 is a float whose last 16 bits are x + 1 in steps of 2^-14: near 1 that is finer than
+    // bfloat16 by 64.
     static constexpr float RAISED = 769;
-    static constexpr uint32_t RAISED_BITS = 0x44400000u, LOW = 0xffffu;  // of 768
-    template <int N>
-    INLINE static void keep(Word* words, const Vec (&bounded)[N], Vec other) {
-        static_assert(N % 2 == 1);
-        range<0, (N + 1) / 2>([&](int pair) {
-            const int n = 2 * pair;
-            const Bits low = (Bits)(bounded[n] + fill(RAISED));
-            const Bits high = n + 1 < N ? (Bits)(bounded[n + 1] + fill(RAISED)) << 16
-                                        : (Bits)other + 0x8000u;
-            store_as(words + pair * LANES, choose(Bits{} + LOW, low, high));
-        });
+    static constexpr uint32_t RAISED_BITS = 0x44400000u;  // of 768
+    INLINE static void put_gate_pair(Word* words, Vec x, Vec y) {
+        store_as(words, choose(Bits{} + LOW, (Bits)(x + fill(RAISED)), (Bits)y + HALF));
     }
-    template <int N>
-    INLINE static void kept(const Word* words, Vec (&bounded)[N], Vec& other) {
-        range<0, (N + 1) / 2>([&](int pair) {
-            const int n = 2 * pair;
-            const Bits both = load_as<Bits>(words + pair * LANES);
-            bounded[n] = (Vec)((both & LOW) | RAISED_BITS) - fill(RAISED);
-            if (n + 1 < N)
-                bounded[n + 1] = (Vec)((both >> 16) | RAISED_BITS) - fill(RAISED);
-            else
-                other = (Vec)(both & ~LOW);
-        });
+    INLINE static void gate_pair(const Word* words, Vec& x, Vec& y) {
+        const Bits both = load_as<Bits>(words);
+        x = (Vec)((both & LOW) | RAISED_BITS) - fill(RAISED);
+        y = (Vec)(both & ~LOW);
     }
+    template <int S, int N>
+    INLINE static void squash_sums(Vec (&x)[N]) { squash_roughly<S>(x); }
 };
 
 constexpr int PANEL = 4;  // vectors of columns in a panel, at most
@@ -328,7 +353,7 @@ inline void pack_rows(Strips<const float> w, const Panels& panels, int first, in
         const int start = panels.start(panel), width = panels.width(panel);
         for (int c = std::max(from, start); c < std::min(to, start + width); ++c)
             for (int k = first; k < last; k += P::PER_WORD)
-                store_as(packed + (start * steps + k / P::PER_WORD * width + c - start) * LANES,
+                stream_as(packed + (start * steps + k / P::PER_WORD * width + c - start) * LANES,
                          P::words_down(w.at(k, c), k + 1 < w.rows ? w.at(k + 1, c) : nullptr));
     }
 }
@@ -371,7 +396,7 @@ inline void pack_columns(Strips<const float> w, int strips, const Panels& panels
             turn(square);
             const int n = c * LANES / P::PER_WORD, rows = together * LANES / P::PER_WORD;
             for (int r = 0; r < rows; ++r)
-                store_as(packed + start * steps + (n + r) * width + (k - start), square[r]);
+                stream_as(packed + start * steps + (n + r) * width + (k - start), square[r]);
         }
     }
 }

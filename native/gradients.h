@@ -55,9 +55,15 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
             }
         };
         each_step(a, [&](int step, auto& both) {
-            for (int k = 0; k < K; k += LANES)
-                store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE],
-                         P::interleave(both, k));
+            auto put = [&](int k, typename P::Vector words) {
+                store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE], words);
+            };
+            int k = 0;
+            for (; k + LANES < K; k += 2 * LANES)
+                P::template interleave<2>(both, k, [&](int n, auto words) {
+                    put(k + n * LANES, words);
+                });
+            if (k < K) P::template interleave<1>(both, k, [&](int, auto words) { put(k, words); });
         });
         for_panels(Panels(to - from, PANEL), [&](int column, auto width) {
             constexpr int C = decltype(width)::value;
@@ -65,8 +71,10 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
             const int strip = column / LANES;
             Word* panel = panel_of_d.data();
             each_step(d, [&](int, auto& both) {
-                for (int c = 0; c < C; ++c, panel += LANES)
-                    store_as(panel, P::interleave(both, column + c * LANES));
+                P::template interleave<C>(both, column, [&](int c, auto words) {
+                    store_as(panel + c * LANES, words);
+                });
+                panel += C * LANES;
             });
             // The next panel of D is wanted soon, a piece of a row here and there: too far apart
             // for a processor to ask ahead by itself. Each panel of A asks for its share.

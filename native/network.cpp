@@ -30,6 +30,10 @@ namespace {
 template <class Tile>
 constexpr int rows_of = std::extent_v<std::remove_reference_t<Tile>>;
 
+// What a forward pass is for. It is compiled for each: a question in the loop over rows, or a call,
+// empties all registers.
+enum class For { reading, tracing, learning };
+
 template <class P, class Cell>
 class NetworkOf final : public Network {
     using Word = typename P::Word;
@@ -90,7 +94,7 @@ public:
             const auto [from, to] = share(B, part);
             if (part == 0) rows_by_id_.order(inputs, T * B, shape_.vocabulary);
             load_state(state, from, to);
-            forward(from, to);
+            forward<For::learning>(from, to);
             save_state(state, from, to);
             if (result.characters == 0) return;
             learn_rows(targets, weight, from, to);
@@ -173,12 +177,13 @@ public:
                 for (int l = 0; l < shape_.layers; ++l)
                     threads_.run([&](int part) {
                         const auto [first, end] = share(blocks_, part);
-                        forward_step(l, 0, first, end, 0, B);
+                        forward_step<For::reading>(l, 0, first, end, 0, B);
                     });
             });
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
-            if (from < to) write(from, to, [&, from = from, to = to] { forward(from, to); });
+            if (from < to)
+                write(from, to, [&, from = from, to = to] { forward<For::reading>(from, to); });
         });
     }
 
@@ -207,7 +212,7 @@ private:
     //     out_[l]      (T + 1, B, H) words    h before step t is at t, after it at t + 1
     //     dropped_[l]  (T, B, H) words        what goes up, where there is dropout
     //     cell_[l]     (B, H) floats          c after the last step, of an LSTM
-    //     tape_[l]     (T + 1, block, B, ...) of the step before, and so on; to train
+    //     tape_[l]     (T, block, B, ...)     to train
     //     d_sums_[l]   (T, B, G) words        slope of the loss by the gates' sums
     //     d_cell_[l]   (B, H) floats          slope by the cell, from the later step
 
@@ -215,14 +220,13 @@ private:
         T_ = T;
         B_ = B;
         inputs_ = inputs;
-        keep_tape_ = keep_tape;
         in_bytes_ = false;
         threshold_ = 0;
         const size_t rows = static_cast<size_t>(T) * B;
         for (int l = 0; l < shape_.layers; ++l) {
             out_[l].need((rows + B) * row_words_);
             cell_[l].need(static_cast<size_t>(B) * H_);
-            if (keep_tape) tape_[l].need(static_cast<size_t>(T + 1) * blocks_ * B * STEP);
+            if (keep_tape) tape_[l].need(rows * blocks_ * STEP);
         }
         if (shape_.embedding) embedded_.need(rows * embedding_words_);
         last_hidden_.need(static_cast<size_t>(shape_.layers) * B * H_);
@@ -255,7 +259,7 @@ private:
         return &dropped_[l][(static_cast<size_t>(t) * B_ + b) * row_words_];
     }
     float* cell(int l, int b) { return &cell_[l][static_cast<size_t>(b) * H_]; }
-    Word* tape(int l, int t, int block, int b) {  // after step t - 1
+    Word* tape(int l, int t, int block, int b) {
         return &tape_[l][((static_cast<size_t>(t) * blocks_ + block) * B_ + b) * STEP];
     }
     Word* d_sums(int l, int t, int b) {
@@ -292,8 +296,6 @@ private:
                 if (!Cell::HAS_CELL) continue;
                 std::copy_n(state.cell + at, H, cell(l, b));
                 std::fill(cell(l, b) + H, cell(l, b) + H_, 0.0f);
-                for (int j = 0; keep_tape_ && j < blocks_; ++j)
-                    Cell::template begin<P>(cell(l, b) + j * LANES, tape(l, 0, j, b));
             }
     }
 
@@ -335,19 +337,17 @@ private:
         for (int block = first_block; block < last_block; ++block)
             for (int b = from; b < to; ++b) {
                 const int column = block * GATES * LANES, unit = block * LANES;
-                const float* bias = w_.weight(w_.bias[l]).at(0, block * GATES);
+                const bool one_hot = l == 0 && !shape_.embedding;
+                const float* start = one_hot ? w_.gathered(inputs_[b], column)
+                                             : w_.weight(w_.bias[l]).at(0, block * GATES);
                 Vec sums[1][GATES];
-                range<0, GATES>([&](int g) { sums[0][g] = load(bias + g * LANES); });
+                range<0, GATES>([&](int g) { sums[0][g] = load(start + g * LANES); });
                 if (l > 0) {
                     w_.bytes_of(w_.input[l]).multiply(row_of_bytes(l - 1, 1, b), column, sums[0]);
-                } else if (shape_.embedding) {
+                } else if (!one_hot) {
                     const Term<P> term =
                         w_.input[0]->up_term(embedded(0, b), embedding_words_, column);
                     accumulate<P>(sums, term.a, 0, 1, term.b, term.steps);
-                } else {
-                    const auto table = w_.weight(w_.input[0]);
-                    range<0, GATES>(
-                        [&](int g) { sums[0][g] += load(table.at(inputs_[b], block * GATES + g)); });
                 }
                 w_.bytes_of(w_.recurrent[l]).multiply(row_of_bytes(l, 0, b), column, sums[0]);
                 auto done = [&](int, const auto& shown) {
@@ -355,20 +355,18 @@ private:
                     put_bytes(row_of_bytes(l, 1, b), H_, unit, hidden);
                     store(last_hidden(l, b) + unit, hidden);
                 };
-                Cell::template forward<P>(sums, cell(l, b) + unit, 0, nullptr, 0, done);
+                Cell::template forward<P, false>(sums, cell(l, b) + unit, 0, nullptr, 0, done);
             }
     }
 
     // --- up: ids -> hidden states, for streams [from, to) ---
 
-    // With a trace, quantities go where `quantities_` says; asking that where it is not wanted
-    // would cost, since a call in the loop empties all registers.
-    template <bool TRACED = false>
+    template <For FOR>
     void forward(int from, int to) {
         if (from == to) return;
         embed(from, to);
         for (int l = 0; l < shape_.layers; ++l)
-            for (int t = 0; t < T_; ++t) forward_step<TRACED>(l, t, 0, blocks_, from, to);
+            for (int t = 0; t < T_; ++t) forward_step<FOR>(l, t, 0, blocks_, from, to);
     }
 
     void embed(int from, int to) {
@@ -380,28 +378,26 @@ private:
                     P::put(embedded(t, b), e, load(table.at(inputs_[t * B_ + b], e / LANES)));
     }
 
-    template <bool TRACED = false>
+    template <For FOR>
     void forward_step(int l, int t, int first_block, int last_block, int from, int to) {
         if constexpr (BYTES)
             if (in_bytes_) return step_in_bytes(l, first_block, last_block, from, to);
         float* waiting = waiting_sums(to - from);
         for (int block = first_block; block < last_block; ++block)
-            forward_block<TRACED>(l, t, block, from, to, waiting);
+            forward_block<FOR>(l, t, block, from, to, waiting);
     }
 
-    template <bool TRACED>
+    template <For FOR>
     void forward_block(int l, int t, int block, int from, int to, float* waiting) {
         const int column = block * GATES * LANES, unit = block * LANES;
         const float* bias = w_.weight(w_.bias[l]).at(0, block * GATES);
         const bool one_hot = l == 0 && !shape_.embedding;
-        const auto table = w_.weight(w_.input[0]);
         const int32_t* ids = inputs_ + t * B_;
         auto start = [&](int b, auto& sums) __attribute__((always_inline)) {
-            constexpr int R = rows_of<decltype(sums)>;
-            each<R, GATES>([&](int r, int g) {
-                sums[r][g] = load(bias + g * LANES);
-                if (one_hot) sums[r][g] += load(table.at(ids[b + r], block * GATES + g));
-            });
+            for (auto& row : sums) {
+                const float* from = one_hot ? w_.gathered(ids[b++], column) : bias;
+                for (int g = 0; g < GATES; ++g) row[g] = load(from + g * LANES);
+            }
         };
 
         Term<P> terms[2];
@@ -417,17 +413,21 @@ private:
         auto end = [&](int n, int b, auto& sums) __attribute__((always_inline)) {
             if (n + 1 < count) return;
             float* cells = cell(l, b) + unit;
-            Word* kept_here = keep_tape_ ? tape(l, t + 1, block, b) : nullptr;
+            Word* kept_here = FOR == For::learning ? tape(l, t, block, b) : nullptr;
             Word* up = out(l, t + 1, b);
+            constexpr int R = rows_of<decltype(sums)>;
+            Vec hidden[R];
             auto done = [&](int r, const auto& shown) __attribute__((always_inline)) {
-                const Vec hidden = shown[Cell::QUANTITIES - 1];
-                P::put(up + r * row_words_, unit, hidden);
-                if (last) store(last_hidden(l, b + r) + unit, hidden);
-                if constexpr (TRACED) show(l, t, b + r, unit, shown);
-                if (threshold_)
-                    P::put(dropped(l, t, b + r), unit, hidden * kept(key, t, b + r, unit));
+                hidden[r] = shown[Cell::QUANTITIES - 1];
+                P::put(up + r * row_words_, unit, hidden[r]);
+                if constexpr (FOR == For::tracing) show(l, t, b + r, unit, shown);
             };
-            Cell::template forward<P>(sums, cells, H_, kept_here, STEP, done);
+            Cell::template forward<P, FOR == For::learning>(sums, cells, H_, kept_here, STEP, done);
+            if (last)
+                for (int r = 0; r < R; ++r) store(last_hidden(l, b + r) + unit, hidden[r]);
+            if (FOR == For::learning && threshold_)
+                for (int r = 0; r < R; ++r)
+                    P::put(dropped(l, t, b + r), unit, hidden[r] * kept(key, t, b + r, unit));
         };
         multiply_rows<P, GATES>(from, to, terms, count, waiting, start, end);
     }
@@ -517,7 +517,7 @@ private:
         threads_.run([&](int part) {
             const auto [from, to] = share(B, part);
             load_state(state, from, to);
-            quantities_ ? forward<true>(from, to) : forward(from, to);
+            quantities_ ? forward<For::tracing>(from, to) : forward<For::reading>(from, to);
             for (int t = 0; t < T; ++t)
                 each_logits(t, from, to,
                             [&](int b, float* values) { f(t * B + b, values); });
@@ -556,10 +556,10 @@ private:
         const uint32_t key = dropout_layer_key(dropout_key_, l);
         const ptrdiff_t next_block = static_cast<ptrdiff_t>(B_) * STEP;
         auto soon = [&](int b, auto rows) __attribute__((always_inline)) {
-            const Word* after = tape(l, t + 1, block, b);
+            const Word* kept = tape(l, t, block, b);
             each<rows, C>([&](int r, int c) {
                 for (int v = 0; v < STEP; v += LANES)
-                    __builtin_prefetch(after + c * next_block + r * STEP + v);
+                    __builtin_prefetch(kept + c * next_block + r * STEP + v);
             });
         };
         auto end = [&](int n, int b, auto& d_hidden) __attribute__((always_inline)) {
@@ -569,17 +569,14 @@ private:
                     d_hidden[r][c] *= kept(key, t, b + r, unit + c * LANES);
                 });
             if (n + 1 < count) return;
-            const Word* before = tape(l, t, block, b);
-            const Word* after = tape(l, t + 1, block, b);
+            const Word* kept = tape(l, t, block, b);
             float* d_cell = &d_cell_[l][static_cast<size_t>(b) * H_ + unit];
             Word* down = d_sums(l, t, b);
             each<R, C>([&](int r, int c) {
-                const ptrdiff_t at = c * next_block + r * STEP;
                 Vec slopes[GATES];
                 Cell::template backward<P>(d_hidden[r][c], d_cell + r * H_ + c * LANES,
-                                           before + at, after + at, slopes);
-                for (int g = 0; g < GATES; ++g)
-                    P::put(down + r * gate_words_, ((block + c) * GATES + g) * LANES, slopes[g]);
+                                           kept + c * next_block + r * STEP, slopes);
+                P::put(down + r * gate_words_, (block + c) * GATES * LANES, slopes);
             });
         };
         multiply_rows<P, C>(from, to, terms, count, waiting, zero, soon, end);
@@ -648,7 +645,7 @@ private:
 
     int T_ = 0, B_ = 0, head_from_ = 0;
     const int32_t* inputs_ = nullptr;
-    bool keep_tape_ = false, in_bytes_ = false;
+    bool in_bytes_ = false;
     float* quantities_ = nullptr;  // where a trace goes
     uint32_t threshold_ = 0, dropout_key_ = 0;
     float keep_scale_ = 1;

@@ -52,6 +52,22 @@ template <class V, class T>
 INLINE void store_as(T* to, V v) {
     std::memcpy(to, &v, sizeof v);
 }
+// Past the caches, where a vector is a whole line of them: for what other cores have read and will
+// read again, so that this one need not ask for the line before it overwrites it. Between such
+// stores and the word that they are done, there has to be `streams_end`.
+template <class V, class T>
+INLINE void stream_as(T* to, V v) {
+#if defined(__AVX512F__)
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)v);
+#else
+    store_as(to, v);
+#endif
+}
+INLINE void streams_end() {
+#if defined(__AVX512F__)
+    _mm_sfence();
+#endif
+}
 INLINE Vec load(const float* from) { return load_as<Vec>(from); }
 INLINE void store(float* to, Vec v) { store_as(to, v); }
 
@@ -72,6 +88,17 @@ INLINE Vec fma(Vec a, Vec b, Vec c) {
     return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 #else
     return a * b + c;
+#endif
+}
+
+// c - a b
+INLINE Vec fnma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (Vec)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#else
+    return c - a * b;
 #endif
 }
 
@@ -128,20 +155,34 @@ INLINE void zip(Vec& a, Vec& b, std::integer_sequence<int, LANE...>) {
     a = first;
 }
 
+// The same with their halves of 16 bits.
+template <int... LANE>
+INLINE void zip_halves(Bits& a, Bits& b, std::integer_sequence<int, LANE...>) {
+    typedef uint16_t Halves __attribute__((vector_size(LANES * 4), may_alias));
+    constexpr int COUNT = 2 * LANES;
+    const Halves x = (Halves)a, y = (Halves)b;
+    a = (Bits)__builtin_shufflevector(x, y, (LANE / 2 + LANE % 2 * COUNT)...);
+    b = (Bits)__builtin_shufflevector(x, y, (LANES + LANE / 2 + LANE % 2 * COUNT)...);
+}
+INLINE void zip_halves(Bits& a, Bits& b) {
+    zip_halves(a, b, std::make_integer_sequence<int, 2 * LANES>{});
+}
+
 // 1 / x, for 1 <= x < 2^127. The estimate is good to 14 bits; one step of Newton's gives 27.
 template <int N>
 INLINE void reciprocals(Vec (&x)[N]) {
 #if defined(__AVX512F__)
     Vec estimate[N], error[N];
     range<0, N>([&](int k) { estimate[k] = (Vec)_mm512_rcp14_ps((__m512)x[k]); });
-    range<0, N>([&](int k) { error[k] = fma(-x[k], estimate[k], fill(1.0f)); });
+    range<0, N>([&](int k) { error[k] = fnma(x[k], estimate[k], fill(1.0f)); });
     range<0, N>([&](int k) { x[k] = fma(estimate[k], error[k], estimate[k]); });
 #else
     range<0, N>([&](int k) { x[k] = fill(1.0f) / x[k]; });
 #endif
 }
 
-// The nearest whole number, for |x| < 2^22; and x 2^n, for whole n from -126 to 127.
+// The nearest whole number, for |x| < 2^22; and x 2^n, for whole n from -126 to 127 (with AVX-512
+// for every n, rounded down).
 INLINE Vec nearest(Vec x) {
 #if defined(__AVX512F__)
     return (Vec)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT);
@@ -230,6 +271,32 @@ INLINE void squash(Vec (&x)[N]) {
     range<0, N>([&](int k) { x[k] = k < S ? below[k] : above[k] * below[k]; });
 }
 
+// The same to 17 bits, for sums of products of numbers of 8: 2^y = 2^n 2^f with 0 <= f < 1, and
+// 2^f = 1 + f q(f) with a q that is exact at f = 1 and errs by no more than 3.4e-6. An infinite y
+// has f = 0. Without AVX-512 it is the one above.
+//
+//     tanh x = 1 - 2 / (1 + e^2x)
+template <int S, int N>
+INLINE void squash_roughly(Vec (&x)[N]) {
+#if defined(__AVX512F__)
+    Vec f[N], power[N], below[N];
+    range<0, N>([&](int k) { x[k] = x[k] * fill(k < S ? -LOG2_E : 2 * LOG2_E); });
+    range<0, N>([&](int k) { x[k] = at_most(x[k], fill(64.0f)); });
+    range<0, N>([&](int k) {
+        f[k] = (Vec)_mm512_reduce_ps((__m512)x[k], _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+    });
+    range<0, N>([&](int k) { power[k] = fma(fill(0.0135557472f), f[k], fill(0.0520323691f)); });
+    range<0, N>([&](int k) { power[k] = fma(power[k], f[k], fill(0.241379763f)); });
+    range<0, N>([&](int k) { power[k] = fma(power[k], f[k], fill(0.693032121f)); });
+    range<0, N>([&](int k) { power[k] = fma(power[k], f[k], fill(1.0f)); });
+    range<0, N>([&](int k) { below[k] = fill(1.0f) + times_power(power[k], x[k]); });
+    reciprocals(below);
+    range<0, N>([&](int k) { x[k] = k < S ? below[k] : fma(fill(-2.0f), below[k], fill(1.0f)); });
+#else
+    squash<S>(x);
+#endif
+}
+
 // To bfloat16, to the nearest, ties to even; and back.
 INLINE HalfBits to_bfloat16(Vec x) {
 #if defined(__AVX512BF16__)
@@ -249,9 +316,14 @@ template <int... LANE>
 INLINE Bits concatenate(HalfBits low, HalfBits high, std::integer_sequence<int, LANE...>) {
     return (Bits)__builtin_shufflevector(low, high, LANE...);
 }
-// Two halves side by side.
-INLINE Bits concatenate(HalfBits low, HalfBits high) {
-    return concatenate(low, high, std::make_integer_sequence<int, 2 * LANES>{});
+// Two vectors side by side.
+INLINE Bits to_bfloat16(Vec low, Vec high) {
+#if defined(__AVX512BF16__)
+    return (Bits)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+#else
+    return concatenate(to_bfloat16(low), to_bfloat16(high),
+                       std::make_integer_sequence<int, 2 * LANES>{});
+#endif
 }
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -3,7 +3,8 @@
 // A matrix has K inputs and N outputs, N in whole vectors, and is stored in strips (see gemm.h).
 // Beside each weight are its gradient and Adam's two moments, in arrays cut the same way; and a
 // matrix that is multiplied has two packed forms in the precision of products: one for the way
-// up, A W, and one for the way down, D W^T.
+// up, A W, and one for the way down, D W^T. The one that a one-hot input picks a row of is packed
+// as for A W, but in float32 and with the bias added.
 //
 // The N = G columns of a layer are interleaved, so that one panel of a product holds the
 // gates of LANES units side by side, and the cell is computed where the product ends:
@@ -80,9 +81,14 @@ public:
         head = add(shape.hidden, V, true);
         head_bias = add(1, V, false);
         for (auto* array : {&weight_, &gradient_, &mean_, &mean_square_}) array->need(size_);
+        if (!embedding) table_.need(input[0]->size());
         for (int v = shape.vocabulary; v < V; ++v) weight_[head_bias->at + v] = -1e30f;
     }
 
+    // What the sums of the gates that start at `column` are with this one-hot input and no state.
+    float* gathered(int id, int column) {
+        return &table_[static_cast<size_t>(column) * shape_.vocabulary + id * GATES * LANES];
+    }
     Strips<const float> weight(const M* m) const { return {&weight_[m->at], m->K}; }
     Strips<float> gradient(const M* m) { return {&gradient_[m->at], m->K}; }
     float* array(Kind kind) {
@@ -110,8 +116,9 @@ public:
     void pack(int part, int parts) {
         for (M& m : matrices_) {
             const auto [from, to] = share(&m, part, parts);
-            if (m.multiplied) pack(m, 0, m.K, from, to);
+            pack(m, 0, m.K, from, to);
         }
+        streams_end();
     }
 
     // Bring the forms of 8 bits up to date, of what is multiplied with hidden states.
@@ -146,10 +153,11 @@ public:
         return count;
     }
 
-    // A step of Adam on that share. What is multiplied is packed while it is in the cache, as
-    // many strips together as a word takes columns.
+    // A step of Adam on that share. What is read in another form is packed while it is in the
+    // cache, as many strips together as a word takes columns. A bias comes before the weights.
     void learn(const Adam& adam, int part, int parts) {
-        for (M& m : matrices_) {
+        for (auto at = matrices_.rbegin(); at != matrices_.rend(); ++at) {
+            M& m = *at;
             const auto [from, to] = share(&m, part, parts);
             for (int strip = from; strip < to; strip += P::PER_WORD) {
                 const int end = std::min(to, strip + P::PER_WORD);
@@ -160,17 +168,29 @@ public:
                         adam.update(&weight_[at], &mean_[at], &mean_square_[at], &gradient_[at],
                                     static_cast<size_t>(last - k) * LANES);
                     }
-                    if (m.multiplied) pack(m, k, last, strip, end);
+                    pack(m, k, last, strip, end);
                 }
             }
         }
+        streams_end();
     }
 
 private:
+    // Rows [first, last) of strips [from, to), in the forms that are read.
     void pack(M& m, int first, int last, int from, int to) {
-        pack_rows<P>(weight(&m), m.up, first, last, from, to, m.packed_up.data());
-        pack_columns<P>(weight(&m), m.strips(), m.down, first, last, from, to,
-                        m.packed_down.data());
+        if (m.multiplied) {
+            pack_rows<P>(weight(&m), m.up, first, last, from, to, m.packed_up.data());
+            pack_columns<P>(weight(&m), m.strips(), m.down, first, last, from, to,
+                            m.packed_down.data());
+        } else if (&m == input[0]) {
+            for (int strip = from; strip < to; ++strip) {
+                const Vec b = load(weight(bias[0]).at(0, strip));
+                const int block = strip / GATES, gate = strip % GATES;
+                for (int id = first; id < last; ++id)
+                    stream_as(gathered(id, block * GATES * LANES) + gate * LANES,
+                              b + load(weight(&m).at(id, strip)));
+            }
+        }
     }
 
     M* add(int K, int N, bool multiplied, int widest = PANEL) {
@@ -220,6 +240,7 @@ private:
     size_t size_ = 0;
     std::vector<ByteMatrix> bytes_;
     Buffer<float> weight_, gradient_, mean_, mean_square_;
+    Buffer<float> table_;  // what `gathered` finds
 };
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -57,7 +57,8 @@ def test_the_article_is_what_was_kept_and_what_was_added_to_the_last_bit(embeddi
         assert_array_equal(found.gi_t, found.i_t * found.g_t)
         assert_array_equal(found.C_before[1:], found.C_t[:-1])
         assert not found.C_before[0].any()
-        assert_allclose(found.h_t, found.o_t * np.tanh(found.C_t), rtol=0, atol=3e-7)
+        rounding = 2e-6 if engine.precision == "bfloat16" else 3e-7  # squash_roughly in simd.h
+        assert_allclose(found.h_t, found.o_t * np.tanh(found.C_t), rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("kernels", available_kernels())

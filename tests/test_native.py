@@ -111,6 +111,35 @@ def test_a_gate_that_is_almost_open_still_has_its_slope(precision):
     np.testing.assert_allclose(slopes[0], slopes[1], rtol=0, atol=0.04 * np.abs(slopes[1]).max())
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kernels", available_kernels())
+def test_sigmoid_and_tanh_are_as_good_as_simd_h_says(kernels, precision):
+    """From no state, the sums of the first step are a row of the table: H of them a stream."""
+    H, V = 64, 126
+    sums = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-2, 2, 4001)])
+    sums = np.append(sums, [-np.inf, np.inf, -3e38, 3e38, -1e-40, 88.8]).astype(np.float32)
+    sums = np.resize(sums, (V, H))
+    settings = ModelSettings(hidden_size=H, num_layers=1)
+    weights = {
+        name: np.zeros(size, np.float32) for name, size in weight_shapes(settings, V).items()
+    }
+    weights["lstm.weight_ih_l0"] = np.tile(sums.T, (4, 1))
+    engine = NativeEngine(settings, V, weights, kernels=kernels, precision=precision)
+    trace = engine.trace(np.arange(V, dtype=np.int32)[None], State.zeros(settings, V))
+
+    # 1 / (1 + e) with an e that is off by 3.4e-6 of itself is off by no more than a fourth of
+    # that; tanh, twice as much. The rest is rounding.
+    off = 3.4e-6 if precision == "bfloat16" else 2.0**-22
+    with np.errstate(over="ignore"):
+        sigmoid = 1 / (1 + np.exp(-sums.astype(np.float64)))
+    for gate in (trace.i_t, trace.f_t, trace.o_t):
+        np.testing.assert_allclose(gate[0, 0], sigmoid, rtol=0, atol=off / 4 + 2.0**-23)
+        assert gate.min() >= 0 and gate.max() <= 1
+    tanh = np.tanh(sums.astype(np.float64))
+    np.testing.assert_allclose(trace.g_t[0, 0], tanh, rtol=0, atol=off / 2 + 2.0**-23)
+    assert np.abs(trace.g_t).max() <= 1
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_ranks_are_those_of_the_reference(shape):
     case = Case(shape)
