@@ -11,9 +11,10 @@
 //     dc'/d[i f g] = [ig (1 - i), fc (1 - f), i (1 - g^2)]      dc'/dc = f
 //     dh'/do = h' (1 - o)                                       dh'/dc' = o (1 - tanh^2 c')
 //
-// and is computed where all that it is made of is at hand. Where products are bfloat16, it takes 16 bits a
-// number (see `put_pair` in gemm.h): slopes are rounded anyway, and the tape is most of what
-// training writes to memory and reads again. What is carried to the next step, c, stays float32.
+// and is computed where all that it is made of is at hand. Where products are bfloat16, it takes
+// 16 bits a number (see `put_pair` in gemm.h): slopes are rounded anyway, and the tape is most of
+// what training writes to memory and reads again. What is carried to the next step, c, stays
+// float32.
 //
 // `forward` takes the rows of a tile, fills their tapes, if there are any, and gives what a trace
 // shows of each to `done(row, shown)`, h' as the last of it. `cell` and `tape` are those of
