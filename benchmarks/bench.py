@@ -28,7 +28,7 @@ import footprint
 import report
 import scaling
 from contest import Worker, compete
-from shapes import CONTESTS, EXACT, LIBRARIES, PEAKS
+from shapes import CONTESTS, EXACT, LIBRARIES, PEAKS, ROUND_TRIP
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 SAID: list[str] = []
@@ -60,13 +60,7 @@ def main() -> int:
         results["scaling"] = scaling.measure(given.threads, cores, quick=given.quick)
         for chart in scaling.charts(results["scaling"]):
             say(chart)
-    results["about"] |= {"load after": load(), "round trip after": round_trip()}
-    if len(usable_cores()) > 1:
-        before, after = (results["about"][f"round trip {when}"] for when in ("before", "after"))
-        say(
-            f"A cache line to the other core and back: {before * 1e9:.0f} ns before "
-            f"and {after * 1e9:.0f} ns after"
-        )
+    results["about"] |= {"load after": load()}
     say(f"{time.monotonic() - started:.0f} s; load average at the end {load():.1f}")
     if given.document:
         write_between(Path(given.document), SAID)
@@ -111,7 +105,7 @@ def contests(results: report.Results, given: argparse.Namespace) -> None:
                 continue
             for shape in shapes:
                 tell(f"{task}, {shape}")
-                everyone = [*names, *sorted(set(PEAKS.values()))]
+                everyone = [*names, *sorted(set(PEAKS.values())), ROUND_TRIP]
                 rates, absent = compete(
                     workers,
                     {name: libraries[name] for name in everyone if name in libraries},
@@ -149,7 +143,6 @@ def about(threads: int) -> dict[str, object]:
         "cores": len(usable_cores()),
         "threads": threads,
         "load before": load(),
-        "round trip before": round_trip(),
         "python": platform.python_version(),
         "versions": {name: version for name in packages if (version := version_of(name))},
     }
@@ -198,13 +191,6 @@ def usable_cores() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
         return os.sched_getaffinity(0)
     return set(range(os.cpu_count() or 1))
-
-
-def round_trip() -> float:
-    """Seconds for a cache line to another core and back; nothing to measure with one core."""
-    from charloom.core._native import round_trip
-
-    return round_trip() if len(usable_cores()) > 1 else 0.0
 
 
 def load() -> float:

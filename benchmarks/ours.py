@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 from contest import AbsentError, Work
-from shapes import EVALUATE, OWN_TEXTS, OWN_TRAINING, TRAIN, Shape
+from shapes import EVALUATE, OWN_TEXTS, OWN_TRAINING, ROUND_TRIP, TRAIN, Shape
 
 from charloom.core.contract import State, StepSettings
 from charloom.core.native import NativeEngine, available_kernels
@@ -26,6 +26,8 @@ BATCHES = 8
 
 def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
     """`contestant` ends in its precision; "peak" in front of it is the bare product."""
+    if contestant == ROUND_TRIP:
+        return _round_trips(threads)
     what, precision = contestant.rsplit(" ", 1)
     kernels = available_kernels()[0]
     if precision != "float32" and kernels != "avx512_bf16":
@@ -54,6 +56,15 @@ def _peak(kernels: str, bfloat16: bool, threads: int) -> Work:
 
     seconds = 0.05
     return lambda: product_peak(kernels, bfloat16, threads, seconds) * seconds
+
+
+def _round_trips(threads: int) -> Work:
+    from charloom.core._native import round_trip
+
+    if threads < 2:
+        raise AbsentError("there is one thread")
+    seconds = 0.02
+    return lambda: seconds / round_trip(seconds)
 
 
 def _training(engine: NativeEngine, settings: ModelSettings, shape: Shape) -> Work:

@@ -14,6 +14,7 @@ from shapes import (
     FAST,
     OWN_TRAINING,
     PEAKS,
+    ROUND_TRIP,
     TRAIN,
     Bar,
     Shape,
@@ -25,7 +26,8 @@ Results = dict[str, Any]
 STAR = (
     "Each column is how many times its rate ours is, whole optimizer steps on our side; the\n"
     "median over rounds. A starred peer is the bare LSTM, forward and backward, with neither\n"
-    "head nor loss nor optimizer. GFLOP/s counts the matrix products alone."
+    "head nor loss nor optimizer. GFLOP/s counts the matrix products alone. A round trip is\n"
+    "that of a cache line to the other core and back: the median over rounds, and the range."
 )
 
 
@@ -51,6 +53,7 @@ def speed(results: Results, task: str) -> str:
     ours = [name for name in names if name in PEAKS]
     peers = [name for name in names if name not in PEAKS]
     heads = [name.removesuffix(" bfloat16").split(" ", 1) for name in peers]
+    heads.append(["round trip", "ns"])
     rows = [
         ["", "", "", "", "", *(head[0] for head in heads)],
         [task, "precision", "characters/s", "GFLOP/s", "of peak", *(head[1] for head in heads)],
@@ -60,7 +63,8 @@ def speed(results: Results, task: str) -> str:
         for name in ours:
             if name in rates:
                 cells = (_times(rates, name, peer) for peer in peers)
-                rows.append([str(shape), *_own(rates, name, task, shape), *cells])
+                own = _own(rates, name, task, shape)
+                rows.append([str(shape), *own, *cells, _round_trip(rates)])
     return table(rows)
 
 
@@ -88,6 +92,13 @@ def _own(rates: Rates, name: str, task: str, shape: Shape) -> list[str]:
         f"{rate * _operations(task, shape) / 1e9:.1f}",
         f"{share:.0%}",
     ]
+
+
+def _round_trip(rates: Rates) -> str:
+    if ROUND_TRIP not in rates:
+        return "absent"
+    found = [1e9 / rate for rate in rates[ROUND_TRIP]]
+    return f"{statistics.median(found):.0f} ({min(found):.0f}-{max(found):.0f})"
 
 
 def _times(rates: Rates, name: str, peer: str) -> str:

@@ -70,7 +70,12 @@ PEAKS = {
 """The bare product at each of our precisions, in operations per second; int8 is set against
 the faster of those that are measured."""
 
+ROUND_TRIP = "round trip"
+"""A cache line to the other core and back, as many times a second: no constant where a virtual
+machine is moved from core to core."""
+
 LIBRARIES = {
+    ROUND_TRIP: "ours",
     FAST: "ours",
     EXACT: "ours",
     BYTES: "ours",
@@ -96,7 +101,7 @@ CONTESTS = (
     (MANY, (MANY_LARGE,), (FAST, EXACT, TORCH, KERAS)),
     (EVALUATE, (SMALL, LARGE), (FAST, OWN_TRAINING)),
 )
-"""Task, shapes, contestants; the peaks take part in each."""
+"""Task, shapes, contestants; the peaks and the round trip take part in each."""
 
 
 @dataclass(frozen=True, kw_only=True)
