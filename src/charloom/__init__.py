@@ -62,11 +62,13 @@ __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module, metadata
-
     if name in _HOME:
+        from importlib import import_module
+
         value = getattr(import_module(f".{_HOME[name]}", __name__), name)
     elif name == "__version__":
+        from importlib import metadata  # takes longer than all of us
+
         try:
             value = metadata.version(__name__)
         except metadata.PackageNotFoundError:
