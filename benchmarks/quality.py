@@ -66,7 +66,7 @@ def recipes(text: Path, wanted: str | None) -> None:
         best.save(f"{text.stem}-{name.replace(' ', '-')}.safetensors")
 
 
-def precision(text: Path, seeds: Sequence[int] = SEEDS) -> None:
+def precision(text: Path, seeds: Sequence[int]) -> None:
     """The control is float32 on narrower vectors: another rounding, not a coarser one."""
     columns = {"float32": None, "bfloat16": None, "float32, avx2": "avx2"}
     print(f"| seed | {' | '.join(columns)} | bfloat16 - float32 | avx2 - float32 |")
