@@ -8,7 +8,8 @@ import numpy as np
 
 from charloom.core.contract import State, StepSettings
 from charloom.demo import RAW_TEXT, one_hot
-from charloom.network import initial_weights, open_engine
+from charloom.engines import open_engine
+from charloom.network import initial_weights
 from charloom.settings import ModelSettings
 from charloom.text.batches import Windows, windows
 from charloom.text.vocabulary import Vocabulary

@@ -28,7 +28,7 @@ namespace charloom::CHARLOOM_ISA {
 
 struct Lstm {
     static constexpr int GATES = 4;  // input, forget, candidate, output
-    static constexpr int TAPE = 6;   // derivatives
+    static constexpr int PAIRS = 3;  // of derivatives on the tape
     static constexpr bool HAS_CELL = true;
     static constexpr int QUANTITIES = 6;  // what a trace shows: i_t, f_t, g_t, o_t, C_t, h_t
 
@@ -37,7 +37,6 @@ struct Lstm {
     template <class P, bool TAPED, int R, class Done>
     INLINE static void forward(const Vec (&sums)[R][GATES], float* cell, ptrdiff_t next_cell,
                                typename P::Word* tape, ptrdiff_t next_tape, Done&& done) {
-        constexpr int PAIR = 2 * LANES / P::PER_WORD;
         Vec i, f, g, o, c;  // of the row that was begun last
         auto begin_row = [&](int r, Vec i_r, Vec f_r, Vec o_r, Vec g_r)
                              __attribute__((always_inline)) {
@@ -47,12 +46,12 @@ struct Lstm {
             store(cell + r * next_cell, c);
             if (!TAPED) return;
             P::put_pair(tape + r * next_tape, fnma(added, i, added), fnma(kept, f, kept));
-            P::put_gate_pair(tape + r * next_tape + PAIR, f, fnma(added, g, i));
+            P::put_gate_pair(tape + r * next_tape + P::PAIR, f, fnma(added, g, i));
         };
         auto end_row = [&](int r, Vec tanh_c) __attribute__((always_inline)) {
             const Vec hidden = o * tanh_c;
             if (TAPED)
-                P::put_pair(tape + r * next_tape + 2 * PAIR, fnma(hidden, o, hidden),
+                P::put_pair(tape + r * next_tape + 2 * P::PAIR, fnma(hidden, o, hidden),
                             fnma(hidden, tanh_c, o));
             const Vec shown[QUANTITIES] = {i, f, g, o, c, hidden};
             done(r, shown);
@@ -75,11 +74,10 @@ struct Lstm {
     template <class P>
     INLINE static void backward(Vec d_hidden, float* d_cell, const typename P::Word* tape,
                                 Vec (&d_sums)[GATES]) {
-        constexpr int PAIR = 2 * LANES / P::PER_WORD;
         Vec by_i, by_f, by_g, by_o, by_c, f;
         P::pair(tape, by_i, by_f);
-        P::gate_pair(tape + PAIR, f, by_g);
-        P::pair(tape + 2 * PAIR, by_o, by_c);
+        P::gate_pair(tape + P::PAIR, f, by_g);
+        P::pair(tape + 2 * P::PAIR, by_o, by_c);
         const Vec d_c = fma(d_hidden, by_c, load(d_cell));
         d_sums[0] = d_c * by_i;
         d_sums[1] = d_c * by_f;
@@ -92,7 +90,7 @@ struct Lstm {
 // The plain RNN of the comparison: h' = tanh(sum).
 struct Rnn {
     static constexpr int GATES = 1;
-    static constexpr int TAPE = 2;  // 1 - h'^2, and nothing
+    static constexpr int PAIRS = 1;  // 1 - h'^2, and nothing
     static constexpr bool HAS_CELL = false;
     static constexpr int QUANTITIES = 1;  // h_t
 

@@ -54,8 +54,9 @@ struct Float32 {
     INLINE static void interleave(const Word* const* rows, int column, F&& f) {
         for (int n = 0; n < N; ++n) f(n, load(rows[0] + column + n * LANES));
     }
-    // Two vectors put away together, and back; and where x is a gate, between 0 and 1, and how far
-    // it is from 1 counts.
+    // Two vectors put away together, in so many words, and back; and where x is a gate, between
+    // 0 and 1, and how far it is from 1 counts.
+    static constexpr int PAIR = 2 * LANES;
     INLINE static void put_pair(Word* words, Vec x, Vec y) {
         store(words, x);
         store(words + LANES, y);
@@ -151,6 +152,7 @@ struct Bfloat16 {
         }
     }
     // Two vectors share words: each is rounded to bfloat16, halves up.
+    static constexpr int PAIR = LANES;
     static constexpr uint32_t LOW = 0xffffu, HALF = 0x8000u;
     INLINE static void put_pair(Word* words, Vec x, Vec y) {
         store_as(words, choose(Bits{} + LOW, ((Bits)x + HALF) >> 16, (Bits)y + HALF));
@@ -251,10 +253,10 @@ INLINE void for_tiles(int begin, int end, F&& f) {
 // One term of a sum of products: rows of A in words, `stride` apart, and a panel of B.
 template <class P>
 struct Term {
-    const typename P::Word* a;  // row 0
-    ptrdiff_t stride;
-    const typename P::Word* b;
-    int steps;
+    const typename P::Word* a = nullptr;  // row 0
+    ptrdiff_t stride = 0;
+    const typename P::Word* b = nullptr;
+    int steps = 0;
 };
 
 // A sum that starts from nothing.
@@ -263,48 +265,31 @@ constexpr auto zero = [](int, auto& sums) __attribute__((always_inline)) {
         for (Vec& sum : row) sum = Vec{};
 };
 
-// A chunk of a panel is multiplied with all rows before the next one is read, so that it is
-// read from the first-level cache but for the first time.
-constexpr int CHUNK_BYTES = 24 * 1024;
+constexpr auto nothing = [](auto&&...) __attribute__((always_inline)) {};
 
-// For each tile of rows [from, to): start(row, sums), then sums += A B for each term, with
-// end(term, row, sums) after it. Between two chunks, sums are in `waiting`. Before the last
-// chunk, soon(row, rows of the tile) may ask for what `end` is going to read.
-template <class P, int C, class Start, class Soon, class End>
-INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, float* waiting,
-                          Start&& start, Soon&& soon, End&& end) {
-    const bool one_tile = to - from <= tile_rows(C);  // reads a panel once, so needs no chunks
-    for (int n = 0; n < count; ++n) {
-        const Term<P>& term = terms[n];
-        const int chunk = one_tile ? term.steps : CHUNK_BYTES / (C * VECTOR_BYTES);
-        bool ends = false;
-        for (int k = 0; !ends; k += chunk) {  // once, if the term is empty, too
-            const int steps = std::min(chunk, term.steps - k);
-            const bool first = n == 0 && k == 0;
-            ends = k + steps == term.steps;
-            for_tiles<C>(from, to, [&](int row, auto rows) __attribute__((always_inline)) {
-                constexpr int R = decltype(rows)::value;
-                float* kept = waiting + static_cast<size_t>(row - from) * C * LANES;
-                auto place = [&](int r, int c) { return kept + (r * C + c) * LANES; };
-                Vec sums[R][C];
-                if (first)
-                    start(row, sums);
-                else
-                    each<R, C>([&](int r, int c) { sums[r][c] = load(place(r, c)); });
-                if (ends && n + 1 == count) soon(row, rows);
-                accumulate<P>(sums, term.a + row * term.stride + k, term.stride, 1,
-                              term.b + static_cast<size_t>(k) * C * LANES, steps);
-                if (ends) end(n, row, sums);
-                if (!ends || n + 1 < count)
-                    each<R, C>([&](int r, int c) { store(place(r, c), sums[r][c]); });
-            });
-        }
-    }
-}
-template <class P, int C, class Start, class End>
-INLINE void multiply_rows(int from, int to, const Term<P>* terms, int count, float* waiting,
-                          Start&& start, End&& end) {
-    multiply_rows<P, C>(from, to, terms, count, waiting, start, [](int, auto) {}, end);
+// For each tile of rows [from, to): start(row, sums), sums += A B for the first term, then
+// between(row, sums), sums += A B for the second, end(row, sums). Either term may be empty.
+// Before the second, soon(row, rows of the tile) may ask for what `end` is going to read.
+//
+// Every tile reads the whole panel again, from the second-level cache where the first does not
+// hold it: a step loads C vectors of it for R C products.
+template <class P, int C, class Start, class End, class Between = decltype(nothing),
+          class Soon = decltype(nothing)>
+INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>& second,
+                          const Start& start, const End& end, const Between& between = nothing,
+                          const Soon& soon = nothing) {
+    for_tiles<C>(from, to, [&](int row, auto rows) __attribute__((always_inline)) {
+        Vec sums[rows][C];
+        auto add = [&](const Term<P>& term) __attribute__((always_inline)) {
+            accumulate<P>(sums, term.a + row * term.stride, term.stride, 1, term.b, term.steps);
+        };
+        start(row, sums);
+        add(first);
+        between(row, sums);
+        soon(row, rows);
+        add(second);
+        end(row, sums);
+    });
 }
 
 // Where the panels of a matrix begin: `vectors` columns of vectors in `count` even runs.

@@ -31,7 +31,7 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
                         int last_row, int from, int to) {
     using Word = typename P::Word;
     const int K = gradient.rows;
-    constexpr int STEPS = 128;  // of a chunk: where a vector is 64 bytes, 32 KiB of D and 8 of A
+    constexpr int STEPS = 256;  // of a chunk: where a vector is 64 bytes, 64 KiB of D and 16 of A
     constexpr int ROWS = STEPS * P::PER_WORD;
     constexpr int WIDE = (LANES == 16 ? 1 : 3) * LANES;  // columns of A side by side
     constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets

@@ -39,7 +39,7 @@ class NetworkOf final : public Network {
     using Word = typename P::Word;
     static constexpr int GATES = Cell::GATES;
     // words of tape: a stream, a block
-    static constexpr int STEP = divide_up(Cell::TAPE, P::PER_WORD) * LANES;
+    static constexpr int STEP = Cell::PAIRS * P::PAIR;
     static constexpr bool BYTES = HAS_BYTES && std::is_same_v<P, Float32>;
     static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
@@ -275,13 +275,6 @@ private:
         return &last_hidden_[(static_cast<size_t>(l) * B_ + b) * H_];
     }
 
-    // A thread's own room for the sums of a panel that wait for its next chunk.
-    static float* waiting_sums(int rows) {
-        thread_local Buffer<float> sums;
-        sums.need(static_cast<size_t>(rows) * PANEL * LANES);
-        return sums.data();
-    }
-
     void load_state(StatePointers state, int from, int to) {
         const int H = shape_.hidden;
         std::vector<float> row(H_);
@@ -382,13 +375,12 @@ private:
     void forward_step(int l, int t, int first_block, int last_block, int from, int to) {
         if constexpr (BYTES)
             if (in_bytes_) return step_in_bytes(l, first_block, last_block, from, to);
-        float* waiting = waiting_sums(to - from);
         for (int block = first_block; block < last_block; ++block)
-            forward_block<FOR>(l, t, block, from, to, waiting);
+            forward_block<FOR>(l, t, block, from, to);
     }
 
     template <For FOR>
-    void forward_block(int l, int t, int block, int from, int to, float* waiting) {
+    void forward_block(int l, int t, int block, int from, int to) {
         const int column = block * GATES * LANES, unit = block * LANES;
         const float* bias = w_.weight(w_.bias[l]).at(0, block * GATES);
         const bool one_hot = l == 0 && !shape_.embedding;
@@ -400,18 +392,16 @@ private:
             }
         };
 
-        Term<P> terms[2];
-        int count = 0;
+        Term<P> input;
         if (l > 0)
-            terms[count++] = w_.input[l]->up_term(above(l - 1, t, 0), row_words_, column);
+            input = w_.input[l]->up_term(above(l - 1, t, 0), row_words_, column);
         else if (!one_hot)
-            terms[count++] = w_.input[0]->up_term(embedded(t, 0), embedding_words_, column);
-        terms[count++] = w_.recurrent[l]->up_term(out(l, t, 0), row_words_, column);
+            input = w_.input[0]->up_term(embedded(t, 0), embedding_words_, column);
+        const Term<P> recurrent = w_.recurrent[l]->up_term(out(l, t, 0), row_words_, column);
 
         const bool last = t == T_ - 1;
         const uint32_t key = dropout_layer_key(dropout_key_, l);
-        auto end = [&](int n, int b, auto& sums) __attribute__((always_inline)) {
-            if (n + 1 < count) return;
+        auto end = [&](int b, auto& sums) __attribute__((always_inline)) {
             float* cells = cell(l, b) + unit;
             Word* kept_here = FOR == For::learning ? tape(l, t, block, b) : nullptr;
             Word* up = out(l, t + 1, b);
@@ -429,7 +419,7 @@ private:
                 for (int r = 0; r < R; ++r)
                     P::put(dropped(l, t, b + r), unit, hidden[r] * kept(key, t, b + r, unit));
         };
-        multiply_rows<P, GATES>(from, to, terms, count, waiting, start, end);
+        multiply_rows<P, GATES>(from, to, input, recurrent, start, end);
     }
 
     // Quantities of a trace are (Q, L, T, B, H).
@@ -455,7 +445,6 @@ private:
     template <class F>
     void each_logits(int t, int from, int to, F&& f) {
         const float* bias = w_.weight(w_.head_bias).first;
-        float* waiting = waiting_sums(to - from);
         thread_local Buffer<float> rows_of_logits;
         rows_of_logits.need(static_cast<size_t>(to - from) * V_);
         auto values = [&](int b) {
@@ -478,12 +467,12 @@ private:
             const Term<P> term =
                 w_.head->up_term(above(shape_.layers - 1, t, 0), row_words_, column);
             multiply_rows<P, C>(
-                from, to, &term, 1, waiting,
+                from, to, {}, term,
                 [&](int, auto& sums) __attribute__((always_inline)) {
                     for (auto& row : sums)
                         for (int c = 0; c < C; ++c) row[c] = load(bias + column + c * LANES);
                 },
-                [&](int, int b, auto& sums) __attribute__((always_inline)) {
+                [&](int b, auto& sums) __attribute__((always_inline)) {
                     for (auto& row : sums) {
                         float* to = values(b++) + column;
                         for (int c = 0; c < C; ++c) store(to + c * LANES, row[c]);
@@ -529,29 +518,27 @@ private:
 
     void backward(int from, int to) {
         if (from == to) return;
-        float* waiting = waiting_sums(to - from);
         for (int l = shape_.layers - 1; l >= 0; --l) {
             std::fill(&d_cell_[l][static_cast<size_t>(from) * H_],
                       &d_cell_[l][0] + static_cast<size_t>(to) * H_, 0.0f);
             for (int t = T_ - 1; t >= 0; --t)
                 for_panels(w_.recurrent[l]->down, [&](int unit, auto width) {
-                    backward_panel<decltype(width)::value>(l, t, unit, from, to, waiting);
+                    backward_panel<decltype(width)::value>(l, t, unit, from, to);
                 });
         }
         if (shape_.embedding) backward_embedding(from, to);
     }
 
     template <int C>
-    void backward_panel(int l, int t, int unit, int from, int to, float* waiting) {
+    void backward_panel(int l, int t, int unit, int from, int to) {
         const int block = unit / LANES;
-        Term<P> terms[2] = {};  // without a layer or a head above, a sum of nothing
+        Term<P> from_above, from_later;
         if (l < shape_.layers - 1)
-            terms[0] = w_.input[l + 1]->down_term(d_sums(l + 1, t, 0), gate_words_, unit);
+            from_above = w_.input[l + 1]->down_term(d_sums(l + 1, t, 0), gate_words_, unit);
         else if (t >= head_from_)
-            terms[0] = w_.head->down_term(d_logits(t, 0), logit_words_, unit);
-        const int count = t + 1 < T_ ? 2 : 1;
-        if (count == 2)
-            terms[1] = w_.recurrent[l]->down_term(d_sums(l, t + 1, 0), gate_words_, unit);
+            from_above = w_.head->down_term(d_logits(t, 0), logit_words_, unit);
+        if (t + 1 < T_)
+            from_later = w_.recurrent[l]->down_term(d_sums(l, t + 1, 0), gate_words_, unit);
 
         const uint32_t key = dropout_layer_key(dropout_key_, l);
         const ptrdiff_t next_block = static_cast<ptrdiff_t>(B_) * STEP;
@@ -562,13 +549,14 @@ private:
                     __builtin_prefetch(kept + c * next_block + r * STEP + v);
             });
         };
-        auto end = [&](int n, int b, auto& d_hidden) __attribute__((always_inline)) {
+        auto drop = [&](int b, auto& d_above) __attribute__((always_inline)) {
+            if (!threshold_) return;
+            each<rows_of<decltype(d_above)>, C>([&](int r, int c) {
+                d_above[r][c] *= kept(key, t, b + r, unit + c * LANES);
+            });
+        };
+        auto end = [&](int b, auto& d_hidden) __attribute__((always_inline)) {
             constexpr int R = rows_of<decltype(d_hidden)>;
-            if (n == 0 && threshold_)
-                each<R, C>([&](int r, int c) {
-                    d_hidden[r][c] *= kept(key, t, b + r, unit + c * LANES);
-                });
-            if (n + 1 < count) return;
             const Word* kept = tape(l, t, block, b);
             float* d_cell = &d_cell_[l][static_cast<size_t>(b) * H_ + unit];
             Word* down = d_sums(l, t, b);
@@ -579,18 +567,17 @@ private:
                 P::put(down + r * gate_words_, (block + c) * GATES * LANES, slopes);
             });
         };
-        multiply_rows<P, C>(from, to, terms, count, waiting, zero, soon, end);
+        multiply_rows<P, C>(from, to, from_above, from_later, zero, end, drop, soon);
     }
 
     void backward_embedding(int from, int to) {
-        float* waiting = waiting_sums(to - from);
         for (int t = 0; t < T_; ++t)
             for_panels(w_.input[0]->down, [&](int column, auto width) {
                 constexpr int C = decltype(width)::value;
                 const Term<P> term = w_.input[0]->down_term(d_sums(0, t, 0), gate_words_, column);
                 multiply_rows<P, C>(
-                    from, to, &term, 1, waiting, zero,
-                    [&](int, int b, auto& slopes) __attribute__((always_inline)) {
+                    from, to, {}, term, zero,
+                    [&](int b, auto& slopes) __attribute__((always_inline)) {
                         for (auto& row : slopes) {
                             const size_t r = static_cast<size_t>(t) * B_ + b++;
                             for (int c = 0; c < C; ++c)

@@ -99,7 +99,7 @@ const Case CASES[] = {
     {3, 0, 70, 1, 3, 3, 0, Counted::all},      // two panels on the way down
     {5, 2, 3, 2, 67, 9, 0, Counted::some},     // more rows than a chunk of gradients.h
     {9, 0, 8, 1, 2, 2, 0.2, Counted::none},    // nothing to learn from
-    {5, 0, 384, 1, 2, 1, 0.1, Counted::all},   // chunks of a panel; one stream, many threads
+    {5, 0, 384, 1, 2, 1, 0.1, Counted::all},   // many threads share one stream
 };
 
 struct State {

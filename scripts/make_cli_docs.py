@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from charloom.cli import app
+from charloom.cli import VERBS, app
 from charloom.inspection.settings import ReachSettings, RecallSettings, UnitsSettings
 from charloom.settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 
@@ -38,7 +38,7 @@ line. The exit status is 0 for success, 1 for failure, 2 for wrong use, and 130 
 
 def page() -> str:
     """The whole page."""
-    commands = [command.callback for command in app.registered_commands]
+    commands = [command.callback for command in app(VERBS).registered_commands]
     return "\n".join([OPENING, *(section(command) for command in commands if command)])
 
 

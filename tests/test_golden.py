@@ -10,7 +10,7 @@ import pytest
 from agreement import check_against_torch, losses_after_keras, reference64
 from numpy.testing import assert_allclose
 
-from charloom.network import open_engine
+from charloom.engines import open_engine
 
 GOLDEN = Path(__file__).parent / "golden"
 TORCH = sorted(GOLDEN.glob("torch_*.npz"))

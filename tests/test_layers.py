@@ -17,7 +17,7 @@ LAYERS = [
     *("text.vocabulary", "text.reading", "text.corpus", "text.batches"),
     *("core.contract", "core.random", "core.sampling", "core.rounding", "core.reference"),
     *("core._native", "core.native"),
-    *("loss", "optimizer", "network"),
+    *("loss", "optimizer", "network", "engines"),
     *("charges", "scoring", "inspection.trace", "generation", "checkpoint", "model"),
     *("folder", "schedule", "progress", "training", "demo", "__init__"),
     *("serving.limits", "serving.packing", "serving.passage", "serving.writing"),

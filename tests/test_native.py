@@ -23,7 +23,7 @@ SHAPES = [
     ("lstm", 16, 3, 7, 30, 5, 13, 0.1),
     ("lstm", 1, 1, 0, 2, 1, 1, 0.0),
     ("lstm", 65, 2, 0, 130, 7, 1, 0.0),
-    ("lstm", 400, 2, 0, 9, 2, 1, 0.1),  # panels in chunks; threads share one stream
+    ("lstm", 400, 2, 0, 9, 2, 1, 0.1),  # threads share one stream
     ("rnn", 20, 2, 5, 11, 6, 5, 0.2),
     ("rnn", 1, 1, 3, 2, 1, 1, 0.0),
 ]

@@ -11,9 +11,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from charloom.core.contract import NOT_COUNTED, State, StepSettings, weight_shapes
 from charloom.core.random import dropout_mask, stream_seeds
 from charloom.core.reference import lstm_forward
+from charloom.engines import open_engine
 from charloom.errors import ModelFileError, SettingsError
 from charloom.loss import cross_entropy
-from charloom.network import ReferenceEngine, initial_weights, open_engine
+from charloom.network import ReferenceEngine, initial_weights
 from charloom.optimizer import global_norm
 from charloom.settings import ModelSettings, SamplingSettings
 

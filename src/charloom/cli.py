@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -17,15 +19,17 @@ from typer.main import get_command
 
 import charloom
 
-from .commands import inside, models, runs
 from .errors import CharloomError, SettingsError
 from .flags import as_flags
 
-app = typer.Typer(
-    add_completion=False,
-    rich_markup_mode=None,  # rich's help cuts the names of flags off in a narrow terminal
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+VERBS = {
+    "train": "runs",
+    **dict.fromkeys(("generate", "evaluate", "score", "info"), "models"),
+    **dict.fromkeys(("serve", "inspect", "explain", "memory", "units"), "inside"),
+    "plot": "runs",
+    "demo": "",
+}
+"""The file of commands/ that each verb is in; that of `demo` is this one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,12 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
     # Before NumPy is loaded: its only product here is made once, for the first weights, and
     # many BLAS threads on a busy machine take far longer for it than one.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Pydantic looks for plugins in every package that is installed; there are none for us.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     _write_utf8(sys.stdout)
+    arguments = sys.argv[1:] if arguments is None else arguments
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         warnings.showwarning = _warn
         try:
-            command = get_command(app)
+            command = get_command(app([verb for verb in arguments[:1] if verb in VERBS] or VERBS))
             status = command.main(arguments, prog_name="charloom", standalone_mode=False)
             sys.stdout.flush()
         except SettingsError as error:
@@ -86,7 +93,24 @@ def _quietly() -> int:
     return 1
 
 
-@app.callback(invoke_without_command=True)
+def app(verbs: Iterable[str]) -> typer.Typer:
+    """The program with these verbs alone: those that are not asked for need not be loaded.
+
+    >>> [command.callback.__name__ for command in app(["demo"]).registered_commands]
+    ['demo']
+    """
+    program = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,  # rich's help cuts the names of flags off in a narrow terminal
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    program.callback(invoke_without_command=True)(charloom_)
+    for verb in verbs:
+        home = import_module(f".commands.{VERBS[verb]}", __package__) if VERBS[verb] else None
+        program.command()(getattr(home, verb) if home else demo)
+    return program
+
+
 def charloom_(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
@@ -104,11 +128,3 @@ def demo() -> None:
 
     for line in tell():
         print(line, flush=True)
-
-
-for _verb in (
-    *(runs.train, models.generate, models.evaluate, models.score, models.info),
-    *(inside.serve, inside.inspect, inside.explain, inside.memory, inside.units),
-    *(runs.plot, demo),
-):
-    app.command()(_verb)

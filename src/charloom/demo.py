@@ -12,7 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from .core.contract import Array, Engine, State, StepSettings
-from .network import initial_weights, open_engine
+from .engines import open_engine
+from .network import initial_weights
 from .settings import ModelSettings
 from .text.batches import Windows, windows
 from .text.vocabulary import Vocabulary

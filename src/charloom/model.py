@@ -19,10 +19,10 @@ from typing import Any, Literal, cast
 from . import generation, scoring
 from .checkpoint import FORMAT, MODEL_FILE, ModelFile, read_model, write_model
 from .core.contract import Engine, Weights, check_weights
+from .engines import open_engine
 from .errors import ModelFileError, SettingsError
 from .inspection import trace as inspection_trace
 from .inspection.trace import ALTERNATIVES, Trace
-from .network import open_engine
 from .scoring import Part, Score
 from .settings import ModelSettings, SamplingSettings, TextSettings
 from .text.reading import InMemory, read

@@ -2,14 +2,13 @@
 
     ids -> one-hot or embedding -> layer 0 -> ... -> layer L-1 -> head -> logits
 
-Dropout stands behind every layer while training. `ReferenceEngine` is the definition, in
-NumPy; `open_engine` opens the native one, which has the same methods.
+Dropout stands behind every layer while training. This is the definition, in NumPy; the native
+engine has the same methods, and `engines.open_engine` opens one or the other.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,6 @@ import numpy as np
 from .core import reference
 from .core.contract import (
     Array,
-    Engine,
     OptimizerState,
     State,
     Step,
@@ -31,44 +29,9 @@ from .core.contract import (
 )
 from .core.random import dropout_mask, uniform
 from .core.sampling import draw
-from .errors import SettingsError
 from .loss import cross_entropy, ranks, surprises
 from .optimizer import Adam, clip_by_global_norm
 from .settings import ModelSettings, SamplingSettings
-
-CORE_VARIABLE = "CHARLOOM_CORE"
-"""The environment variable that chooses the core: native (the default) or reference."""
-
-
-def open_engine(
-    settings: ModelSettings,
-    vocabulary_size: int,
-    weights: Weights,
-    *,
-    precision: str = "auto",
-    threads: int = 0,
-) -> Engine:
-    """The engine that computes this network, with a copy of these weights.
-
-    The native one, unless the environment says CHARLOOM_CORE=reference. `precision` is
-    auto, float32, bfloat16 or, for a trained network, int8; `threads` 0 uses every core of
-    the processor.
-    """
-    core = os.environ.get(CORE_VARIABLE, "native")
-    if core == "native":
-        from .core.native import NativeEngine
-
-        return NativeEngine(
-            settings, vocabulary_size, weights, precision=precision, threads=threads
-        )
-    if core != "reference":
-        raise SettingsError(f"{CORE_VARIABLE} is {core!r}; it must be native or reference")
-    if precision not in ("auto", "float32"):
-        raise SettingsError(
-            f"precision: {precision} was given, but the reference core has no {precision}; "
-            f"use float32, or unset {CORE_VARIABLE} for the native core"
-        )
-    return ReferenceEngine(settings, vocabulary_size, weights)
 
 
 def initial_weights(

@@ -25,11 +25,12 @@ import numpy as np
 
 from .checkpoint import Checkpoint, read_checkpoint, read_model, write_checkpoint
 from .core.contract import OptimizerState, State, StepSettings
+from .engines import open_engine
 from .errors import SettingsError, TrainingError
 from .folder import Log, Plan, RunFolder
 from .generation import generate
 from .model import Model
-from .network import initial_weights, open_engine
+from .network import initial_weights
 from .optimizer import learning_rate
 from .progress import Place, Progress, figures
 from .schedule import planned_steps, steps_that_fit, validation_is_due

@@ -16,8 +16,9 @@ from golden.make_golden import run_keras, run_torch
 from numpy.testing import assert_allclose
 
 from charloom.core.contract import State, StepSettings
+from charloom.engines import open_engine
 from charloom.model import Model
-from charloom.network import initial_weights, open_engine
+from charloom.network import initial_weights
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -26,7 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.contract import Array, Engine, State, StepSettings
-from ..network import initial_weights, open_engine
+from ..engines import open_engine
+from ..network import initial_weights
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
 from .settings import RecallSettings

@@ -119,7 +119,8 @@ def trace_pieces(
     the text is cut, the numbers are the same. With `lines` each line is read from a zero
     state, after a line feed, as a model of lines was trained.
 
-    >>> from charloom.network import initial_weights, open_engine
+    >>> from charloom.engines import open_engine
+    >>> from charloom.network import initial_weights
     >>> from charloom.settings import ModelSettings
     >>> vocabulary, settings = Vocabulary.of("the fox"), ModelSettings(hidden_size=16)
     >>> engine = open_engine(settings, 7, initial_weights(settings, 7, seed=0))
