@@ -23,13 +23,13 @@ from .errors import CharloomError, SettingsError
 from .flags import as_flags
 
 VERBS = {
-    "train": "runs",
-    **dict.fromkeys(("generate", "evaluate", "score", "info"), "models"),
-    **dict.fromkeys(("serve", "inspect", "explain", "memory", "units"), "inside"),
-    "plot": "runs",
-    "demo": "",
+    "train": "commands.runs",
+    **dict.fromkeys(("generate", "evaluate", "score", "info"), "commands.models"),
+    **dict.fromkeys(("serve", "inspect", "explain", "memory", "units"), "commands.inside"),
+    "plot": "commands.runs",
+    "demo": "cli",
 }
-"""The file of commands/ that each verb is in; that of `demo` is this one."""
+"""Where each verb lives; it is loaded when asked for, so that a command starts fast."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,8 +106,8 @@ def app(verbs: Iterable[str]) -> typer.Typer:
     )
     program.callback(invoke_without_command=True)(charloom_)
     for verb in verbs:
-        home = import_module(f".commands.{VERBS[verb]}", __package__) if VERBS[verb] else None
-        program.command()(getattr(home, verb) if home else demo)
+        home = import_module(f".{VERBS[verb]}", __package__)
+        program.command()(getattr(home, verb))
     return program
 
 
