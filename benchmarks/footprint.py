@@ -104,8 +104,8 @@ def bounds(costs: Costs) -> list[dict[str, Any]]:
 
 
 def _save_model(path: Path) -> None:
-    from charloom.model import Model
-    from charloom.network import initial_weights
+    from charloom.engines.reference.engine import initial_weights
+    from charloom.model.model import Model
     from charloom.settings import ModelSettings
     from charloom.text.vocabulary import Vocabulary
 

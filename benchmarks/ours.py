@@ -12,12 +12,12 @@ import numpy as np
 from contest import AbsentError, Work
 from shapes import EVALUATE, OWN_TEXTS, OWN_TRAINING, ROUND_TRIP, TRAIN, Shape
 
-from charloom.core.contract import State, StepSettings
-from charloom.core.native import NativeEngine, available_kernels
-from charloom.core.random import stream_seeds
-from charloom.generation import generate
-from charloom.network import initial_weights
-from charloom.scoring import SEGMENTS, evaluate
+from charloom.engines.base import State, StepSettings
+from charloom.engines.native import NativeEngine, available_kernels
+from charloom.engines.random import stream_seeds
+from charloom.engines.reference.engine import initial_weights
+from charloom.model.generation import generate
+from charloom.model.scoring import SEGMENTS, evaluate
 from charloom.settings import ModelSettings, SamplingSettings
 from charloom.text.vocabulary import Vocabulary
 
@@ -52,14 +52,14 @@ def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
 
 
 def _peak(kernels: str, bfloat16: bool, threads: int) -> Work:
-    from charloom.core._native import product_peak
+    from charloom.engines._native import product_peak
 
     seconds = 0.05
     return lambda: product_peak(kernels, bfloat16, threads, seconds) * seconds
 
 
 def _round_trips(threads: int) -> Work:
-    from charloom.core._native import round_trip
+    from charloom.engines._native import round_trip
 
     if threads < 2:
         raise AbsentError("there is one thread")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import charloom
 from charloom import ModelSettings, TrainingSettings
-from charloom.scoring import SEGMENTS, WARMUP, evaluate
+from charloom.model.scoring import SEGMENTS, WARMUP, evaluate
 
 RECIPES = {
     "default": (ModelSettings(), TrainingSettings()),

@@ -1,7 +1,7 @@
 """What is measured, and what is asked of it: shapes, their operations, and the bars.
 
 T time steps, B streams, V vocabulary, H hidden units, L layers, G = 4H, as in
-`charloom.core.contract`. Operations are those of the matrix products alone, by the count
+`charloom.engines.base`. Operations are those of the matrix products alone, by the count
 
     forward:  2 G (H + inputs) per layer, inputs = 0 for the one-hot first   + 2 H V
     training: 3 times that

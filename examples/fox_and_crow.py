@@ -6,10 +6,10 @@ heading. `charloom demo` tells the same story in whole sentences.
 
 import numpy as np
 
-from charloom.core.contract import State, StepSettings
 from charloom.demo import RAW_TEXT, one_hot
-from charloom.engines import open_engine
-from charloom.network import initial_weights
+from charloom.engines.base import State, StepSettings
+from charloom.engines.reference.engine import initial_weights
+from charloom.engines.selection import open_engine
 from charloom.settings import ModelSettings
 from charloom.text.batches import Windows, windows
 from charloom.text.vocabulary import Vocabulary

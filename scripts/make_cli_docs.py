@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from charloom.cli import VERBS, app
+from charloom.cli.main import VERBS, app
 from charloom.inspection.settings import ReachSettings, RecallSettings, UnitsSettings
 from charloom.settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 

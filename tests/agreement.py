@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.testing import assert_allclose
 
-from charloom.core.contract import NOT_COUNTED, Engine, State, StepSettings, Weights
-from charloom.network import ReferenceEngine
+from charloom.engines.base import NOT_COUNTED, Engine, State, StepSettings, Weights
+from charloom.engines.reference.engine import ReferenceEngine
 from charloom.settings import ModelSettings
 
 Found = dict[str, np.ndarray]

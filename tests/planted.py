@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from charloom.core.contract import Weights
-from charloom.model import Model
-from charloom.network import initial_weights
+from charloom.engines.base import Weights
+from charloom.engines.reference.engine import initial_weights
+from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 

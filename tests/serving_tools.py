@@ -16,8 +16,8 @@ import numpy as np
 import uvicorn
 
 from charloom import Model, ModelSettings
-from charloom.network import initial_weights
-from charloom.serving.app import make_app
+from charloom.engines.reference.engine import initial_weights
+from charloom.serving.page_api import make_app
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = (

@@ -1,4 +1,4 @@
-"""Imports point upwards only: a file imports from lines above its own."""
+"""Imports point downwards only: a folder imports from folders and files below it."""
 
 from __future__ import annotations
 
@@ -12,65 +12,99 @@ import pytest
 
 import charloom
 
-LAYERS = [
-    *("errors", "settings"),
-    *("text.vocabulary", "text.reading", "text.corpus", "text.batches"),
-    *("core.contract", "core.random", "core.sampling", "core.rounding", "core.reference"),
-    *("core._native", "core.native"),
-    *("loss", "optimizer", "network", "engines"),
-    *("charges", "scoring", "inspection.trace", "generation", "checkpoint", "model"),
-    *("folder", "schedule", "progress", "training", "demo", "__init__"),
-    *("serving.limits", "serving.packing", "serving.passage", "serving.writing"),
-    *("serving.app", "serving.export", "serving.server"),
-    *("flags", "tables", "inspection.settings", "inspection.labels", "inspection.clamping"),
-    *("inspection.statistics", "inspection.claims", "inspection.units"),
-    *("inspection.reach", "inspection.recall"),
-    *("inspection.story", "inspection.files", "inspection.pictures"),
-    *("display", "commands.arguments", "commands.runs", "commands.models", "commands.inside"),
-    *("cli", "__main__"),
+LAYERS = [  # from the bottom; a line may import from itself and from the lines above it here
+    ("errors",),
+    ("settings", "files"),
+    ("text",),
+    ("engines",),
+    ("model",),
+    ("training",),
+    ("__init__", "demo"),
+    ("inspection",),
+    ("serving", "export"),
+    ("cli",),
+    ("__main__",),
 ]
+LEVEL = {place: level for level, places in enumerate(LAYERS) for place in places}
 
 SOURCE = Path(charloom.__file__).parent
-FOLDERS = ("text", "core", "inspection", "serving", "commands")
-EMPTY = {f"{folder}.__init__" for folder in FOLDERS}
+TESTS = Path(__file__).parent
 
 
 def modules() -> list[str]:
-    names = [".".join(f.relative_to(SOURCE).with_suffix("").parts) for f in SOURCE.rglob("*.py")]
-    return sorted(set(names) - EMPTY)
+    files = (f.relative_to(SOURCE) for f in SOURCE.rglob("*.py"))
+    return sorted(".".join(f.with_suffix("").parts) for f in files)
 
 
 def imported(name: str) -> set[str]:
     """The modules of this package that a module names in an import, wherever it stands."""
     path = SOURCE.joinpath(*name.split(".")).with_suffix(".py")
     package = ["charloom", *name.split(".")][:-1]
-    layers = {f"charloom.{layer}": layer for layer in LAYERS}
+    known = {f"charloom.{module}" for module in modules()}
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*base, *(node.module or "").split(".")]).rstrip(".")
+            origin = ".".join([*base, *(node.module or "").split(".")]).strip(".")
             names = {f"{origin}.{alias.name}" for alias in node.names}
-            found |= names if names <= layers.keys() else {origin}
-    found = {module for module in found if module.split(".")[0] == "charloom"}
-    return {layers.get(module, "__init__") for module in found}
+            found |= {one if one in known else origin for one in names}
+    own = {module for module in found if module.split(".")[0] == "charloom"}
+    return {module.removeprefix("charloom").removeprefix(".") or "__init__" for module in own}
 
 
-def test_every_file_has_its_layer():
-    assert set(modules()) | {"core._native"} == set(LAYERS)
+def place(module: str) -> str:
+    return module.split(".")[0]
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """What is left when modules that import only finished ones are taken away, again and again."""
+    left = dict(graph)
+    while done := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in done:
+            del left[name]
+    return sorted(left)
+
+
+def test_every_folder_and_file_has_its_layer():
+    assert {place(module) for module in modules()} <= LEVEL.keys()
 
 
 @pytest.mark.parametrize("name", [n for n in modules() if n != "__init__"])
-def test_a_file_imports_only_from_lines_above_its_own(name):
-    above = set(LAYERS[: LAYERS.index(name)])
-    assert imported(name) <= above
+def test_no_import_points_upwards(name):
+    for other in imported(name):
+        same = place(other) == place(name)
+        assert same or LEVEL[place(other)] < LEVEL[place(name)], f"{name} imports {other}"
 
 
-def test_the_check_itself_sees_imports():
-    assert {"network", "scoring", "text.corpus"} <= imported("training")
-    assert {"__init__", "errors", "tables"} <= imported("commands.arguments")
+def test_imports_form_no_circle():
+    graph = {name: imported(name) - {name, "__init__"} for name in modules()}
+    del graph["__init__"]  # it loads what it names when first used
+    assert circles(graph) == []
+
+
+def test_the_checks_see_imports_and_circles():
+    assert {"text.corpus", "model.scoring"} <= imported("training.run")
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_the_top_of_the_package_is_small():
+    shown = [entry for entry in SOURCE.iterdir() if entry.name != "__pycache__"]
+    assert len([entry for entry in shown if entry.is_dir()]) <= 8
+    assert len([entry for entry in shown if entry.is_file()]) <= 7
+
+
+def test_every_module_is_named_by_a_test_file():
+    named = set()
+    for file in TESTS.rglob("test_*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+    here = {f"charloom.{m}" for m in modules() if not m.endswith(("__init__", "__main__"))}
+    assert sorted(here - named) == []
 
 
 def test_the_public_names_are_few_sorted_and_loadable():

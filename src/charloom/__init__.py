@@ -26,35 +26,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import CharloomError as CharloomError
-    from .model import Model as Model
-    from .progress import Progress as Progress
-    from .scoring import Part as Part
-    from .scoring import Score as Score
+    from .model.model import Model as Model
+    from .model.scoring import Part as Part
+    from .model.scoring import Score as Score
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
-    from .training import Run as Run
-    from .training import resume as resume
-    from .training import train as train
+    from .training.progress import Progress as Progress
+    from .training.run import Run as Run
+    from .training.run import resume as resume
+    from .training.run import train as train
 
 _HOME = {
     "CharloomError": "errors",
     "InMemory": "text.reading",
-    "Model": "model",
+    "Model": "model.model",
     "ModelSettings": "settings",
-    "Part": "scoring",
-    "Progress": "progress",
-    "Run": "training",
+    "Part": "model.scoring",
+    "Progress": "training.progress",
+    "Run": "training.run",
     "SamplingSettings": "settings",
-    "Score": "scoring",
+    "Score": "model.scoring",
     "TextSettings": "settings",
     "TrainingSettings": "settings",
     "read": "text.reading",
-    "resume": "training",
-    "train": "training",
+    "resume": "training.run",
+    "train": "training.run",
 }
 """Where each public name lives; it is loaded when first used, so that importing is fast."""
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .core.contract import Array, Engine, State, StepSettings
-from .engines import open_engine
-from .network import initial_weights
+from .engines.base import Array, Engine, State, StepSettings
+from .engines.reference.engine import initial_weights
+from .engines.selection import open_engine
 from .settings import ModelSettings
 from .text.batches import Windows, windows
 from .text.vocabulary import Vocabulary

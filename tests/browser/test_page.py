@@ -10,10 +10,10 @@ import pytest
 from serving_tools import TEXT, served, small_model
 
 from charloom import Model
-from charloom.inspection.trace import Trace
-from charloom.serving import export as exporting
-from charloom.serving import limits
-from charloom.serving.export import export
+from charloom.model.tracing import Trace
+from charloom.serving import guard as limits
+from charloom.serving.offline import page as exporting
+from charloom.serving.offline.page import export
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;\n"

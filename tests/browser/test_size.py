@@ -15,7 +15,7 @@ import pytest
 from serving_tools import TEXT, served, small_model
 
 from charloom import Model
-from charloom.serving.export import export
+from charloom.serving.offline.page import export
 
 CHARACTERS = 10_000
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charloom.model import Model
-from charloom.network import initial_weights
-from charloom.scoring import UnknownCharacterWarning
+from charloom.engines.reference.engine import initial_weights
+from charloom.model.model import Model
+from charloom.model.scoring import UnknownCharacterWarning
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 

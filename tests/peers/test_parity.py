@@ -15,10 +15,10 @@ from agreement import check_against_torch, losses_after_keras, reference64
 from golden.make_golden import run_keras, run_torch
 from numpy.testing import assert_allclose
 
-from charloom.core.contract import State, StepSettings
-from charloom.engines import open_engine
-from charloom.model import Model
-from charloom.network import initial_weights
+from charloom.engines.base import State, StepSettings
+from charloom.engines.reference.engine import initial_weights
+from charloom.engines.selection import open_engine
+from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from charloom.core.native import NativeEngine, available_kernels
-from charloom.inspection.trace import joined, trace_pieces
-from charloom.network import initial_weights
+from charloom.engines.native import NativeEngine, available_kernels
+from charloom.engines.reference.engine import initial_weights
+from charloom.model.tracing import joined, trace_pieces
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 

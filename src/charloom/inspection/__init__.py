@@ -1,1 +1,1 @@
-"""What happens inside a model while it reads: as data, told, drawn, and as tested claims."""
+"""What happens inside a model while it reads: stories, files, pictures, tested claims."""

@@ -26,10 +26,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from ..checkpoint import replacing
-from ..core.contract import Array
+from ..engines.base import Array
 from ..errors import SettingsError, TextError
-from .trace import Trace, symbols
+from ..model.file import replacing
+from ..model.tracing import Trace, symbols
 
 
 def write_npz(path: str | Path, pieces: Iterable[Trace]) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoint import replacing
+from ..cli.formatting import visible
 from ..errors import ModelFileError, SettingsError, TextError
-from ..folder import RunFolder
-from ..tables import visible
-from .trace import QUANTITIES, Trace
+from ..model.file import replacing
+from ..model.tracing import QUANTITIES, Trace
+from ..training.folder import RunFolder
 
 WIDEST = 400
 """Characters in a heat map at most: more could not be told apart."""

@@ -21,11 +21,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..core.contract import GATES, Array
+from ..cli.formatting import visible
+from ..engines.base import GATES, Array
 from ..errors import SettingsError
-from ..model import Model
-from ..tables import visible
-from .trace import Trace, joined, symbols
+from ..model.model import Model
+from ..model.tracing import Trace, joined, symbols
 
 LARGEST = 4
 """Units that are told of, where all would be too many."""

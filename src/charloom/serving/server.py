@@ -10,8 +10,8 @@ from collections.abc import Callable
 import uvicorn
 
 from ..errors import OutputError, SettingsError
-from ..model import Model
-from .app import make_app
+from ..model.model import Model
+from .page_api import make_app
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 EVERYWHERE = ("0.0.0.0", "::")

@@ -1,0 +1,1 @@
+"""The command line; every command uses public names of the library."""

@@ -1,0 +1,117 @@
+"""Scores and facts as they are printed: in columns, as JSON, and as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:  # NumPy would come with them, even for --help
+    from ..model.scoring import Part, Score
+
+
+def total(score: Score) -> dict[str, Any]:
+    """A score with all that is computed from it."""
+    return {
+        "bits_per_character": score.bits_per_character,
+        "nats_per_character": score.nats_per_character,
+        "bits_per_byte": score.bits_per_byte,
+        "perplexity": score.perplexity,
+        **asdict(score),
+    }
+
+
+def columns(values: dict[str, Any]) -> str:
+    """Names and values below each other; the branches of a tree are joined by dots.
+
+    >>> print(columns({"hidden_size": 1024, "text": {"unknown": True, "steps": None}}))
+    hidden_size   1,024
+    text.unknown  yes
+    text.steps    -
+    """
+    flat = dict(_leaves(values))
+    width = max(map(len, flat))
+    return "\n".join(f"{name:{width}}  {_shown(value)}" for name, value in flat.items())
+
+
+def _leaves(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _shown(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.6g}"
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    r"""A text in one line, with what a terminal would act on spelled out.
+
+    >>> print(visible("a line\nand \x1b[31m red"))
+    a line\nand \x1b[31m red
+    """
+    spelled = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(spelled)
+
+
+def written(parts: Iterable[Part], form: Literal["table", "json", "jsonl"]) -> Iterator[str]:
+    """The parts of a text and their total, in pieces to be printed one after the other."""
+    from ..model.scoring import Score
+
+    start, write, between, end = _FORMS[form]
+    whole = Score()
+    yield start
+    for number, part in enumerate(parts):
+        whole += part.score
+        yield (between if number else "") + write(part)
+    yield end(whole) + "\n"
+
+
+def _row(part: Part) -> str:
+    rank = "" if part.rank is None else f"{part.rank:6}"
+    unknown = f"  ({part.unknown_characters} unknown)" if part.unknown_characters else ""
+    return f"{part.bits:10.3f}{rank}  {visible(part.text)}{unknown}"
+
+
+def _part(part: Part) -> str:
+    return _in_one_line({**asdict(part), "bits": part.bits})
+
+
+def _in_one_line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+_FORMS: dict[
+    str, tuple[str, Callable[[Part], str], str, Callable[[Score], str]]
+] = {  # what stands first, for each part, between them, and last
+    "table": (
+        "      bits  text\n",
+        _row,
+        "\n",
+        lambda whole: "\n\n" + columns(total(whole)),
+    ),
+    "json": (
+        '{"parts": [\n',
+        _part,
+        ",\n",
+        lambda whole: f'\n], "total": {_in_one_line(total(whole))}}}',
+    ),
+    "jsonl": (
+        "",
+        _part,
+        "\n",
+        lambda whole: "\n" + _in_one_line({"total": total(whole)}),
+    ),
+}

@@ -1,1 +1,0 @@
-"""How an LSTM is computed, and nothing else: one contract, two implementations."""

@@ -1,0 +1,1 @@
+"""One network, several ways to compute it, behind one interface (base.py)."""

@@ -1,0 +1,251 @@
+"""The native core: the C++ kernels behind the Engine that every core offers.
+
+Which kernels run is decided when an engine is opened: the fastest that the processor has,
+or the ones that the environment variable CHARLOOM_KERNELS names.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..settings import ModelSettings, SamplingSettings
+from . import _native  # pyright: ignore[reportAttributeAccessIssue]
+from .base import (
+    Array,
+    OptimizerState,
+    State,
+    Step,
+    StepSettings,
+    Surprise,
+    Trace,
+    Weights,
+    check_weights,
+    weight_shapes,
+)
+from .int8 import rounded
+
+_WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
+_PRECISIONS = ("float32", "bfloat16", "int8")  # Precision in network.h
+
+
+def available_kernels() -> list[str]:
+    """Instruction sets that this processor can run, the fastest first.
+
+    >>> available_kernels()[-1]
+    'baseline'
+    """
+    return _native.available_kernels()
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class NativeEngine:
+    """An Engine on the C++ kernels, in float32, or with products in bfloat16 or int8.
+
+    Weights, sums, states and Adam's memory are float32 in either precision; "auto" is
+    bfloat16 where the processor multiplies it (kernels avx512_bf16). With int8 the weights are
+    `rounded` and everything is float32, but text is written with products of bytes where the
+    processor has them (the same kernels); nothing can be trained. Results do not depend on the
+    number of threads; 0 threads means one for each usable core.
+
+    >>> from charloom.engines.reference.engine import initial_weights
+    >>> settings = ModelSettings(hidden_size=8, num_layers=1)
+    >>> engine = NativeEngine(settings, 5, initial_weights(settings, 5, seed=0))
+    >>> logits, state = engine.logits(np.array([[0], [3]], np.int32), State.zeros(settings, 1))
+    >>> logits.shape, state.hidden.shape
+    ((2, 1, 5), (1, 1, 8))
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        vocabulary_size: int,
+        weights: Weights,
+        *,
+        precision: str = "auto",
+        threads: int = 0,
+        kernels: str | None = None,
+    ) -> None:
+        available = available_kernels()
+        name = kernels or os.environ.get("CHARLOOM_KERNELS") or available[0]
+        if name not in available:
+            raise SettingsError(
+                f"kernels {name!r} were asked for (CHARLOOM_KERNELS); this processor has "
+                f"{', '.join(available)}"
+            )
+        if precision == "auto":
+            precision = "bfloat16" if name == "avx512_bf16" else "float32"
+        if precision not in _PRECISIONS:
+            raise SettingsError(
+                f"precision: {precision!r} was given; it must be auto, {', '.join(_PRECISIONS)}"
+            )
+        self._precision, self._kernels = precision, name
+        self._settings, self._vocabulary_size = settings, vocabulary_size
+        self._shapes = weight_shapes(settings, vocabulary_size)
+        self._network: Any = _native.Network(
+            kernels=name,
+            precision=_PRECISIONS.index(precision),
+            threads=threads or usable_cores(),
+            lstm=settings.cell == "lstm",
+            vocabulary=vocabulary_size,
+            embedding=settings.embedding_size,
+            hidden=settings.hidden_size,
+            layers=settings.num_layers,
+        )
+        self._steps = 0
+        self.load(weights)
+
+    @property
+    def settings(self) -> ModelSettings:
+        """The shape of its network."""
+        return self._settings
+
+    @property
+    def precision(self) -> str:
+        """What products are computed in: float32, bfloat16 or int8."""
+        return self._precision
+
+    @property
+    def kernels(self) -> str:
+        """Such as "native avx512_bf16"."""
+        return f"native {self._kernels}"
+
+    def weights(self) -> Weights:
+        """A copy of the weights."""
+        return self._read(_WEIGHT)
+
+    def optimizer_state(self) -> OptimizerState:
+        """A copy of Adam's memory."""
+        return OptimizerState(
+            steps=self._steps, mean=self._read(_MEAN), mean_square=self._read(_MEAN_SQUARE)
+        )
+
+    def load(self, weights: Weights, optimizer: OptimizerState | None = None) -> None:
+        """Put weights, and Adam's memory (zero when None), in place.
+
+        ModelFileError where a weight is missing or has another shape.
+        """
+        nothing = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+        check_weights(weights, self._settings, self._vocabulary_size)
+        if self._precision == "int8":
+            weights = rounded(weights)
+        self._write(_WEIGHT, weights)
+        self._write(_MEAN, optimizer.mean if optimizer else nothing)
+        self._write(_MEAN_SQUARE, optimizer.mean_square if optimizer else nothing)
+        self._steps = optimizer.steps if optimizer else 0
+
+    def _read(self, kind: int) -> Weights:
+        copies = {name: np.empty(shape, np.float32) for name, shape in self._shapes.items()}
+        for tensor, copy in enumerate(copies.values()):
+            self._network.read(tensor, kind, copy)
+        return copies
+
+    def _write(self, kind: int, values: Weights) -> None:
+        for tensor, name in enumerate(self._shapes):
+            self._network.write(tensor, kind, np.ascontiguousarray(values[name], np.float32))
+
+    def train_step(
+        self, inputs: Array, targets: Array, state: State, settings: StepSettings
+    ) -> Step:
+        """Forward, backward, clip, Adam; nothing is updated if the result is not finite."""
+        if self._precision == "int8":
+            raise SettingsError(
+                "precision: int8 was given; training needs float32 or bfloat16, and the model "
+                "that comes of it can be opened with int8"
+            )
+        after = _copy(state)
+        nats, characters, norm, updated = self._network.train_step(
+            _ids(inputs),
+            _ids(targets),
+            after.hidden,
+            after.cell,
+            settings.learning_rate,
+            settings.beta1,
+            settings.beta2,
+            settings.epsilon,
+            settings.clip_norm,
+            settings.dropout,
+            settings.dropout_key,
+            self._steps + 1,
+        )
+        self._steps += updated
+        return Step(nats=nats, characters=characters, gradient_norm=norm, state=after)
+
+    def logits(self, inputs: Array, state: State) -> tuple[Array, State]:
+        """(T, B, V) float32 logits of the next character, and the state after."""
+        after = _copy(state)
+        logits = np.empty((*inputs.shape, self._vocabulary_size), np.float32)
+        self._network.logits(_ids(inputs), after.hidden, after.cell, logits)
+        return logits, after
+
+    def surprise(self, inputs: Array, targets: Array, state: State) -> Surprise:
+        """-ln p and the rank of each target."""
+        after = _copy(state)
+        nats = np.empty(inputs.shape, np.float32)
+        ranks = np.empty(inputs.shape, np.int32)
+        self._network.surprise(_ids(inputs), _ids(targets), after.hidden, after.cell, nats, ranks)
+        return Surprise(nats=nats, ranks=ranks, state=after)
+
+    def trace(self, inputs: Array, state: State) -> Trace:
+        """The gates, cells and hidden states of a forward pass, as the kernels had them."""
+        after = _copy(state)
+        settings = self._settings
+        count = 6 if settings.cell == "lstm" else 1
+        quantities = np.empty(
+            (count, settings.num_layers, *inputs.shape, settings.hidden_size), np.float32
+        )
+        logits = np.empty((*inputs.shape, self._vocabulary_size), np.float32)
+        self._network.trace(_ids(inputs), after.hidden, after.cell, quantities, logits)
+        *cells, h_t = quantities
+        i_t, f_t, g_t, o_t, C_t = cells or [h_t[..., :0]] * 5
+        return Trace(
+            i_t=i_t, f_t=f_t, g_t=g_t, o_t=o_t, C_t=C_t, h_t=h_t, logits=logits, state=after
+        )
+
+    def generate(
+        self,
+        last: Array,
+        state: State,
+        length: int,
+        sampling: SamplingSettings,
+        seeds: Array,
+        start: int,
+        forbidden: tuple[int, ...] = (),
+    ) -> tuple[Array, State]:
+        """(length, B) ids drawn inside C++, and the state before the last is read."""
+        after = _copy(state)
+        ids = np.empty((length, len(last)), np.int32)
+        self._network.generate(
+            _ids(last),
+            after.hidden,
+            after.cell,
+            sampling.temperature,
+            sampling.top_k,
+            sampling.top_p,
+            list(forbidden),
+            np.ascontiguousarray(seeds, np.uint64),
+            start,
+            ids,
+        )
+        return ids, after
+
+
+def _ids(ids: Array) -> Array:
+    return np.ascontiguousarray(ids, np.int32)
+
+
+def _copy(state: State) -> State:
+    """A float32 copy for the kernels to write the state after into."""
+    return State(
+        hidden=np.array(state.hidden, np.float32, order="C"),
+        cell=np.array(state.cell, np.float32, order="C"),
+    )

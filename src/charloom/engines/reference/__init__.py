@@ -1,0 +1,1 @@
+"""The reference engine in NumPy: the definition that every other engine agrees with."""

@@ -1,0 +1,51 @@
+"""The next character is drawn from the logits: what every core does, in NumPy.
+
+    logits -> without the forbidden -> / temperature -> top_k -> top_p -> shares of [0, 1)
+
+The native core draws inside C++, by the same rules (native/sampler.cpp).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..settings import SamplingSettings
+from .base import Array
+
+
+def draw(
+    logits: Array,
+    sampling: SamplingSettings,
+    uniforms: Array,
+    forbidden: tuple[int, ...] = (),
+) -> Array:
+    """(B,) int32 One id for each row of logits (B, V), decided by its number in [0, 1).
+
+    Temperature, then `top_k`, then `top_p`, each on what the one before has left; among
+    equals the lower id comes first. Of what is left the ids share [0, 1) in their order.
+
+    >>> likely = np.log(np.array([[0.1, 0.6, 0.3]]))
+    >>> [int(draw(likely, SamplingSettings(), np.array([u]))[0]) for u in (0.05, 0.15, 0.8)]
+    [0, 1, 2]
+    >>> int(draw(likely, SamplingSettings(temperature=0), np.array([0.05]), (1,))[0])
+    2
+    """
+    allowed = np.delete(np.arange(logits.shape[-1], dtype=np.int32), forbidden)
+    rows = logits[:, allowed].astype(np.float32)
+    if sampling.temperature == 0:
+        return allowed[rows.argmax(axis=-1)]
+    pairs = zip(rows.astype(np.float64) / sampling.temperature, uniforms, strict=True)
+    return allowed[[_draw_one(scaled, sampling, u) for scaled, u in pairs]]
+
+
+def _draw_one(scaled: Array, sampling: SamplingSettings, u: float) -> int:
+    ids = np.argsort(-scaled, kind="stable")  # the likeliest first
+    ids = ids[: sampling.top_k or len(ids)]
+    p = np.exp(scaled[ids] - scaled[ids[0]])
+    p /= p.sum()
+    if sampling.top_p < 1:
+        enough = 1 + int(np.searchsorted(np.cumsum(p), sampling.top_p))
+        ids, p = ids[:enough], p[:enough] / p[:enough].sum()
+    order = np.argsort(ids)
+    at = np.searchsorted(np.cumsum(p[order]), u, side="right")
+    return int(ids[order][min(at, len(ids) - 1)])  # the sum may round to less than u

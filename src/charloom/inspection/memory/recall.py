@@ -1,0 +1,154 @@
+"""Why an LSTM and not an RNN: one symbol, recalled after more and more other characters.
+
+    !k qzvmhaeo...wt ?k        (without the spaces)
+
+The letter after "!" has to be said again after "?", however many letters stand between; any
+letter can be any of 26, so only the one after "!" is worth keeping. Networks are trained as
+language models are, every character counting, on texts in which the two are 1 to `distance`
+letters apart, short ones as often as long ones (log-uniform). Then each is asked at growing
+distances, up to twice as far as it ever read.
+
+Three networks take part, with the same steps and texts, each with the better of the same
+two learning rates: an LSTM, an RNN with as many units, and an RNN with as many weights.
+
+What is measured is what gets learned in that many steps. It is no limit on what an RNN can
+hold: with several times the steps, or taught the answer alone from short distances to long
+ones, it learns this too. What it lacks is not room, but a gradient that reaches back.
+"""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...engines.base import Array, Engine, State, StepSettings
+from ...engines.reference.engine import initial_weights
+from ...engines.selection import open_engine
+from ...settings import ModelSettings
+from ...text.vocabulary import Vocabulary
+from ..settings import RecallSettings
+
+LETTERS = string.ascii_lowercase
+VOCABULARY = Vocabulary.of(LETTERS + "!?")
+CHANCE = 1 / len(LETTERS)
+LEARNING_RATES = (0.01, 0.005)
+
+_BATCH = 32
+_ASKED = 512  # texts at each distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """How well one network recalls."""
+
+    name: str
+    cell: str
+    hidden_size: int
+    weights: int
+    learning_rate: float
+    distances: list[int]
+    correct: list[float]
+    """The share of texts, at each distance, whose answer it held to be the likeliest."""
+
+
+def recall(
+    settings: RecallSettings | None = None,
+    *,
+    threads: int = 0,
+    rates: tuple[float, ...] = LEARNING_RATES,
+) -> Iterator[Recall]:
+    """Train the networks, one after the other, and tell how each recalls."""
+    settings = settings or RecallSettings()
+    H = settings.hidden_size
+    for name, cell, size in (
+        ("LSTM", "lstm", H),
+        ("RNN, as many units", "rnn", H),
+        ("RNN, as many weights", "rnn", _size_of_rnn(H)),
+    ):
+        shape = ModelSettings(cell=cell, hidden_size=size, num_layers=1)  # type: ignore
+        runs = [(_train(shape, settings, rate, threads), rate) for rate in rates]
+        # the same texts for all, and others than it is trained on and asked
+        loss = [_nats(engine, settings) for engine, _ in runs]
+        engine, rate = runs[int(np.argmin(loss))]
+        yield Recall(
+            name=name,
+            cell=cell,
+            hidden_size=size,
+            weights=_count(cell, size),
+            learning_rate=rate,
+            distances=settings.distances,
+            correct=[_correct(engine, n, settings.seed) for n in settings.distances],
+        )
+
+
+def texts(random: np.random.Generator, distance: int, count: int) -> Array:
+    """(distance + 4, count) int32 ids, a text in each column.
+
+    >>> ids = texts(np.random.default_rng(0), 3, 1)[:, 0]
+    >>> VOCABULARY.decode(ids)
+    '!qnhi?q'
+    """
+    first = VOCABULARY.mapping["a"]
+    ids = first + random.integers(0, len(LETTERS), (distance + 4, count), dtype=np.int32)
+    ids[0], ids[-2], ids[-1] = VOCABULARY.mapping["!"], VOCABULARY.mapping["?"], ids[1]
+    return ids
+
+
+def _train(shape: ModelSettings, settings: RecallSettings, rate: float, threads: int) -> Engine:
+    weights = initial_weights(shape, VOCABULARY.size, settings.seed)
+    engine = open_engine(shape, VOCABULARY.size, weights, precision="float32", threads=threads)
+    random = np.random.default_rng([settings.seed, 0])
+    zero = State.zeros(shape, _BATCH)
+    for step in range(settings.steps):
+        ids = texts(random, _distance(random, settings), _BATCH)
+        left = min(1.0, 2 * (1 - step / settings.steps))  # falls during the second half
+        how = StepSettings(learning_rate=rate * left, clip_norm=1.0)
+        engine.train_step(ids[:-1], ids[1:], zero, how)
+    return engine
+
+
+def _distance(random: np.random.Generator, settings: RecallSettings) -> int:
+    return int(math.exp(random.uniform(0, math.log(settings.distance + 1))))
+
+
+def _nats(engine: Engine, settings: RecallSettings) -> float:
+    """What the answers cost on texts like those of training."""
+    random = np.random.default_rng([settings.seed, 1])
+    nats = 0.0
+    for _ in range(16):
+        ids = texts(random, _distance(random, settings), _BATCH)
+        found = engine.surprise(ids[:-1], ids[1:], State.zeros(engine.settings, _BATCH))
+        nats += float(found.nats[-1].sum(dtype=np.float64))
+    return nats if math.isfinite(nats) else math.inf
+
+
+def _correct(engine: Engine, distance: int, seed: int) -> float:
+    ids = texts(np.random.default_rng([seed, 2, distance]), distance, _ASKED)
+    found = engine.surprise(ids[:-1], ids[1:], State.zeros(engine.settings, _ASKED))
+    return float((found.ranks[-1] == 1).mean())
+
+
+def _size_of_rnn(hidden_size: int) -> int:
+    """Units of the RNN whose number of weights is nearest to that of an LSTM."""
+    wanted = _count("lstm", hidden_size)
+    return min(range(1, 4 * hidden_size + 1), key=lambda size: abs(_count("rnn", size) - wanted))
+
+
+def _count(cell: str, H: int) -> int:
+    V, gates = VOCABULARY.size, 4 if cell == "lstm" else 1
+    return gates * H * (V + H + 1) + V * (H + 1)
+
+
+def drawn(found: Recall, width: int = 40) -> Iterator[str]:
+    """Recall against distance, a bar for each."""
+    yield (
+        f"{found.name}: {found.hidden_size} units, {found.weights:,} weights "
+        f"(learning rate {found.learning_rate:g})"
+    )
+    for distance, correct in zip(found.distances, found.correct, strict=True):
+        bar = "█" * round(correct * width)
+        yield f"  {distance:5}  {bar:<{width}} {correct:4.0%}"

@@ -1,0 +1,1 @@
+"""Which units follow something with a name: search, controls, clamping, report."""

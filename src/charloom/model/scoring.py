@@ -1,0 +1,354 @@
+"""The surprise of a text: in total, and per character, word or line.
+
+Training's validation, `evaluate` and `score` are one definition, that of charges.py: one
+stream from the first character, every character charged once, unknown ones too. Totals are
+added and divided once, and the parts of a text add up to its total to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ..engines.base import Array, Engine
+from ..errors import SettingsError
+from ..text.vocabulary import Vocabulary
+from .surprisal import Charges, charges, segment_charges
+
+SEGMENTS = 64
+"""How many segments of a text are read side by side when its total is not the exact one."""
+
+WARMUP = 128
+"""Characters read, and not charged, before each of these segments."""
+
+_BLOCK = 2**20  # ids, or fewer, that are looked at at a time
+
+
+class UnknownCharacterWarning(UserWarning):
+    """Characters were read that the model has never seen."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What a text cost. Add the scores of its parts, and divide once.
+
+    >>> whole = Score(nats=3.0, characters=2) + Score(nats=1.0, characters=2)
+    >>> whole.nats_per_character
+    1.0
+    """
+
+    nats: float = 0.0
+    characters: int = 0
+    """Unicode code points, each charged once."""
+    utf8_bytes: int = 0
+    unknown_characters: int = 0
+
+    def __add__(self, other: Score) -> Score:
+        return Score(
+            nats=self.nats + other.nats,
+            characters=self.characters + other.characters,
+            utf8_bytes=self.utf8_bytes + other.utf8_bytes,
+            unknown_characters=self.unknown_characters + other.unknown_characters,
+        )
+
+    @property
+    def nats_per_character(self) -> float:
+        """What training calls the loss; nan for an empty text."""
+        return self.nats / self.characters if self.characters else math.nan
+
+    @property
+    def bits_per_character(self) -> float:
+        """The usual yardstick: 0 is certainty, log2 V is a blind guess."""
+        return self.nats_per_character / math.log(2)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of UTF-8, by which models of different vocabularies compare."""
+        return self.nats / self.utf8_bytes / math.log(2) if self.utf8_bytes else math.nan
+
+    @property
+    def perplexity(self) -> float:
+        """Of how many equally likely characters each was one, on (geometric) average."""
+        return math.exp(self.nats_per_character)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A character, word or line of a text, and what it cost."""
+
+    text: str
+    start: int
+    """Position of its first character in the text."""
+    nats: float
+    rank: int | None
+    """Of a character: 1 if the model found it likeliest. None for words and lines, for the
+    first character, which nothing predicts, and where a character is several bytes."""
+    unknown_characters: int
+
+    @property
+    def bits(self) -> float:
+        """Its surprise in bits."""
+        return self.nats / math.log(2)
+
+    @property
+    def score(self) -> Score:
+        """The part as a total: `sum((part.score for part in parts), Score())`."""
+        return Score(
+            nats=self.nats,
+            characters=len(self.text),
+            utf8_bytes=_utf8_bytes(self.text),
+            unknown_characters=self.unknown_characters,
+        )
+
+
+def evaluate(
+    engine: Engine,
+    vocabulary: Vocabulary,
+    ids: Array,
+    *,
+    lines: bool = False,
+    exact: bool = False,
+    segments: int = SEGMENTS,
+    warmup: int = WARMUP,
+    utf8_bytes: int | None = None,
+) -> Score:
+    """The total of a text given as ids, which may be memory-mapped.
+
+    Unless `exact`, a stream is read as parallel segments, each warmed up on the characters
+    before it: many times faster, and near the exact total (docs/measurements.md). Lines are
+    independent, so their total is always exact. `utf8_bytes` is the length of the text;
+    without it unknown characters count no bytes, since ids do not tell their length.
+    """
+    total = Score()
+    for start in range(0, len(ids), _BLOCK):
+        total += _counts(vocabulary, ids[start : start + _BLOCK])
+    if lines and len(ids) and ids[-1] != vocabulary.newline_id:
+        total += Score(characters=1, utf8_bytes=1)  # the line feed that charges.py adds
+    if utf8_bytes is not None:
+        total += Score(utf8_bytes=utf8_bytes - total.utf8_bytes)
+    blocks = (ids[start : start + _BLOCK] for start in range(0, len(ids), _BLOCK))
+    return total + _total(engine, vocabulary, blocks, lines, exact, segments, warmup)
+
+
+def evaluate_text(
+    engine: Engine,
+    vocabulary: Vocabulary,
+    pieces: Iterable[str],
+    *,
+    lines: bool = False,
+    exact: bool = False,
+    segments: int = SEGMENTS,
+    warmup: int = WARMUP,
+) -> Score:
+    """The total of a text given in pieces, as `evaluate`, in memory that does not grow.
+
+    Unknown characters are charged and counted, and one UnknownCharacterWarning names them;
+    UnknownCharacterError where the vocabulary has no unknown.
+    """
+    text = _Text(vocabulary, pieces, lines)
+    total = _total(engine, vocabulary, text.blocks(), lines, exact, segments, warmup)
+    return total + text.counted
+
+
+def score_text(
+    engine: Engine,
+    vocabulary: Vocabulary,
+    pieces: Iterable[str],
+    *,
+    by: Literal["character", "word", "line"] = "character",
+    lines: bool = False,
+) -> Iterator[Part]:
+    """Yield the parts of a text in order; their nats add up to the exact total exactly.
+
+    A word reaches to the start of the next, so that its end is part of its cost; a line
+    includes its line feed. The text is read as parts are asked for. Unknown characters are
+    treated as in `evaluate_text`, the warning coming last.
+    """
+    if by not in _BORDERS:
+        raise SettingsError(f"by: {by!r} was given; it must be character, word or line")
+    text = _Text(vocabulary, pieces, lines, keep=True)
+    charged = charges(engine, vocabulary, text.blocks(), lines=lines)
+    if vocabulary.kind == "bytes":
+        charged = _whole_characters(charged)
+    parts = _characters(text, charged, vocabulary.unknown_id)
+    begins = _BORDERS[by]
+    return _grouped(parts, begins) if begins else parts
+
+
+def _total(
+    engine: Engine,
+    vocabulary: Vocabulary,
+    blocks: Iterable[Array],
+    lines: bool,
+    exact: bool,
+    segments: int,
+    warmup: int,
+) -> Score:
+    if exact or lines:
+        charged = charges(engine, vocabulary, blocks, lines=lines)
+    else:
+        charged = segment_charges(engine, vocabulary, blocks, segments=segments, warmup=warmup)
+    return Score(nats=sum(float(some.nats.sum()) for some in charged))
+
+
+def _counts(vocabulary: Vocabulary, ids: Array) -> Score:
+    """The score of some ids, but for the nats."""
+    if vocabulary.kind == "bytes":
+        return Score(characters=int(_begins(ids).sum()), utf8_bytes=len(ids))
+    unknown = ids == vocabulary.unknown_id if vocabulary.has_unknown else ()
+    return Score(
+        characters=len(ids),
+        utf8_bytes=int(vocabulary.utf8_lengths()[ids].sum(dtype=np.int64)),
+        unknown_characters=int(np.count_nonzero(unknown)),
+    )
+
+
+def _begins(utf8: Array) -> Array:
+    """Where a character begins: all bytes but those that continue one, 10xxxxxx."""
+    return (utf8 & 0xC0) != 0x80
+
+
+def _utf8_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+class _Text:
+    """A text that is encoded and counted as it is read, and kept until taken if wanted."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        pieces: Iterable[str],
+        lines: bool,
+        *,
+        keep: bool = False,
+    ) -> None:
+        self.counted = Score()
+        self._vocabulary = vocabulary
+        self._pieces = pieces
+        self._lines = lines
+        self._keep = keep
+        self._kept = ""
+
+    def blocks(self) -> Iterator[Array]:
+        """Its ids; at the end, one warning for all characters that were unknown."""
+        unknown: Counter[str] = Counter()
+        last = "\n"
+        for piece in self._pieces:
+            yield self._ids(piece, unknown)
+            last = piece[-1:] or last
+        if self._lines and last != "\n":
+            yield self._ids("\n", unknown)
+        warn_of_unknown(unknown)
+
+    def take(self, characters: int) -> str:
+        """The next characters of what was kept."""
+        taken, self._kept = self._kept[:characters], self._kept[characters:]
+        return taken
+
+    def _ids(self, piece: str, unknown: Counter[str]) -> Array:
+        ids = self._vocabulary.encode(piece, start=self.counted.characters)
+        strange: dict[str, int] = {}
+        if self._vocabulary.has_unknown and (ids == self._vocabulary.unknown_id).any():
+            strange = self._vocabulary.unknown_characters(piece)
+            unknown.update(strange)
+        self.counted += Score(
+            characters=len(piece),
+            utf8_bytes=_utf8_bytes(piece),
+            unknown_characters=sum(strange.values()),
+        )
+        if self._keep:
+            self._kept += piece
+        return ids
+
+
+def warn_of_unknown(unknown: Mapping[str, int]) -> None:
+    """Name characters that are read as the unknown, and their counts, in one warning."""
+    if not unknown:
+        return
+    named = ", ".join(
+        f"{character!r} (U+{ord(character):04X}) {count}x"
+        for character, count in Counter(unknown).most_common(8)
+    )
+    more = f" and {len(unknown) - 8} others" if len(unknown) > 8 else ""
+    warnings.warn(
+        f"the model has never seen {named}{more}; read as its unknown character",
+        UnknownCharacterWarning,
+        stacklevel=3,
+    )
+
+
+def _whole_characters(charged: Iterable[Charges]) -> Iterator[Charges]:
+    """Charges of bytes joined into charges of characters."""
+    held = Charges(np.empty(0, np.uint8), np.empty(0), np.empty(0, np.int32))
+    for some in charged:
+        held = Charges(*(np.concatenate(pair) for pair in zip(held, some, strict=True)))
+        begins = np.flatnonzero(_begins(held.ids))
+        if len(begins):  # the last character may go on in what comes next
+            yield _joined(held, begins[:-1], begins[-1])
+            held = Charges(*(values[begins[-1] :] for values in held))
+    if len(held.ids):
+        yield _joined(held, np.array([0]), len(held.ids))
+
+
+def _joined(utf8: Charges, begins: Array, end: int) -> Charges:
+    if not len(begins):
+        return Charges(utf8.ids[:0], utf8.nats[:0], utf8.ranks[:0])
+    lengths = np.diff(begins, append=end)
+    nats = np.add.reduceat(utf8.nats[:end], begins)
+    ranks = np.where(lengths == 1, utf8.ranks[begins], 0)
+    return Charges(utf8.ids[begins], nats, ranks)
+
+
+def _characters(text: _Text, charged: Iterable[Charges], unknown_id: int | None) -> Iterator[Part]:
+    start = 0
+    for some in charged:
+        characters = text.take(len(some.nats))
+        unknown = some.ids == (-1 if unknown_id is None else unknown_id)
+        columns = (some.nats.tolist(), some.ranks.tolist(), unknown.tolist())
+        for character, nats, rank, odd in zip(characters, *columns, strict=True):
+            yield Part(
+                text=character,
+                start=start,
+                nats=nats,
+                rank=rank or None,
+                unknown_characters=int(odd),
+            )
+            start += 1
+
+
+def _grouped(parts: Iterable[Part], begins: Callable[[str, str], bool]) -> Iterator[Part]:
+    """Characters joined; a new group begins where two neighbours say so."""
+    texts: list[str] = []
+    start, total = 0, Score()
+    for part in parts:
+        if texts and begins(texts[-1], part.text):
+            yield _group(texts, start, total)
+            texts, start, total = [], part.start, Score()
+        texts.append(part.text)
+        total += part.score
+    if texts:
+        yield _group(texts, start, total)
+
+
+def _group(texts: list[str], start: int, total: Score) -> Part:
+    return Part(
+        text="".join(texts),
+        start=start,
+        nats=total.nats,
+        rank=None,
+        unknown_characters=total.unknown_characters,
+    )
+
+
+_BORDERS: dict[str, Callable[[str, str], bool] | None] = {
+    "character": None,
+    "word": lambda before, after: before.isspace() and not after.isspace(),
+    "line": lambda before, after: before == "\n",
+}

@@ -1,0 +1,281 @@
+"""The page's server: what a browser can ask for, one short function each.
+
+    GET  /                 the page, and the files it is made of
+    POST /api/read         {"text"}; lines of JSON: its heading, its blocks, {"done"}
+    GET  /api/values       numbers of a range of the text, as float32
+    GET  /api/levels       the same on a scale of 0 to 255, to be drawn
+    GET  /api/totals       sums over the text, and of squares, of every unit, as float64
+    POST /api/write        {"prompt", ...}; a line of JSON for every character
+
+An error is {"error": one line}, with a status of 4xx.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import sys
+import traceback
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from importlib.resources import files
+from threading import BoundedSemaphore
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ..errors import CharloomError
+from ..model.model import Model
+from ..settings import SamplingSettings
+from . import guard as limits
+from .activations import Blocks, Passage
+from .guard import Limits, RequestError
+from .live_text import write
+
+KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+def page_files() -> dict[str, str]:
+    """The files of the page, by name.
+
+    >>> "page.html" in page_files()
+    True
+    """
+    folder = files("charloom.serving") / "page"
+    names = sorted(file.name for file in folder.iterdir() if file.name.split(".")[-1] in KINDS)
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
+def make_app(model: Model, hosts: Iterable[str], text: str = "") -> Starlette:
+    """The server of one model; `hosts` are its names, as "127.0.0.1:8000".
+
+    `text` is what the page shows first.
+    """
+    server = _Server(model, text)
+    return Starlette(
+        routes=[
+            Route("/", server.page),
+            Route("/api/start", server.start),
+            Route("/api/read", server.read, methods=["POST"]),
+            Route("/api/values", server.values),
+            Route("/api/levels", server.levels),
+            Route("/api/totals", server.totals),
+            Route("/api/write", server.write, methods=["POST"]),
+            Route("/{name}", server.page),
+        ],
+        middleware=[Middleware(Limits, hosts=frozenset(hosts))],
+        exception_handlers={
+            CharloomError: _refuse,
+            ClientDisconnect: _gone,
+            HTTPException: _not_found,
+            Exception: _broken,
+        },
+    )
+
+
+class _Server:
+    def __init__(self, model: Model, text: str) -> None:
+        self._model, self._text = model, text
+        self._files = page_files()
+        self._blocks = Blocks()
+        self._writers = BoundedSemaphore(limits.WRITERS)
+        self._passages: OrderedDict[str, Passage] = OrderedDict()
+
+    async def page(self, request: Request) -> Response:
+        name = request.path_params.get("name", "page.html")
+        if name not in self._files:
+            raise RequestError(f"there is no {name[:100]!r} here", 404)
+        kind = KINDS[name.split(".")[-1]]
+        return Response(self._files[name], media_type=kind, headers={"Cache-Control": "no-cache"})
+
+    async def start(self, request: Request) -> Response:
+        """What the page shows first."""
+        return JSONResponse({"text": self._text, "characters": limits.CHARACTERS})
+
+    async def read(self, request: Request) -> Response:
+        text = _field(await _body(request), "text", str, "")
+        if len(text) > limits.CHARACTERS:
+            raise RequestError(
+                f"the text has {len(text):,} characters; at most {limits.CHARACTERS:,} are "
+                "read here (charloom score takes any length)",
+                413,
+            )
+        passage = await run_in_threadpool(Passage, self._model, text, self._blocks)
+        name = secrets.token_urlsafe(9)
+        self._passages[name] = passage
+        while len(self._passages) > limits.PASSAGES:
+            self._passages.popitem(last=False)
+
+        def lines() -> Iterator[dict[str, Any]]:
+            yield {"text": name, **passage.heading()}
+            yield from passage.blocks()
+            yield {"done": True}
+
+        return _stream(lines())
+
+    async def values(self, request: Request) -> Response:
+        passage = self._passage(request)
+        quantities = request.query_params.get("quantities", "").split(",")
+        layer, start, stop = (_number(request, name) for name in ("layer", "start", "stop"))
+        unit = _number(request, "unit") if "unit" in request.query_params else None
+        units = self._model.settings.hidden_size if unit is None else 1
+        _check_size(len(quantities) * (stop - start) * units)
+
+        def computed() -> bytes:
+            values = passage.values(layer, quantities, start, stop, unit)
+            return values.astype("<f4").tobytes()
+
+        return _octets(await run_in_threadpool(computed))
+
+    async def levels(self, request: Request) -> Response:
+        passage = self._passage(request)
+        quantity = request.query_params.get("quantity", "")
+        layer, start, stop = (_number(request, name) for name in ("layer", "start", "stop"))
+        _check_size((stop - start) * self._model.settings.hidden_size)
+        levels = await run_in_threadpool(passage.levels, layer, quantity, start, stop)
+        return _octets(levels.tobytes())
+
+    async def totals(self, request: Request) -> Response:
+        quantity = request.query_params.get("quantity", "")
+        totals = self._passage(request).totals(_number(request, "layer"), quantity)
+        return _octets(totals.astype("<f8").tobytes())
+
+    async def write(self, request: Request) -> Response:
+        body = await _body(request)
+        prompt = _field(body, "prompt", str, "")
+        length = _field(body, "length", int, 500)
+        layer = _field(body, "layer", int, 0)
+        names = SamplingSettings.model_fields
+        sampling = SamplingSettings(**{n: body[n] for n in names if n in body})
+        if len(prompt) > limits.CHARACTERS:
+            told = f"the prompt has {len(prompt):,} characters"
+            raise RequestError(f"{told}; at most {limits.CHARACTERS:,} are read", 413)
+        if not 0 <= length <= limits.WRITTEN:
+            raise RequestError(f"length: it must be at least 0 and at most {limits.WRITTEN:,}")
+        if not 0 <= layer < self._model.settings.num_layers:
+            raise RequestError(f"layer: there is no layer {layer}")
+        await run_in_threadpool(self._model.vocabulary.encode, prompt)  # complain before 200
+        if not self._writers.acquire(blocking=False):
+            raise RequestError(f"{limits.WRITERS} texts are being written; stop one of them", 429)
+        lock = self._blocks.lock
+        written = write(
+            self._model, prompt, length=length, sampling=sampling, layer=layer, lock=lock
+        )
+
+        def lines() -> Iterator[dict[str, Any]]:
+            yield {}  # a browser waits for the first byte
+            yield from written
+
+        return _stream(lines(), self._writers)
+
+    def _passage(self, request: Request) -> Passage:
+        name = request.query_params.get("text", "")
+        if name not in self._passages:
+            raise RequestError("that text is no longer remembered; read it again", 404)
+        self._passages.move_to_end(name)
+        return self._passages[name]
+
+
+class _stream(StreamingResponse):  # noqa: N801  used as the function that it stands for
+    """Lines of JSON, as they are made; what goes wrong on the way is the last of them.
+
+    A semaphore is given back when all are sent, or when nobody listens any more.
+    """
+
+    def __init__(self, lines: Iterator[dict[str, Any]], held: Any = None) -> None:
+        self._held = held
+        super().__init__(_lines(lines), media_type="application/x-ndjson")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def sent(message: Any) -> None:
+            await asyncio.wait_for(send(message), limits.PATIENCE)
+
+        try:
+            with contextlib.suppress(asyncio.TimeoutError):  # nobody takes it
+                await super().__call__(scope, receive, sent)
+        finally:
+            if self._held is not None:
+                self._held.release()
+
+
+def _lines(values: Iterator[dict[str, Any]]) -> Iterator[bytes]:
+    try:
+        for value in values:
+            yield json.dumps(value, separators=(",", ":")).encode() + b"\n"
+    except CharloomError as error:
+        yield json.dumps({"error": str(error)}).encode() + b"\n"
+
+
+def _octets(content: bytes) -> Response:
+    return Response(
+        content,
+        media_type="application/octet-stream",
+        headers={"Cache-Control": "private, max-age=3600"},
+    )
+
+
+def _check_size(count: int) -> None:
+    if count > limits.VALUES:
+        raise RequestError(
+            f"{count:,} numbers were asked for; at most {limits.VALUES:,} are sent at a time: "
+            "ask for fewer characters",
+            413,
+        )
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    try:
+        body = json.loads(await request.body())
+    except (ValueError, RecursionError):
+        raise RequestError("the body is no JSON") from None
+    if not isinstance(body, dict):
+        raise RequestError("the body is JSON, but no object")
+    return body
+
+
+def _field(body: dict[str, Any], name: str, kind: type[Any], default: Any) -> Any:
+    value = body.get(name, default)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise RequestError(f"{name}: {str(value)[:100]!r} was given; it must be {kind.__name__}")
+    return value
+
+
+def _number(request: Request, name: str, kind: type[Any] = int) -> Any:
+    value = request.query_params.get(name, "")
+    try:
+        number = kind(value[:40])
+    except ValueError:
+        raise RequestError(f"{name}: {value[:40]!r} was given; it must be a number") from None
+    if not abs(number) < 2**53:
+        raise RequestError(f"{name}: {value[:40]!r} was given; it must be a smaller number")
+    return number
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, RequestError):
+        return error.response()
+    return RequestError(str(error)).response()
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    where = f"{request.method} {request.url.path[:100]}"
+    return RequestError(f"{where}: {error.detail}", error.status_code).response()
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    print(f"charloom: {request.url.path}:", file=sys.stderr)
+    traceback.print_exception(error)
+    return RequestError("something went wrong here; the terminal says what", 500).response()

@@ -1,0 +1,1 @@
+"""A training run: a folder in which a model is made, resumable to the last bit."""

@@ -1,0 +1,63 @@
+"""How many steps a run has, and after which of them it validates.
+
+All are functions of settings and counts. No clock is read here: of a run of so many minutes
+the speed is given, and the plan that comes of it is stored with the run.
+"""
+
+from __future__ import annotations
+
+from ..settings import DEFAULT_STEPS, TrainingSettings
+
+UNPLANNED_STEPS = 10**12
+"""Steps of a run of so many minutes until its speed is known, at the first checkpoint."""
+
+VALIDATIONS = 10
+"""How often a run validates by default."""
+
+VALIDATION_SHARE = 0.2
+"""At most about this share of a run's work goes into validations by default."""
+
+
+def planned_steps(settings: TrainingSettings, batches_per_epoch: int) -> int:
+    """Steps of a run as planned before its first one.
+
+    >>> planned_steps(TrainingSettings(epochs=2.5), batches_per_epoch=4)
+    10
+    """
+    if settings.steps is not None:
+        return settings.steps
+    if settings.epochs is not None:
+        return max(round(settings.epochs * batches_per_epoch), 1)
+    return DEFAULT_STEPS if settings.minutes is None else UNPLANNED_STEPS
+
+
+def steps_that_fit(seconds_left: float, step: int, steps_per_second: float) -> int:
+    """Steps of a run that has done `step` of them: at least one more.
+
+    >>> steps_that_fit(10.0, step=100, steps_per_second=4.0)
+    140
+    """
+    return step + max(round(seconds_left * steps_per_second), 1)
+
+
+def validation_is_due(
+    step: int, steps: int, settings: TrainingSettings, batch_characters: int, held_out: int
+) -> bool:
+    """Whether `held_out` characters are read after a step, counted from 1.
+
+    They always are after the last one. By default it is ten times in a run, or less often
+    where so much is held out, or the run so short, that it would be much of the work.
+
+    >>> steps, settings = 25, TrainingSettings()
+    >>> [s for s in range(1, 26) if validation_is_due(s, steps, settings, 2048, 1000)]
+    [3, 5, 8, 10, 13, 15, 18, 20, 23, 25]
+    >>> [s for s in range(1, 26) if validation_is_due(s, steps, settings, 2048, 10_000)]
+    [9, 17, 25]
+    """
+    if not held_out:
+        return False
+    if settings.validate_every is not None:
+        return step % settings.validate_every == 0 or step == steps
+    work = 3 * steps * batch_characters  # forward alone is about a third of a step
+    count = max(min(VALIDATIONS, int(VALIDATION_SHARE * work / held_out)), 1)
+    return step * count // steps > (step - 1) * count // steps

@@ -1,0 +1,401 @@
+"""Files: whole, or refused with the reason; replaced all at once, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from safetensors.numpy import load_file, save_file
+
+from charloom.engines.base import OptimizerState, State, weight_shapes
+from charloom.errors import ModelFileError, OutputError
+from charloom.model import file as checkpoint
+from charloom.model.file import (
+    Checkpoint,
+    ModelFile,
+    read_checkpoint,
+    read_model,
+    replacing,
+    write_checkpoint,
+    write_model,
+)
+from charloom.settings import ModelSettings, TextSettings
+from charloom.text.vocabulary import Vocabulary
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "model_format_1.safetensors"
+
+
+def a_model(cell: str = "lstm", embedding_size: int = 0, num_layers: int = 1) -> ModelFile:
+    settings = ModelSettings(
+        cell=cell, hidden_size=2, num_layers=num_layers, embedding_size=embedding_size
+    )
+    vocabulary = Vocabulary.of("ab\né€𝄞", unknown=True)
+    random = np.random.default_rng(3)
+    weights = {
+        name: random.normal(size=shape).astype(np.float32)
+        for name, shape in weight_shapes(settings, vocabulary.size).items()
+    }
+    record = {"text": TextSettings().model_dump(), "bits": 0.1 + 0.2, "digest": "0" * 64}
+    return ModelFile(settings=settings, vocabulary=vocabulary, weights=weights, record=record)
+
+
+def a_checkpoint() -> Checkpoint:
+    model = a_model()
+    random = np.random.default_rng(4)
+
+    def like() -> dict[str, np.ndarray]:
+        return {
+            name: random.normal(size=w.shape).astype(np.float32)
+            for name, w in model.weights.items()
+        }
+
+    return Checkpoint(
+        weights=model.weights,
+        optimizer=OptimizerState(steps=7, mean=like(), mean_square=like()),
+        state=State(hidden=random.normal(size=(1, 3, 2)), cell=random.normal(size=(1, 3, 2))),
+        progress={"step": 7, "best": float("inf"), "loss": 0.1 + 0.2, "epoch": [0, 3]},
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "model.safetensors"
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_a_model_comes_back_as_it_was_saved(path, cell, embedding_size):
+    model = a_model(cell, embedding_size, num_layers=2)
+    write_model(path, model)
+    back = read_model(path)
+    assert (back.settings, back.vocabulary) == (model.settings, model.vocabulary)
+    assert back.record == model.record
+    assert list(back.weights) == list(model.weights)
+    for name, weight in model.weights.items():
+        assert_array_equal(back.weights[name], weight)
+        assert back.weights[name].dtype == np.float32
+
+
+def test_equal_models_give_equal_bytes(path, tmp_path):
+    model = a_model()
+    write_model(path, model)
+    write_model(tmp_path / "again", read_model(path))
+    reordered = ModelFile(
+        settings=model.settings,
+        vocabulary=model.vocabulary,
+        weights=dict(reversed(model.weights.items())),
+        record=dict(reversed(model.record.items())),
+    )
+    write_model(tmp_path / "reordered", reordered)
+    assert path.read_bytes() == (tmp_path / "again").read_bytes()
+    assert path.read_bytes() == (tmp_path / "reordered").read_bytes()
+
+
+def test_the_file_holds_the_names_and_shapes_of_pytorch(path):
+    write_model(path, a_model(embedding_size=3))
+    tensors = load_file(path)
+    assert {name: t.shape for name, t in tensors.items()} == {
+        "embedding.weight": (7, 3),
+        "lstm.weight_ih_l0": (8, 3),
+        "lstm.weight_hh_l0": (8, 2),
+        "lstm.bias_ih_l0": (8,),
+        "lstm.bias_hh_l0": (8,),
+        "head.weight": (7, 2),
+        "head.bias": (7,),
+    }
+    assert not tensors["lstm.bias_hh_l0"].any()
+
+
+def test_a_model_of_format_1_is_read_for_ever():
+    back, model = read_model(GOLDEN), a_model("lstm", 3, 2)
+    assert (back.settings, back.vocabulary) == (model.settings, model.vocabulary)
+    assert back.record["bits"] == 0.1 + 0.2
+    for name, weight in model.weights.items():
+        assert_array_equal(back.weights[name], weight)
+
+
+def test_two_biases_of_a_file_are_added(path):
+    model = a_model()
+    write_model(path, model)
+    data = edited(path, lambda tensors: tensors["lstm.bias_hh_l0"].__iadd__(np.float32(0.5)))
+    path.write_bytes(data)
+    assert_array_equal(
+        read_model(path).weights["lstm.bias_l0"],
+        model.weights["lstm.bias_l0"] + np.float32(0.5),
+    )
+
+
+@pytest.mark.parametrize("change", [1, 0x29])  # 0x29 makes a tab of a space
+def test_any_changed_byte_is_noticed(path, change):
+    write_model(path, a_model())
+    data = bytearray(path.read_bytes())
+    for at in range(len(data)):
+        data[at] ^= change
+        path.write_bytes(data)
+        with pytest.raises(ModelFileError, match=r"model\.safetensors: "):
+            read_model(path)
+        data[at] ^= change
+    path.write_bytes(data)
+    read_model(path)
+
+
+def test_a_file_cut_anywhere_is_refused(path):
+    write_model(path, a_model())
+    data = path.read_bytes()
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        with pytest.raises(ModelFileError, match="truncated" if size else "empty"):
+            read_model(path)
+
+
+def test_bytes_added_at_the_end_are_noticed(path):
+    write_model(path, a_model())
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelFileError, match="damaged"):
+        read_model(path)
+
+
+def test_a_checkpoint_changed_or_cut_is_refused(path):
+    write_checkpoint(path, a_checkpoint())
+    data = path.read_bytes()
+    for at in range(0, len(data), 7):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        with pytest.raises(ModelFileError):
+            read_checkpoint(path)
+        path.write_bytes(data[:at])
+        with pytest.raises(ModelFileError):
+            read_checkpoint(path)
+
+
+def write_text(path: Path) -> None:
+    path.write_text("Once upon a time there was a fox.\n" * 10)
+
+
+def write_pytorch_archive(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+
+
+def write_another_safetensors(path: Path) -> None:
+    save_file({"weight": np.zeros(3, np.float32)}, path)
+
+
+def write_deep_json(path: Path) -> None:
+    nested = b'{"a": ' + b"[" * 100_000
+    path.write_bytes(len(nested).to_bytes(8, "little") + nested)
+
+
+@pytest.mark.parametrize(
+    ("write", "says"),
+    [
+        (write_text, "not a charloom model"),
+        (write_pytorch_archive, "not a charloom model"),
+        (write_another_safetensors, "not a charloom model"),
+        (write_deep_json, "not a charloom model"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: None, "no such file"),
+        (
+            lambda path: path.write_bytes(b"\x06\0\0\0\0\0\0\0[[[[[["),
+            "not a charloom model",
+        ),
+        (lambda path: path.write_bytes(b"\x02\0\0\0\0\0\0\0{}"), "not a charloom model"),
+        (
+            lambda path: path.write_bytes(b'\x07\0\0\0\0\0\0\0{"a":1}'),
+            "not a charloom model",
+        ),
+    ],
+)
+def test_what_is_not_a_model_is_refused_with_the_reason(path, write, says):
+    write(path)
+    with pytest.raises(ModelFileError, match=says) as caught:
+        read_model(path)
+    assert "\n" not in str(caught.value)
+
+
+def edited(path: Path, edit) -> bytes:
+    """The file with its tensors changed, and a digest that fits."""
+    tensors, content = checkpoint._read(path, "model")
+    edit(tensors)
+    content = {k: v for k, v in content.items() if k not in ("digest", "format", "kind")}
+    checkpoint._write(path, "model", tensors, content)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda t: t.pop("head.bias"), "head.bias is missing"),
+        (lambda t: t.update(extra=np.zeros(1, np.float32)), "extra"),
+        (lambda t: t.update({"head.bias": np.zeros(3, np.float32)}), r"\(3,\).*\(7,\)"),
+        (lambda t: t.update({"head.bias": np.zeros(7)}), "float64"),
+    ],
+)
+def test_tensors_that_do_not_fit_the_settings_are_refused(path, edit, says):
+    write_model(path, a_model())
+    path.write_bytes(edited(path, edit))
+    with pytest.raises(ModelFileError, match=says):
+        read_model(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"settings": {}, "vocabulary": {}, "record": {}},
+        {"settings": {"hidden_size": 0}, "vocabulary": {}, "record": {}},
+        {"settings": [], "vocabulary": None, "record": 3},
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(path, content):
+    checkpoint._write(path, "model", {"head.bias": np.zeros(2, np.float32)}, content)
+    with pytest.raises(ModelFileError, match="makes no sense"):
+        read_model(path)
+
+
+def test_a_newer_format_is_named(path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    write_model(path, a_model())
+    monkeypatch.undo()
+    with pytest.raises(ModelFileError, match="format 2, and this charloom reads format 1"):
+        read_model(path)
+
+
+def test_a_checkpoint_is_not_taken_for_a_model(path):
+    write_checkpoint(path, a_checkpoint())
+    with pytest.raises(ModelFileError, match="is a checkpoint file, not a model file"):
+        read_model(path)
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(path):
+    run = a_checkpoint()
+    write_checkpoint(path, run)
+    back = read_checkpoint(path)
+    assert back.progress == run.progress
+    assert back.optimizer.steps == 7
+    for found, saved in (
+        (back.weights, run.weights),
+        (back.optimizer.mean, run.optimizer.mean),
+        (back.optimizer.mean_square, run.optimizer.mean_square),
+        (vars(back.state), vars(run.state)),
+    ):
+        assert sorted(found) == sorted(saved)
+        for name, values in saved.items():
+            assert_array_equal(found[name], values)
+            assert found[name].dtype == values.dtype
+
+
+def test_a_new_file_takes_the_place_of_the_old(path):
+    path.write_bytes(b"old")
+    with replacing(path) as file:
+        file.write(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_save_leaves_the_old_file(path, error):
+    path.write_bytes(b"old")
+    with pytest.raises(error), replacing(path) as file:
+        file.write(b"half of the n")
+        raise error
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_save_killed_before_its_end_leaves_the_old_file(path):
+    path.write_bytes(b"old")
+    program = """
+import os, signal, sys
+from charloom.checkpoint import replacing
+with replacing(sys.argv[1]) as file:
+    file.write(b"half of the n")
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    write_model(path, a_model())  # what the killed one left behind is in nobody's way
+    read_model(path)
+
+
+def test_a_full_disk_leaves_the_old_file_and_says_so(path, monkeypatch):
+    path.write_bytes(b"old")
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OutputError, match=r"No space left.*free some space"):
+        write_model(path, a_model())
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(OutputError, match=r"make the folder .*nowhere first"):
+        write_model(tmp_path / "nowhere" / "model", a_model())
+
+
+def test_a_folder_in_the_way_is_an_error(tmp_path):
+    with pytest.raises(OutputError, match="folder is in the way"):
+        write_model(tmp_path, a_model())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_a_folder_without_permission_is_an_error(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="may write"):
+        write_model(tmp_path / "model", a_model())
+
+
+def test_a_link_stays_a_link(tmp_path, path):
+    (tmp_path / "link").symlink_to(path)
+    write_model(tmp_path / "link", a_model())
+    assert (tmp_path / "link").is_symlink()
+    read_model(path)
+
+
+def test_a_record_of_what_is_not_json_is_a_mistake_of_the_caller(path):
+    model = a_model()
+    with pytest.raises(TypeError):
+        write_model(path, ModelFile(**{**vars(model), "record": {"x": object()}}))
+    assert not path.exists()
+
+
+def test_the_metadata_is_plain_json(path):
+    write_model(path, a_model())
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    content = json.loads(header["__metadata__"]["charloom"])
+    assert list(header["__metadata__"]) == ["charloom"]
+    assert sorted(content) == [
+        "digest",
+        "format",
+        "kind",
+        "record",
+        "settings",
+        "vocabulary",
+    ]
+
+
+def test_the_digest_is_what_the_manual_says(path):
+    page = Path(__file__).parents[2] / "docs" / "file-format.md"
+    code = page.read_text("utf-8").split("```python\nimport hashlib")[1].split("```")[0]
+    names: dict = {}
+    exec("import hashlib" + code, names)
+    write_model(path, a_model())
+    assert names["is_whole"](path)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x99")
+    assert not names["is_whole"](path)

@@ -1,0 +1,143 @@
+"""The verbs of a model, through its public face."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charloom.engines.native import available_kernels
+from charloom.engines.reference.engine import initial_weights
+from charloom.errors import ModelFileError, SettingsError, TextError
+from charloom.model.file import MODEL_FILE
+from charloom.model.model import Model
+from charloom.model.scoring import Score, UnknownCharacterWarning
+from charloom.settings import ModelSettings, TextSettings, TrainingSettings
+from charloom.text.vocabulary import Vocabulary
+
+TEXT = "the fox saw a crow\non the limb of a tree\n"
+
+
+def a_model(record: dict | None = None, seed: int = 0) -> Model:
+    settings = ModelSettings(hidden_size=8, num_layers=1)
+    vocabulary = Vocabulary.of(TEXT, unknown=True)
+    return Model(settings, vocabulary, initial_weights(settings, vocabulary.size, seed), record)
+
+
+def a_model_of_lines() -> Model:
+    training = TrainingSettings(batches="lines").model_dump()
+    return a_model({"training": training, "text": TextSettings().model_dump()})
+
+
+@pytest.fixture(params=["native", "reference"], autouse=True)
+def core(request, monkeypatch):
+    if request.param == "native" and not available_kernels():
+        pytest.skip("the native core is not built")
+    monkeypatch.setenv("CHARLOOM_CORE", request.param)
+    return request.param
+
+
+def test_a_saved_model_writes_and_scores_as_before(tmp_path):
+    model = a_model({"bits": 2.5})
+    model.save(tmp_path / "fox.safetensors")
+    back = Model.load(tmp_path / "fox.safetensors")
+    assert back.record == model.record
+    assert "".join(back.generate("the", seed=3)) == "".join(model.generate("the", seed=3))
+    assert back.evaluate(TEXT, exact=True) == model.evaluate(TEXT, exact=True)
+
+
+def test_a_run_folder_stands_for_its_best_model(tmp_path):
+    model = a_model({"step": 7})
+    model.save(tmp_path / MODEL_FILE)
+    assert Model.load(tmp_path).record == {"step": 7}
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match=f"holds no {MODEL_FILE}"):
+        Model.load(tmp_path)
+
+
+def test_a_file_whose_record_makes_no_sense_is_refused(tmp_path):
+    path = tmp_path / "fox"
+    for record in ({"text": {"encoding": 3}}, {"text": {"colour": 3}}, {"text": 3}):
+        good = a_model()
+        good.record = record
+        good.save(path)
+        with pytest.raises(ModelFileError, match="record makes no sense"):
+            Model.load(path)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    model = a_model()
+    for weights in ({}, {**model.weights, "head.bias": np.zeros(2, np.float32)}):
+        with pytest.raises(ModelFileError, match="the weight"):
+            Model(model.settings, model.vocabulary, weights)
+
+
+def test_the_parts_of_a_score_add_up_to_the_exact_evaluation():
+    model = a_model()
+    for by in ("character", "word", "line"):
+        parts = model.score(TEXT, by=by)
+        assert sum((p.score for p in parts), Score()) == model.evaluate(TEXT, exact=True)
+
+
+def test_a_text_may_be_a_string_a_path_paths_or_pieces(tmp_path):
+    model = a_model()
+    (tmp_path / "a.txt").write_bytes(TEXT[:19].replace("\n", "\r\n").encode())
+    (tmp_path / "b.txt.gz").write_bytes(gzip.compress(TEXT[19:].encode()))
+    expected = model.evaluate(TEXT)
+    assert model.evaluate(iter([TEXT[:5], TEXT[5:]])) == expected
+    assert model.evaluate([TEXT[:5], TEXT[5:]]) == expected
+    assert model.evaluate([tmp_path / "a.txt", tmp_path / "b.txt.gz"]) == expected
+    assert model.evaluate(tmp_path) == expected
+    with pytest.raises(TextError, match="nowhere"):
+        model.evaluate(Path("nowhere.txt"))
+
+
+def test_a_text_is_read_as_the_model_s_own_text_was():
+    settings = TextSettings(normalization="nfc")
+    model = a_model({"text": settings.model_dump()})
+    with pytest.warns(UnknownCharacterWarning, match="é"):
+        parts = list(model.score("the\r\nfe\u0301e"))
+    assert "".join(part.text for part in parts) == "the\nfée"
+
+
+def test_a_model_of_lines_treats_every_line_as_a_text():
+    model = a_model_of_lines()
+    assert model.lines
+    first, second = model.score(TEXT, by="line")
+    assert second.nats == pytest.approx(model.evaluate(second.text).nats, abs=1e-4)
+    assert "\n" not in "".join(model.generate("the", length=300))
+    assert first.text == "the fox saw a crow\n"
+
+
+def test_many_texts_begin_with_the_one():
+    model = a_model()
+    texts = model.generate_many("the", count=4, length=30, temperature=0.8, seed=5)
+    assert texts[0] == "".join(model.generate("the", length=30, temperature=0.8, seed=5))
+    assert len(set(texts)) == 4
+
+
+def test_sampling_out_of_range_is_refused_at_once():
+    with pytest.raises(SettingsError, match="temperature"):
+        a_model().generate(temperature=-1)
+
+
+def test_a_description_is_json_and_complete():
+    model = a_model({"steps": 3})
+    told = json.loads(json.dumps(model.describe()))
+    assert told["settings"]["hidden_size"] == 8
+    assert told["parameters"] == sum(w.size for w in model.weights.values())
+    assert told["vocabulary"]["characters"] == "".join(sorted(set(TEXT)))
+    assert told["vocabulary"]["size"] == len(set(TEXT)) + 1
+    assert told["record"] == {"steps": 3}
+    assert told["format"] == 1
+
+
+def test_a_model_tells_its_shape():
+    assert (
+        repr(a_model()) == "Model(lstm, 1 layer of 8, vocabulary of 19 characters, 1,067 weights)"
+    )
