@@ -104,7 +104,7 @@ def bounds(costs: Costs) -> list[dict[str, Any]]:
 
 
 def _save_model(path: Path) -> None:
-    from charloom.engines.reference.engine import initial_weights
+    from charloom.engines.weights import initial_weights
     from charloom.model.model import Model
     from charloom.settings import ModelSettings
     from charloom.text.vocabulary import Vocabulary

@@ -15,7 +15,7 @@ from shapes import EVALUATE, OWN_TEXTS, OWN_TRAINING, ROUND_TRIP, TRAIN, Shape
 from charloom.engines.base import State, StepSettings
 from charloom.engines.native import NativeEngine, available_kernels
 from charloom.engines.random import stream_seeds
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.model.generation import generate
 from charloom.model.scoring import SEGMENTS, evaluate
 from charloom.settings import ModelSettings, SamplingSettings

@@ -8,8 +8,8 @@ import numpy as np
 
 from charloom.demo import RAW_TEXT, one_hot
 from charloom.engines.base import State, StepSettings
-from charloom.engines.reference.engine import initial_weights
 from charloom.engines.selection import open_engine
+from charloom.engines.weights import initial_weights
 from charloom.settings import ModelSettings
 from charloom.text.batches import Windows, windows
 from charloom.text.vocabulary import Vocabulary

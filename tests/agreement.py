@@ -10,9 +10,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.testing import assert_allclose
 
-from charloom.engines.base import NOT_COUNTED, Engine, State, StepSettings, Weights
+from charloom.engines.base import Engine, State, StepSettings
 from charloom.engines.reference.engine import ReferenceEngine
+from charloom.engines.weights import Weights
 from charloom.settings import ModelSettings
+from charloom.text.batches import NOT_COUNTED
 
 Found = dict[str, np.ndarray]
 OpenEngine = Callable[[ModelSettings, int, Weights], Engine]

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from charloom.engines.base import Weights
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import Weights, initial_weights
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary

@@ -16,7 +16,7 @@ import numpy as np
 import uvicorn
 
 from charloom import Model, ModelSettings
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.serving.page_api import make_app
 from charloom.text.vocabulary import Vocabulary
 

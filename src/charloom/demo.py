@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .engines.base import Array, Engine, State, StepSettings
-from .engines.reference.engine import initial_weights
+from .engines.base import Engine, StepSettings
 from .engines.selection import open_engine
+from .engines.weights import Array, initial_weights, parameter_count
 from .settings import ModelSettings
 from .text.batches import Windows, windows
 from .text.vocabulary import Vocabulary
@@ -50,7 +50,7 @@ def fit(engine: Engine, ids: Array, *, epochs: int = EPOCHS, seed: int = 0) -> I
         nats, targets = 0.0, 0
         for index in range(batches.batches_in(epoch)):
             batch = batches.batch(epoch, index)
-            start = State.zeros(SETTINGS, batch.inputs.shape[1])
+            start = engine.zero_state(batch.inputs.shape[1])
             done = engine.train_step(batch.inputs, batch.targets, start, step)
             nats += done.nats
             targets += done.characters
@@ -62,7 +62,7 @@ def write_back(engine: Engine, vocabulary: Vocabulary, start: str, length: int) 
     text = start
     while len(text) < length:
         window = vocabulary.encode(text[-LENGTH:]).astype(np.int32)[:, None]
-        logits, _ = engine.logits(window, State.zeros(SETTINGS, 1))
+        logits, _ = engine.logits(window, engine.zero_state(1))
         text += vocabulary.decode([int(logits[-1, 0].argmax())])
     return text
 
@@ -104,7 +104,7 @@ def tell(seed: int = 0) -> Iterator[str]:
 
     weights = initial_weights(SETTINGS, vocabulary.size, seed=seed)
     engine = open_engine(SETTINGS, vocabulary.size, weights)
-    count = sum(array.size for array in weights.values())
+    count = parameter_count(SETTINGS, vocabulary.size)
     yield ""
     yield (
         f"Model: LSTM({SETTINGS.hidden_size}) and a softmax over {vocabulary.size}, "

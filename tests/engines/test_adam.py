@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from charloom.engines.base import StepSettings
-from charloom.engines.reference.adam import Adam, clip_by_global_norm, global_norm, learning_rate
+from charloom.engines.reference.adam import Adam, clip_by_global_norm, global_norm
 from charloom.settings import TrainingSettings
+from charloom.training.schedule import learning_rate
 
 
 def test_two_steps_of_adam_are_those_computed_by_hand():

@@ -8,20 +8,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from charloom.engines.base import NOT_COUNTED, State, StepSettings, weight_shapes
-from charloom.engines.reference.cells import (
-    add_rows,
-    lstm_backward,
-    lstm_forward,
-    rnn_backward,
-    rnn_forward,
-    sigmoid,
-)
+from charloom.engines.base import State, StepSettings
+from charloom.engines.reference import lstm, rnn
 from charloom.engines.reference.engine import ReferenceEngine
+from charloom.engines.reference.products import add_rows, sigmoid
+from charloom.engines.weights import weight_shapes
 from charloom.settings import ModelSettings
+from charloom.text.batches import NOT_COUNTED
 
-FORWARD = {"lstm": lstm_forward, "rnn": rnn_forward}
-BACKWARD = {"lstm": lstm_backward, "rnn": rnn_backward}
+FORWARD = {"lstm": lstm.forward, "rnn": rnn.forward}
+BACKWARD = {"lstm": lstm.backward, "rnn": rnn.backward}
 
 
 def unequal(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -42,7 +38,7 @@ def layer(cell: str, inputs: int = 3, hidden: int = 4, streams: int = 2) -> dict
 
 def test_one_unit_takes_one_step_of_the_textbook_lstm():
     x, h, c = 0.7, -0.4, 0.6
-    out, hidden, cell, tape = lstm_forward(
+    out, hidden, cell, tape = lstm.forward(
         np.array([[[x]]]),
         hidden=np.array([[h]]),
         cell=np.array([[c]]),
@@ -66,7 +62,7 @@ def test_one_unit_takes_one_step_of_the_textbook_lstm():
 
 
 def test_one_unit_takes_one_step_of_the_textbook_rnn():
-    out, hidden, cell, _ = rnn_forward(
+    out, hidden, cell, _ = rnn.forward(
         np.array([[[0.7]]]),
         hidden=np.array([[-0.4]]),
         cell=np.array([[0.6]]),

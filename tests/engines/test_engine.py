@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from charloom.engines.base import NOT_COUNTED, State, StepSettings, weight_shapes
+from charloom.engines.base import State, StepSettings
+from charloom.engines.loss import cross_entropy
 from charloom.engines.random import dropout_mask, stream_seeds
+from charloom.engines.reference import lstm
 from charloom.engines.reference.adam import global_norm
-from charloom.engines.reference.cells import lstm_forward
-from charloom.engines.reference.engine import ReferenceEngine, initial_weights
-from charloom.engines.reference.loss import cross_entropy
+from charloom.engines.reference.engine import ReferenceEngine
 from charloom.engines.selection import open_engine
+from charloom.engines.weights import initial_weights, weight_shapes
 from charloom.errors import ModelFileError, SettingsError
 from charloom.settings import ModelSettings, SamplingSettings
+from charloom.text.batches import NOT_COUNTED
 
 SETTINGS = ModelSettings(hidden_size=6, num_layers=2)
 EMBEDDED = ModelSettings(hidden_size=6, num_layers=1, embedding_size=4)
@@ -104,7 +106,7 @@ def test_reading_in_two_halves_with_the_state_carried_equals_reading_on(
 def test_surprise_is_the_cross_entropy_of_the_logits_target_by_target():
     network, zero = engine(), State.zeros(SETTINGS, 2)
     logits, after = network.logits(INPUTS, zero)
-    found = network.surprise(INPUTS, TARGETS, zero)
+    found = network.surprisal(INPUTS, TARGETS, zero)
     nats, _, _ = cross_entropy(logits, TARGETS)
     assert float(found.nats.sum()) == pytest.approx(nats, rel=1e-6)
     assert_array_equal(found.ranks == 0, TARGETS == NOT_COUNTED)
@@ -117,7 +119,7 @@ def test_dropout_is_scaled_and_stands_between_the_last_layer_and_the_head():
     network = engine(settings, np.float64)
     zero = State.zeros(settings, 2, np.float64)
     w = network.weights()
-    out, *_ = lstm_forward(
+    out, *_ = lstm.forward(
         INPUTS,
         hidden=zero.hidden[0],
         cell=zero.cell[0],
@@ -266,17 +268,17 @@ def test_the_state_returned_is_the_one_before_the_last_id_is_read():
 
 def test_the_environment_chooses_the_core(monkeypatch: pytest.MonkeyPatch):
     weights = initial_weights(SETTINGS, 5, seed=0)
-    monkeypatch.delenv("CHARLOOM_CORE", raising=False)
+    monkeypatch.delenv("CHARLOOM_ENGINE", raising=False)
     assert open_engine(SETTINGS, 5, weights).kernels.startswith("native")
-    monkeypatch.setenv("CHARLOOM_CORE", "reference")
+    monkeypatch.setenv("CHARLOOM_ENGINE", "reference")
     opened = open_engine(SETTINGS, 5, weights)
     assert (opened.kernels, opened.precision) == ("reference", "float32")
-    monkeypatch.setenv("CHARLOOM_CORE", "abacus")
+    monkeypatch.setenv("CHARLOOM_ENGINE", "abacus")
     with pytest.raises(SettingsError, match="'abacus'; it must be native or reference"):
         open_engine(SETTINGS, 5, weights)
 
 
 def test_the_reference_says_that_it_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CHARLOOM_CORE", "reference")
+    monkeypatch.setenv("CHARLOOM_ENGINE", "reference")
     with pytest.raises(SettingsError, match="no bfloat16; use float32"):
         open_engine(SETTINGS, 5, initial_weights(SETTINGS, 5, 0), precision="bfloat16")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from charloom.engines.base import weight_shapes
 from charloom.engines.int8 import rounded
+from charloom.engines.weights import weight_shapes
 from charloom.settings import ModelSettings
 
 SETTINGS = ModelSettings(hidden_size=5, num_layers=11, embedding_size=3)

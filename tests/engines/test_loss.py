@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from charloom.engines.base import NOT_COUNTED
-from charloom.engines.reference.loss import cross_entropy, log_softmax, ranks, surprises
+from charloom.engines.loss import cross_entropy, log_softmax, ranks, surprisal
+from charloom.text.batches import NOT_COUNTED
 
 LOGITS = np.random.default_rng(0).normal(size=(3, 2, 5))
 TARGETS = np.array([[0, 4], [NOT_COUNTED, 2], [3, NOT_COUNTED]])
 
 
 def test_the_surprise_of_a_target_is_minus_the_logarithm_of_its_share():
-    found = surprises(np.array([[[1.0, 2.0, 0.5]]]), np.array([[2]]))
+    found = surprisal(np.array([[[1.0, 2.0, 0.5]]]), np.array([[2]]))
     total = math.exp(1.0) + math.exp(2.0) + math.exp(0.5)
     assert found[0, 0] == pytest.approx(-math.log(math.exp(0.5) / total), rel=1e-14)
 
@@ -29,7 +29,7 @@ def test_a_network_that_knows_nothing_is_surprised_by_the_size_of_the_vocabulary
 
 def test_a_target_that_is_not_counted_adds_to_neither_nats_nor_count_nor_slope():
     nats, count, slope = cross_entropy(LOGITS, TARGETS)
-    found = surprises(LOGITS, TARGETS)
+    found = surprisal(LOGITS, TARGETS)
     assert_array_equal(found == 0, TARGETS == NOT_COUNTED)
     assert nats == pytest.approx(found.sum(), rel=1e-14)
     assert count == 4

@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from charloom.engines.base import State, StepSettings, weight_shapes
+from charloom.engines.base import State, StepSettings
 from charloom.engines.int8 import rounded
 from charloom.engines.native import NativeEngine, available_kernels
-from charloom.engines.reference.engine import ReferenceEngine, initial_weights
+from charloom.engines.reference.engine import ReferenceEngine
+from charloom.engines.weights import initial_weights, weight_shapes
 from charloom.errors import SettingsError
 from charloom.settings import ModelSettings, SamplingSettings
 
@@ -82,8 +83,8 @@ def test_every_kernel_agrees_with_the_reference(shape, kernels, precision):
     close(after.hidden, expected_after.hidden)
     close(after.cell, expected_after.cell)
 
-    surprise = native.surprise(case.inputs, case.targets, case.state)
-    close(surprise.nats, reference.surprise(case.inputs, case.targets, case.state).nats)
+    surprise = native.surprisal(case.inputs, case.targets, case.state)
+    close(surprise.nats, reference.surprisal(case.inputs, case.targets, case.state).nats)
 
     step = native.train_step(case.inputs, case.targets, case.state, case.step)
     expected = reference.train_step(case.inputs, case.targets, case.state, case.step)
@@ -143,8 +144,8 @@ def test_sigmoid_and_tanh_are_as_good_as_simd_h_says(kernels, precision):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_ranks_are_those_of_the_reference(shape):
     case = Case(shape)
-    mine = case.native(precision="float32").surprise(case.inputs, case.targets, case.state)
-    theirs = case.reference().surprise(case.inputs, case.targets, case.state)
+    mine = case.native(precision="float32").surprisal(case.inputs, case.targets, case.state)
+    theirs = case.reference().surprisal(case.inputs, case.targets, case.state)
     np.testing.assert_array_equal(mine.ranks, theirs.ranks)
 
 

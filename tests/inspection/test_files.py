@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from charloom import InMemory, TrainingSettings, train
 from charloom.cli.main import main
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.errors import ModelFileError, OutputError, SettingsError, TextError
 from charloom.inspection import files, pictures
 from charloom.model.model import Model

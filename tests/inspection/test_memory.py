@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.errors import TextError
 from charloom.inspection.memory import context as reach
 from charloom.inspection.memory import recall

@@ -11,8 +11,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from charloom.engines.base import State
-from charloom.engines.reference.cells import lstm_forward
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.reference import lstm
+from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError, TextError
 from charloom.inspection.settings import UnitsSettings
 from charloom.inspection.units import search as module
@@ -168,7 +168,7 @@ def test_a_clamped_network_is_the_old_one_with_that_headline_overwritten(layer: 
     for id in ids:
         x = np.array([[id]])
         for level in range(2):
-            out, _, cell[level], _ = lstm_forward(
+            out, _, cell[level], _ = lstm.forward(
                 x,
                 hidden=hidden[level],
                 cell=cell[level],

@@ -16,20 +16,15 @@ import pytest
 from numpy.testing import assert_array_equal
 from safetensors.numpy import load_file, save_file
 
-from charloom.engines.base import OptimizerState, State, weight_shapes
+from charloom.engines.base import OptimizerState, State
+from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError, OutputError
+from charloom.files import replacing
 from charloom.model import file as checkpoint
-from charloom.model.file import (
-    Checkpoint,
-    ModelFile,
-    read_checkpoint,
-    read_model,
-    replacing,
-    write_checkpoint,
-    write_model,
-)
+from charloom.model.file import ModelFile, read_model, write_model
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.vocabulary import Vocabulary
+from charloom.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "model_format_1.safetensors"
 

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from predictors import predictor
 
 from charloom.engines.base import State
-from charloom.engines.reference.engine import ReferenceEngine, initial_weights
+from charloom.engines.reference.engine import ReferenceEngine
+from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError, UnknownCharacterError
 from charloom.model import generation
 from charloom.model.generation import generate, generate_many
-from charloom.model.scoring import UnknownCharacterWarning
 from charloom.settings import ModelSettings, SamplingSettings
+from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 KNOWN = Vocabulary.of("abc d\n", unknown=True)
@@ -49,7 +51,7 @@ class Reciting:
 
     settings = ModelSettings(hidden_size=1, num_layers=1)
 
-    def surprise(self, inputs, targets, state):
+    def surprisal(self, inputs, targets, state):
         raise AssertionError("a prompt of one character is not read ahead")
 
     def generate(self, last, state, length, sampling, seeds, start, forbidden=()):
@@ -59,12 +61,12 @@ class Reciting:
 
 def recited(text: str, **options) -> str:
     vocabulary = Vocabulary.of(text + "\n")
-    return "".join(generate(Reciting(vocabulary, text), vocabulary, **options))
+    return "".join(generate(predictor(Reciting(vocabulary, text), vocabulary), **options))
 
 
 def drawn(prompt: str = "a", *, engine=ENGINE, length: int = 60, **sampling) -> str:
     chosen = SamplingSettings(**sampling)
-    return "".join(generate(engine, KNOWN, prompt, length=length, sampling=chosen))
+    return "".join(generate(predictor(engine, KNOWN), prompt, length=length, sampling=chosen))
 
 
 def test_the_same_seed_gives_the_same_text_and_another_another():
@@ -86,7 +88,7 @@ def test_a_text_does_not_depend_on_its_pieces(monkeypatch, longest):
 
 
 def test_a_text_comes_in_short_pieces_the_first_of_one_character():
-    sizes = [len(piece) for piece in generate(ENGINE, KNOWN, "a", length=100)]
+    sizes = [len(piece) for piece in generate(predictor(ENGINE, KNOWN), "a", length=100)]
     assert sizes[0] == 1
     assert max(sizes) == 16
     assert sum(sizes) == 100
@@ -96,13 +98,13 @@ def test_a_text_comes_in_short_pieces_the_first_of_one_character():
 @pytest.mark.parametrize("lines", [False, True])
 def test_many_texts_equal_single_ones(monkeypatch, stop, lines):
     options = {"length": 40, "stop": stop, "lines": lines}
-    many = generate_many(ENGINE, KNOWN, "ab", count=6, **options)
-    assert generate_many(ENGINE, KNOWN, "ab", count=3, **options) == many[:3]
+    many = generate_many(predictor(ENGINE, KNOWN), "ab", count=6, **options)
+    assert generate_many(predictor(ENGINE, KNOWN), "ab", count=3, **options) == many[:3]
     seeds = generation.stream_seeds(SamplingSettings().seed, 6)
     for text, seed in zip(many, seeds, strict=True):
         alone = np.array([seed])
         monkeypatch.setattr(generation, "stream_seeds", lambda *_, alone=alone: alone)
-        assert "".join(generate(ENGINE, KNOWN, "ab", **options)) == text
+        assert "".join(generate(predictor(ENGINE, KNOWN), "ab", **options)) == text
 
 
 def test_without_temperature_the_likeliest_is_taken():
@@ -124,8 +126,7 @@ def test_a_long_prompt_is_read_to_its_end(monkeypatch):
 
 def frequencies(p: dict[str, float], **sampling) -> dict[str, float]:
     texts = generate_many(
-        an_engine_without_memory(p),
-        KNOWN,
+        predictor(an_engine_without_memory(p), KNOWN),
         "a",
         count=100,
         length=60,
@@ -209,7 +210,7 @@ def test_stop_strings_are_found_over_the_borders_of_pieces(text, stops, longest)
 def test_what_may_begin_a_stop_string_waits_and_is_written_at_the_end():
     vocabulary = Vocabulary.of("abcx\n")
     engine = Reciting(vocabulary, "abxabab")
-    pieces = list(generate(engine, vocabulary, length=7, stop="abc"))
+    pieces = list(generate(predictor(engine, vocabulary), length=7, stop="abc"))
     assert pieces == ["abx", "abab"]
 
 
@@ -220,9 +221,9 @@ def test_a_model_of_lines_stops_at_the_end_of_its_line():
 
 
 def test_a_model_of_lines_reads_a_line_feed_and_the_last_line_of_the_prompt():
-    line = list(generate(ENGINE, KNOWN, "ab", lines=True))
-    assert list(generate(ENGINE, KNOWN, "cad\nab", lines=True)) == line
-    assert "".join(generate(ENGINE, KNOWN, "\nab", stop="\n")) == "".join(line)
+    line = list(generate(predictor(ENGINE, KNOWN, True), "ab"))
+    assert list(generate(predictor(ENGINE, KNOWN, True), "cad\nab")) == line
+    assert "".join(generate(predictor(ENGINE, KNOWN), "\nab", stop="\n")) == "".join(line)
 
 
 def test_an_empty_prompt_starts_after_a_line_feed():
@@ -231,12 +232,12 @@ def test_an_empty_prompt_starts_after_a_line_feed():
 
 def test_without_a_line_feed_the_first_character_is_drawn_evenly():
     vocabulary = Vocabulary.of("abcd", unknown=True)
-    texts = generate_many(an_engine(vocabulary), vocabulary, count=400, length=3)
+    texts = generate_many(predictor(an_engine(vocabulary), vocabulary), count=400, length=3)
     counts = Counter(text[0] for text in texts)
     assert sorted(counts) == list("abcd")
     assert min(counts.values()) > 60
     assert {len(text) for text in texts} == {3}
-    assert texts[0] == "".join(generate(an_engine(vocabulary), vocabulary, length=3))
+    assert texts[0] == "".join(generate(predictor(an_engine(vocabulary), vocabulary), length=3))
 
 
 @pytest.mark.parametrize("longest", [1, 2, 3, 16])
@@ -245,15 +246,15 @@ def test_bytes_become_characters_when_they_are_whole(monkeypatch, longest):
     text = "aé€𝄞b☃"
     vocabulary = Vocabulary.bytes()
     engine = Reciting(vocabulary, text.encode())
-    assert "".join(generate(engine, vocabulary, length=len(text))) == text
-    assert "".join(generate(engine, vocabulary, length=4)) == text[:4]
-    assert "".join(generate(engine, vocabulary, length=9, stop="𝄞")) == "aé€"
+    assert "".join(generate(predictor(engine, vocabulary), length=len(text))) == text
+    assert "".join(generate(predictor(engine, vocabulary), length=4)) == text[:4]
+    assert "".join(generate(predictor(engine, vocabulary), length=9, stop="𝄞")) == "aé€"
 
 
 def test_bytes_that_are_no_utf8_become_replacement_characters():
     vocabulary = Vocabulary.bytes()
     engine = Reciting(vocabulary, b"a\xff\xe2\x82b")
-    assert "".join(generate(engine, vocabulary, length=4)) == "a\ufffd\ufffdb"
+    assert "".join(generate(predictor(engine, vocabulary), length=4)) == "a\ufffd\ufffdb"
 
 
 def test_an_unknown_character_in_a_prompt_is_read_with_a_warning():
@@ -267,15 +268,15 @@ def test_an_unknown_character_in_a_prompt_is_read_with_a_warning():
 def test_an_unknown_character_is_refused_where_there_is_no_unknown():
     vocabulary = Vocabulary.of("abc\n")
     with pytest.raises(UnknownCharacterError, match=r"U\+00E9"):
-        list(generate(an_engine(vocabulary), vocabulary, "aé"))
+        list(generate(predictor(an_engine(vocabulary), vocabulary), "aé"))
 
 
 @pytest.mark.parametrize("options", [{"length": -1}, {"stop": ""}, {"stop": ["a", ""]}])
 def test_options_out_of_range_are_refused_at_once(options):
     with pytest.raises(SettingsError):
-        generate(ENGINE, KNOWN, **options)
+        generate(predictor(ENGINE, KNOWN), **options)
 
 
 def test_at_least_one_text_must_be_asked_for():
     with pytest.raises(SettingsError, match="count: 0 was given"):
-        generate_many(ENGINE, KNOWN, count=0)
+        generate_many(predictor(ENGINE, KNOWN), count=0)

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from charloom.engines.native import available_kernels
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.errors import ModelFileError, SettingsError, TextError
-from charloom.model.file import MODEL_FILE
+from charloom.model.container import MODEL_FILE
 from charloom.model.model import Model
-from charloom.model.scoring import Score, UnknownCharacterWarning
+from charloom.model.scoring import Score
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
+from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = "the fox saw a crow\non the limb of a tree\n"
@@ -36,7 +37,7 @@ def a_model_of_lines() -> Model:
 def core(request, monkeypatch):
     if request.param == "native" and not available_kernels():
         pytest.skip("the native core is not built")
-    monkeypatch.setenv("CHARLOOM_CORE", request.param)
+    monkeypatch.setenv("CHARLOOM_ENGINE", request.param)
     return request.param
 
 

@@ -10,19 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
+from predictors import predictor
 
-from charloom.engines.base import NOT_COUNTED, State, Surprise
-from charloom.engines.reference.engine import ReferenceEngine, initial_weights
+from charloom.engines.base import State, Surprisal
+from charloom.engines.reference.engine import ReferenceEngine
+from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError, UnknownCharacterError
-from charloom.model import surprisal as charges
-from charloom.model.scoring import (
-    Score,
-    UnknownCharacterWarning,
-    evaluate,
-    evaluate_text,
-    score_text,
-)
+from charloom.model import surprisal as module
+from charloom.model.scoring import Score, evaluate, evaluate_text, score_text
 from charloom.settings import ModelSettings
+from charloom.text.batches import NOT_COUNTED
+from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 KNOWN = Vocabulary.of("abc dé€\n", unknown=True)
@@ -52,12 +50,12 @@ class Counting:
 
     settings = ModelSettings(hidden_size=1, num_layers=1)
 
-    def surprise(self, inputs, targets, state):
+    def surprisal(self, inputs, targets, state):
         self.calls.append(inputs.shape)
         read = state.hidden[0, :, 0] + np.arange(1, len(inputs) + 1)[:, None]
         counted = targets != NOT_COUNTED
         after = State(hidden=read[-1][None, :, None], cell=state.cell)
-        return Surprise(nats=read * counted, ranks=counted.astype(np.int32), state=after)
+        return Surprisal(nats=read * counted, ranks=counted.astype(np.int32), state=after)
 
 
 def by_hand(engine, vocabulary: Vocabulary, text: str) -> list[float]:
@@ -69,7 +67,7 @@ def by_hand(engine, vocabulary: Vocabulary, text: str) -> list[float]:
     nats = [math.log(vocabulary.size)]
     nats += [-log_p[t - 1, ids[t]] for t in range(1, len(ids))]
     return [
-        cost + vocabulary.unknown_charge * (id_ == vocabulary.unknown_id)
+        cost + vocabulary.unknown_nats * (id_ == vocabulary.unknown_id)
         for cost, id_ in zip(nats, ids, strict=True)
     ]
 
@@ -88,7 +86,7 @@ def evaluate_quietly(*args, **options):
 
 def test_every_character_costs_what_the_definition_says():
     text = "a bad cab\nda x €é"
-    parts = score_quietly(ENGINE, KNOWN, [text])
+    parts = score_quietly(predictor(ENGINE, KNOWN), [text])
     assert [part.text for part in parts] == list(text)
     assert [part.start for part in parts] == list(range(len(text)))
     assert_allclose([part.nats for part in parts], by_hand(ENGINE, KNOWN, text), atol=2e-6)
@@ -96,7 +94,7 @@ def test_every_character_costs_what_the_definition_says():
 
 
 def test_the_first_character_is_a_blind_guess():
-    first = next(score_text(ENGINE, KNOWN, ["abc"]))
+    first = next(score_text(predictor(ENGINE, KNOWN), ["abc"]))
     assert first.nats == pytest.approx(math.log(KNOWN.size), abs=1e-6)
     assert first.rank is None
 
@@ -108,15 +106,15 @@ def test_the_rank_is_the_number_of_characters_at_least_as_likely():
     expected = [
         1 + int((logits[t, 0] > logits[t, 0, ids[t + 1]]).sum()) for t in range(len(ids) - 1)
     ]
-    assert [part.rank for part in score_text(ENGINE, KNOWN, [text])] == [None, *expected]
+    assert [part.rank for part in score_text(predictor(ENGINE, KNOWN), [text])] == [None, *expected]
 
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.sampled_from(["character", "word", "line"]), st.booleans(), st.booleans())
 def test_the_parts_of_a_text_add_up_to_the_whole_exactly(text, by, lines, utf8):
     engine, vocabulary = (BYTES_ENGINE, BYTES) if utf8 else (ENGINE, KNOWN)
-    whole = evaluate_quietly(engine, vocabulary, [text], exact=True, lines=lines)
-    parts = score_quietly(engine, vocabulary, [text], by=by, lines=lines)
+    whole = evaluate_quietly(predictor(engine, vocabulary, lines), [text], exact=True)
+    parts = score_quietly(predictor(engine, vocabulary, lines), [text], by=by)
     assert sum((part.score for part in parts), Score()) == whole
     assert sum((part.score for part in reversed(parts)), Score()) == whole
     ended = "\n" if lines and text and text[-1] != "\n" else ""
@@ -133,25 +131,25 @@ def test_the_parts_of_a_text_add_up_to_the_whole_exactly(text, by, lines, utf8):
 @given(st.lists(TEXTS, max_size=6), st.booleans(), st.booleans())
 def test_it_does_not_matter_in_which_pieces_a_text_comes(pieces, lines, utf8):
     engine, vocabulary = (BYTES_ENGINE, BYTES) if utf8 else (ENGINE, KNOWN)
-    whole = score_quietly(engine, vocabulary, ["".join(pieces)], lines=lines)
-    assert score_quietly(engine, vocabulary, pieces, lines=lines) == whole
+    whole = score_quietly(predictor(engine, vocabulary, lines), ["".join(pieces)])
+    assert score_quietly(predictor(engine, vocabulary, lines), pieces) == whole
 
 
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("steps", [1, 3, 7])
 def test_it_does_not_matter_in_which_steps_a_text_is_read(monkeypatch, lines, steps):
     text = "abc dada\n\nbad €é\nacademia\n" * 5
-    whole = score_quietly(ENGINE, KNOWN, [text], lines=lines)
-    monkeypatch.setattr(charges, "_LOGITS", steps * KNOWN.size)
-    monkeypatch.setattr(charges, "_POOL", 9)
-    monkeypatch.setattr(charges, "_STREAMS", 2)
-    again = score_quietly(ENGINE, KNOWN, [text], lines=lines)
+    whole = score_quietly(predictor(ENGINE, KNOWN, lines), [text])
+    monkeypatch.setattr(module, "_LOGITS", steps * KNOWN.size)
+    monkeypatch.setattr(module, "_POOL", 9)
+    monkeypatch.setattr(module, "_STREAMS", 2)
+    again = score_quietly(predictor(ENGINE, KNOWN, lines), [text])
     assert_allclose([p.nats for p in again], [p.nats for p in whole], atol=1e-5)
 
 
 def test_words_reach_to_the_next_word_and_lines_include_their_line_feed():
     def texts(text: str, by: str) -> list[str]:
-        return [part.text for part in score_text(ENGINE, KNOWN, list(text), by=by)]
+        return [part.text for part in score_text(predictor(ENGINE, KNOWN), list(text), by=by)]
 
     assert texts("  a bad\n\ncab ", "word") == ["  ", "a ", "bad\n\n", "cab "]
     assert texts("a b\n\nc\n", "line") == ["a b\n", "\n", "c\n"]
@@ -161,12 +159,12 @@ def test_words_reach_to_the_next_word_and_lines_include_their_line_feed():
 
 def test_a_part_is_what_was_asked_for():
     with pytest.raises(SettingsError, match="character, word or line"):
-        score_text(ENGINE, KNOWN, ["abc"], by="sentence")
+        score_text(predictor(ENGINE, KNOWN), ["abc"], by="sentence")
 
 
 def test_the_character_of_a_vocabulary_of_bytes_is_its_bytes_together():
     text = "aé€𝄞b"
-    parts = list(score_text(BYTES_ENGINE, BYTES, [text]))
+    parts = list(score_text(predictor(BYTES_ENGINE, BYTES), [text]))
     of_bytes = np.split(by_hand(BYTES_ENGINE, BYTES, text), [1, 3, 6, 10])
     assert [part.text for part in parts] == list(text)
     assert_allclose([part.nats for part in parts], [b.sum() for b in of_bytes], atol=1e-5)
@@ -175,7 +173,7 @@ def test_the_character_of_a_vocabulary_of_bytes_is_its_bytes_together():
 
 def test_unknown_characters_are_charged_counted_and_named_once():
     with pytest.warns(UnknownCharacterWarning) as caught:
-        score = evaluate_text(ENGINE, KNOWN, ["abc ж", "☃☃ a"])
+        score = evaluate_text(predictor(ENGINE, KNOWN), ["abc ж", "☃☃ a"])
     assert len(caught) == 1
     assert "'☃' (U+2603) 2x, 'ж' (U+0436) 1x" in str(caught[0].message)
     assert score.unknown_characters == 3
@@ -187,26 +185,26 @@ def test_a_model_without_an_unknown_refuses_one_by_its_place():
     vocabulary = Vocabulary.of("abc \n")
     engine = an_engine(vocabulary)
     with pytest.raises(UnknownCharacterError, match=r"'x'.*U\+0078.*6"):
-        list(score_text(engine, vocabulary, ["abc ", "abx"]))
+        list(score_text(predictor(engine, vocabulary), ["abc ", "abx"]))
 
 
 def test_lines_are_charged_from_a_line_feed_and_a_zero_state_each():
-    parts = list(score_text(Counting(), KNOWN, ["abc\n\nd\nab"], lines=True))
+    parts = list(score_text(predictor(Counting(), KNOWN, True), ["abc\n\nd\nab"]))
     assert [part.text for part in parts] == list("abc\n\nd\nab\n")
     assert [part.nats for part in parts] == [1, 2, 3, 4, 1, 1, 2, 1, 2, 3]
 
 
 def test_a_line_costs_the_same_whatever_stands_beside_it():
     lines = ["abc", "", "dada dada", "b" * 100, "é", "€ € €"]
-    together = score_text(ENGINE, KNOWN, ["\n".join(lines)], by="line", lines=True)
-    alone = [evaluate_text(ENGINE, KNOWN, [line + "\n"], lines=True) for line in lines]
+    together = score_text(predictor(ENGINE, KNOWN, True), ["\n".join(lines)], by="line")
+    alone = [evaluate_text(predictor(ENGINE, KNOWN, True), [line + "\n"]) for line in lines]
     assert_allclose([p.nats for p in together], [s.nats for s in alone], atol=1e-5)
 
 
 def test_lines_need_a_line_feed_in_the_vocabulary():
     vocabulary = Vocabulary.of("abc")
     with pytest.raises(SettingsError, match="without a line feed"):
-        evaluate_text(an_engine(vocabulary), vocabulary, ["abc"], lines=True)
+        evaluate_text(predictor(an_engine(vocabulary), vocabulary, True), ["abc"])
 
 
 @pytest.mark.parametrize("lines", [False, True])
@@ -219,15 +217,17 @@ def test_a_text_and_its_ids_have_one_total(vocabulary, exact, lines, tmp_path):
     ids.tofile(tmp_path / "ids")
     mapped = np.memmap(tmp_path / "ids", ids.dtype, "r")
     options = {"lines": lines, "exact": exact, "warmup": 16}
-    total = evaluate(engine, vocabulary, mapped, **options)
-    assert total == evaluate_text(engine, vocabulary, [text[:777], text[777:]], **options)
+    total = evaluate(predictor(engine, vocabulary), mapped, **options)
+    assert total == evaluate_text(
+        predictor(engine, vocabulary), [text[:777], text[777:]], **options
+    )
 
 
 def test_the_length_of_a_text_can_be_given_with_its_ids():
     ids = KNOWN.encode("abж")
-    assert evaluate(ENGINE, KNOWN, ids).utf8_bytes == 2
-    assert evaluate(ENGINE, KNOWN, ids, utf8_bytes=4).utf8_bytes == 4
-    assert evaluate(ENGINE, KNOWN, ids).unknown_characters == 1
+    assert evaluate(predictor(ENGINE, KNOWN), ids).utf8_bytes == 2
+    assert evaluate(predictor(ENGINE, KNOWN), ids, utf8_bytes=4).utf8_bytes == 4
+    assert evaluate(predictor(ENGINE, KNOWN), ids).unknown_characters == 1
 
 
 @settings(max_examples=150, deadline=None)
@@ -236,12 +236,11 @@ def test_segments_cover_every_position_once_and_warm_up_in_full(length, segments
     ids = np.zeros(length, np.uint8)
     engine = Counting()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(charges, "_WINDOW", window)
-        patch.setattr(charges, "_LOGITS", 50 * KNOWN.size)
+        patch.setattr(module, "_WINDOW", window)
+        patch.setattr(module, "_LOGITS", 50 * KNOWN.size)
         read = list(
-            charges.segment_charges(
-                engine,
-                KNOWN,
+            module.segment_surprisals(
+                predictor(engine, KNOWN),
                 np.split(ids, [length // 3]),
                 segments=segments,
                 warmup=warmup,
@@ -259,10 +258,10 @@ def test_segments_cover_every_position_once_and_warm_up_in_full(length, segments
 
 def test_a_longer_warmup_comes_nearer_to_the_exact_total():
     ids = np.random.default_rng(0).integers(0, KNOWN.size - 1, 5000).astype(np.uint8)
-    exact = evaluate(ENGINE, KNOWN, ids, exact=True)
+    exact = evaluate(predictor(ENGINE, KNOWN), ids, exact=True)
     errors = []
     for warmup in (0, 4, 32):
-        near = evaluate(ENGINE, KNOWN, ids, segments=32, warmup=warmup)
+        near = evaluate(predictor(ENGINE, KNOWN), ids, segments=32, warmup=warmup)
         assert (near.characters, near.utf8_bytes) == (exact.characters, exact.utf8_bytes)
         errors.append(abs(near.bits_per_character - exact.bits_per_character))
     assert errors[0] > errors[1] > errors[2]
@@ -271,15 +270,15 @@ def test_a_longer_warmup_comes_nearer_to_the_exact_total():
 
 def test_a_text_shorter_than_two_segments_is_read_exactly():
     text = "abc dé" * 20
-    assert evaluate_text(ENGINE, KNOWN, [text]).nats == pytest.approx(
-        evaluate_text(ENGINE, KNOWN, [text], exact=True).nats, abs=1e-4
+    assert evaluate_text(predictor(ENGINE, KNOWN), [text]).nats == pytest.approx(
+        evaluate_text(predictor(ENGINE, KNOWN), [text], exact=True).nats, abs=1e-4
     )
 
 
 def test_an_empty_text_costs_nothing_and_has_no_average():
     for exact in (False, True):
-        assert evaluate_text(ENGINE, KNOWN, [], exact=exact) == Score()
-        assert evaluate(ENGINE, KNOWN, KNOWN.encode(""), exact=exact) == Score()
+        assert evaluate_text(predictor(ENGINE, KNOWN), [], exact=exact) == Score()
+        assert evaluate(predictor(ENGINE, KNOWN), KNOWN.encode(""), exact=exact) == Score()
     assert math.isnan(Score().bits_per_character)
     assert math.isnan(Score().bits_per_byte)
 
@@ -298,7 +297,7 @@ def test_a_blind_model_costs_log2_of_its_vocabulary():
         KNOWN.size,
         {name: np.zeros_like(w) for name, w in ENGINE.weights().items()},
     )
-    score = evaluate_text(engine, KNOWN, ["abc dé\n" * 50])
+    score = evaluate_text(predictor(engine, KNOWN), ["abc dé\n" * 50])
     assert score.bits_per_character == pytest.approx(math.log2(KNOWN.size), abs=1e-5)
 
 
@@ -310,7 +309,7 @@ def test_a_text_is_read_no_further_than_its_parts_are_asked_for():
             taken.append(number)
             yield "abc " * 500
 
-    parts = score_text(ENGINE, KNOWN, pieces())
+    parts = score_text(predictor(ENGINE, KNOWN), pieces())
     next(parts)
     assert len(taken) == 1
     assert next(parts).text == "b"

@@ -8,16 +8,18 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from predictors import predictor
 
 from charloom.engines.base import State
 from charloom.engines.native import NativeEngine, available_kernels
-from charloom.engines.reference.cells import sigmoid
-from charloom.engines.reference.engine import ReferenceEngine, initial_weights
+from charloom.engines.reference.engine import ReferenceEngine
+from charloom.engines.reference.products import sigmoid
+from charloom.engines.weights import initial_weights
 from charloom.errors import TextError, UnknownCharacterError
 from charloom.model.model import Model
-from charloom.model.scoring import UnknownCharacterWarning
 from charloom.model.tracing import QUANTITIES, joined, trace_pieces
 from charloom.settings import ModelSettings
+from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = "One bright morning as the Fox was following his sharp nose through the wood\n" * 3
@@ -34,7 +36,7 @@ def make(*, lines: bool = False, vocabulary=None, scale: float = 3, **shape) -> 
 
 
 def traced(engine, vocabulary: Vocabulary, **options):
-    return joined(list(trace_pieces(engine, vocabulary, [TEXT], **options)))
+    return joined(list(trace_pieces(predictor(engine, vocabulary), [TEXT], **options)))
 
 
 def engines(model: Model):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.model.model import Model
-from charloom.model.scoring import UnknownCharacterWarning
 from charloom.settings import ModelSettings
+from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 pytest.importorskip("torch")
@@ -36,7 +36,7 @@ def run_the_page() -> dict:
 def test_pytorch_gives_the_same_nats(
     tmp_path, monkeypatch, capsys, cell, embedding_size, vocabulary, core
 ):
-    monkeypatch.setenv("CHARLOOM_CORE", core)
+    monkeypatch.setenv("CHARLOOM_ENGINE", core)
     settings = ModelSettings(cell=cell, hidden_size=24, num_layers=2, embedding_size=embedding_size)
     weights = initial_weights(settings, vocabulary.size, seed=1)
     random = np.random.default_rng(2)

@@ -16,8 +16,8 @@ from golden.make_golden import run_keras, run_torch
 from numpy.testing import assert_allclose
 
 from charloom.engines.base import State, StepSettings
-from charloom.engines.reference.engine import initial_weights
 from charloom.engines.selection import open_engine
+from charloom.engines.weights import initial_weights
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from charloom.engines.native import NativeEngine, available_kernels
-from charloom.engines.reference.engine import initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.model.tracing import joined, trace_pieces
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary

@@ -138,7 +138,7 @@ def test_totals_are_sums_over_the_text(model, page):
 def test_a_vocabulary_of_bytes_is_shown_byte_by_byte():
     model = small_model()
     vocabulary = Vocabulary.bytes()
-    from charloom.engines.reference.engine import initial_weights
+    from charloom.engines.weights import initial_weights
 
     weights = initial_weights(model.settings, 256, seed=0)
     passage = Passage(Model(model.settings, vocabulary, weights), "é!", Blocks())

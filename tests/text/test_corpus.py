@@ -31,7 +31,9 @@ from charloom.errors import (
 from charloom.settings import TextSettings
 from charloom.text import corpus as corpus_module
 from charloom.text import reading
-from charloom.text.corpus import Corpus, InMemory, build_corpus, read, split
+from charloom.text.corpus import Corpus, InMemory, build_corpus
+from charloom.text.reading import read
+from charloom.text.splitting import split
 from charloom.text.vocabulary import Vocabulary
 
 PLAIN = TextSettings()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..text.visible import visible
+
 if TYPE_CHECKING:  # NumPy would come with them, even for --help
     from ..model.scoring import Part, Score
 
@@ -54,16 +56,6 @@ def _shown(value: Any) -> str:
         case float():
             return f"{value:,.6g}"
     return visible(str(value))
-
-
-def visible(text: str) -> str:
-    r"""A text in one line, with what a terminal would act on spelled out.
-
-    >>> print(visible("a line\nand \x1b[31m red"))
-    a line\nand \x1b[31m red
-    """
-    spelled = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(spelled)
 
 
 def written(parts: Iterable[Part], form: Literal["table", "json", "jsonl"]) -> Iterator[str]:

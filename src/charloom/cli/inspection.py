@@ -143,7 +143,7 @@ def inspect(
 
 
 def _write_page(model: charloom.Model, pieces: Iterator[str], path: Path) -> None:
-    from ..model.file import replacing
+    from ..files import replacing
     from ..serving.offline.page import export, room
 
     page = export(model, beginning(pieces, room(model) + 1))

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..training.run import Progress, Run
+from ..text.visible import visible
+from ..training.progress import Progress
+from ..training.run import Run
 from ..training.schedule import UNPLANNED_STEPS
-from .formatting import visible
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 10.0

@@ -1,97 +1,82 @@
-"""What every core agrees on: axes, gates, names of weights, and what an engine can do.
+"""What every engine agrees on: axes, the state, a step, a trace, and what can be asked of it.
 
 Axes, one letter each, in every file:
 
     T time steps   B streams   V vocabulary   I inputs   H hidden units   L layers
-    G = 4H, the gates input, forget, candidate, output in this order (G = H for an RNN)
+    G gate rows: H for each gate of the cell (cell.py), 4H for an LSTM
 
-One step of one layer, with x its input and h, c its state:
-
-    [i f g o] = x W_ih^T + h W_hh^T + b       i, f, o through a sigmoid, g through tanh
-    c' = f * c + i * g                        the blog: C_t = fC_t + gi_t
-    h' = o * tanh(c')
-
-Weights travel as a dict from name to array, with the names and shapes of `torch.nn.LSTM`
-(or `torch.nn.RNN`) and `torch.nn.Linear`, but for the one bias that is computed with:
-
-    embedding.weight   (V, E)     only with an embedding
-    lstm.weight_ih_l0  (G, I)     I is V for one-hot input, E with an embedding, H above
-    lstm.weight_hh_l0  (G, H)
-    lstm.bias_l0       (G,)       the sum of PyTorch's bias_ih_l0 and bias_hh_l0
-    head.weight        (V, H)
-    head.bias          (V,)
+An engine computes one network (cell.py has the equations, weights.py the names and shapes).
+It has to know how to train, and how to get from ids to logits and a trace; surprisal and
+generation follow from logits, and an engine that has a faster way overrides them.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import ModelFileError
 from ..settings import ModelSettings, SamplingSettings
-
-GATES = ("input", "forget", "candidate", "output")
-"""The order of the gates along G, here and in every file we write."""
-
-NOT_COUNTED = -1
-"""The target of a position that has none: it adds nothing to the loss or the count."""
-
-Array = NDArray[Any]
-Weights = dict[str, Array]
-
-
-def weight_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every weight, in the order in which they are stored.
-
-    >>> shapes = weight_shapes(ModelSettings(hidden_size=75, num_layers=1), 27)
-    >>> shapes["lstm.weight_ih_l0"], shapes["head.weight"]
-    ((300, 27), (27, 75))
-    """
-    hidden, cell = settings.hidden_size, settings.cell
-    gates = hidden * (len(GATES) if cell == "lstm" else 1)
-    shapes: dict[str, tuple[int, ...]] = {}
-    inputs = vocabulary_size
-    if settings.embedding_size:
-        inputs = settings.embedding_size
-        shapes["embedding.weight"] = (vocabulary_size, inputs)
-    for layer in range(settings.num_layers):
-        shapes[f"{cell}.weight_ih_l{layer}"] = (gates, inputs)
-        shapes[f"{cell}.weight_hh_l{layer}"] = (gates, hidden)
-        shapes[f"{cell}.bias_l{layer}"] = (gates,)
-        inputs = hidden
-    shapes["head.weight"] = (vocabulary_size, hidden)
-    shapes["head.bias"] = (vocabulary_size,)
-    return shapes
-
-
-def check_weights(weights: Weights, settings: ModelSettings, vocabulary_size: int) -> None:
-    """ModelFileError where a weight is missing or has another shape than it must have."""
-    for name, shape in weight_shapes(settings, vocabulary_size).items():
-        if name not in weights or weights[name].shape != shape:
-            given = weights[name].shape if name in weights else "missing"
-            raise ModelFileError(
-                f"the weight {name} is {given}; these settings and a vocabulary of "
-                f"{vocabulary_size} need {shape}"
-            )
+from .loss import ranks, surprisal
+from .random import uniform
+from .sampling import draw
+from .weights import Array, Weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What the layers remember between two characters; the cell of an RNN stays zero."""
+    """What the layers remember between two characters; nothing outside looks into it.
 
-    hidden: Array
+    `Engine.zero_state` makes one. An engine may keep its arrays where it likes (on a
+    device), as long as they can be selected, repeated and cleared by stream, and copied to
+    NumPy. The cell of a cell without a cell state stays zero.
+    """
+
+    hidden: Any
     """(L, B, H)"""
-    cell: Array
+    cell: Any
     """(L, B, H)"""
 
     @classmethod
     def zeros(cls, settings: ModelSettings, streams: int, dtype: Any = np.float32) -> State:
-        """The state before the first character."""
+        """The state before the first character, in NumPy."""
         shape = (settings.num_layers, streams, settings.hidden_size)
         return cls(hidden=np.zeros(shape, dtype), cell=np.zeros(shape, dtype))
+
+    @property
+    def streams(self) -> int:
+        """B."""
+        return self.hidden.shape[1]
+
+    def select(self, streams: Array | slice) -> State:
+        """The state of some streams, by their indices or a slice.
+
+        >>> state = State.zeros(ModelSettings(hidden_size=2), streams=3)
+        >>> state.select(np.array([2, 0])).streams, state.repeat(4).streams
+        (2, 12)
+        """
+        return State(hidden=self.hidden[:, streams], cell=self.cell[:, streams])
+
+    def repeat(self, count: int) -> State:
+        """Each stream `count` times, side by side."""
+        return State(
+            hidden=np.repeat(self.hidden, count, axis=1), cell=np.repeat(self.cell, count, axis=1)
+        )
+
+    def cleared(self, stream: int) -> State:
+        """One stream as before the first character, the others as they are."""
+        hidden, cell = self.hidden.copy(), self.cell.copy()
+        hidden[:, stream], cell[:, stream] = 0, 0
+        return State(hidden=hidden, cell=cell)
+
+    def numpy(self) -> State:
+        """A copy in float32 NumPy arrays, C-contiguous: for checkpoints and traces."""
+        return State(
+            hidden=np.array(self.hidden, np.float32, order="C"),
+            cell=np.array(self.cell, np.float32, order="C"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,8 +110,8 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surprise:
-    """How surprised the network was at each target."""
+class Surprisal:
+    """-ln p of each target."""
 
     nats: Array
     """(T, B) float32, -ln p(target); 0 where the target is not counted."""
@@ -136,18 +121,11 @@ class Surprise:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trace:
-    """Everything that happened on the way up, under the blog's names, float32.
+class Activations:
+    """What a forward pass computed, under the blog's names."""
 
-    Each is (L, T, B, H). An RNN has h_t alone; its other arrays have no units: (L, T, B, 0).
-    """
-
-    i_t: Array
-    f_t: Array
-    g_t: Array
-    o_t: Array
-    C_t: Array
-    h_t: Array
+    quantities: dict[str, Array]
+    """(L, T, B, H) float32 by name: those of `Cell.traced`."""
     logits: Array
     """(T, B, V)"""
     state: State
@@ -162,56 +140,61 @@ class OptimizerState:
     mean_square: Weights
 
 
-class Engine(Protocol):
-    """The one seam between the verbs and a way of computing.
+class Engine(ABC):
+    """One network, and a way to compute it; the only thing the verbs know of computing.
 
     `inputs` and `targets` are (T, B) int32 ids; a target may be NOT_COUNTED.
     """
 
-    @property
-    def settings(self) -> ModelSettings:
-        """The shape of its network."""
-        ...
+    settings: ModelSettings
+    """The shape of its network."""
+    vocabulary_size: int
+    precision: str
+    """What products are computed in, such as "float32"."""
+    kernels: str
+    """What computes them, such as "native avx512_bf16" or "reference"."""
 
-    @property
-    def precision(self) -> str:
-        """What products are computed in, such as "float32"."""
-        ...
-
-    @property
-    def kernels(self) -> str:
-        """What computes them, such as "native avx512_bf16" or "reference"."""
-        ...
-
+    @abstractmethod
     def weights(self) -> Weights:
-        """A copy of the weights, under the names above."""
-        ...
+        """A copy of the weights, under the names of weights.py."""
 
+    @abstractmethod
     def optimizer_state(self) -> OptimizerState:
         """A copy of Adam's memory."""
-        ...
 
+    @abstractmethod
     def load(self, weights: Weights, optimizer: OptimizerState | None = None) -> None:
-        """Put weights, and Adam's memory (zero when None), in place."""
-        ...
+        """Put copies of weights, and of Adam's memory (zero when None), in place.
 
+        ModelFileError where a weight is missing or has another shape.
+        """
+
+    @abstractmethod
     def train_step(
         self, inputs: Array, targets: Array, state: State, settings: StepSettings
     ) -> Step:
         """Forward, backward, clip, Adam. Nothing is updated if the result is not finite."""
-        ...
 
+    @abstractmethod
     def logits(self, inputs: Array, state: State) -> tuple[Array, State]:
         """(T, B, V) unnormalized log-probabilities of the next character; the state after."""
-        ...
 
-    def surprise(self, inputs: Array, targets: Array, state: State) -> Surprise:
-        """-ln p and the rank of each target."""
-        ...
-
-    def trace(self, inputs: Array, state: State) -> Trace:
+    @abstractmethod
+    def trace(self, inputs: Array, state: State) -> Activations:
         """The gates, cells and hidden states that `logits` would compute and forget."""
-        ...
+
+    def zero_state(self, streams: int) -> State:
+        """The state before the first character."""
+        return State.zeros(self.settings, streams)
+
+    def place_state(self, state: State) -> State:
+        """A state of NumPy arrays, put where this engine keeps its own."""
+        return state
+
+    def surprisal(self, inputs: Array, targets: Array, state: State) -> Surprisal:
+        """-ln p and the rank of each target."""
+        logits, after = self.logits(inputs, state)
+        return Surprisal(nats=surprisal(logits, targets), ranks=ranks(logits, targets), state=after)
 
     def generate(
         self,
@@ -230,4 +213,8 @@ class Engine(Protocol):
         more equals drawing 20. Returns (length, B) int32 ids and the state before the last
         of them is read.
         """
-        ...
+        drawn = np.empty((length, len(last)), np.int32)
+        for n in range(length):
+            logits, state = self.logits(last[None], state)
+            last = drawn[n] = draw(logits[0], sampling, uniform(seeds, start + n), forbidden)
+        return drawn, state

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from .base import Array, Weights
+from .weights import Array, Weights
 
 _READ_WHOLE = re.compile(r"\w+\.weight_hh_l\d+|\w+\.weight_ih_l[1-9]\d*|head\.weight")
 """What is multiplied with hidden states, and so read from end to end for each character."""

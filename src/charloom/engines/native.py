@@ -1,4 +1,4 @@
-"""The native core: the C++ kernels behind the Engine that every core offers.
+"""The native engine: the C++ kernels behind the interface of every engine.
 
 Which kernels run is decided when an engine is opened: the fastest that the processor has,
 or the ones that the environment variable CHARLOOM_KERNELS names.
@@ -14,19 +14,10 @@ import numpy as np
 from ..errors import SettingsError
 from ..settings import ModelSettings, SamplingSettings
 from . import _native  # pyright: ignore[reportAttributeAccessIssue]
-from .base import (
-    Array,
-    OptimizerState,
-    State,
-    Step,
-    StepSettings,
-    Surprise,
-    Trace,
-    Weights,
-    check_weights,
-    weight_shapes,
-)
+from .base import Activations, Engine, OptimizerState, State, Step, StepSettings, Surprisal
+from .cell import CELLS
 from .int8 import rounded
+from .weights import Array, Weights, check_weights, weight_shapes
 
 _WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
 _PRECISIONS = ("float32", "bfloat16", "int8")  # Precision in network.h
@@ -48,7 +39,7 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-class NativeEngine:
+class NativeEngine(Engine):
     """An Engine on the C++ kernels, in float32, or with products in bfloat16 or int8.
 
     Weights, sums, states and Adam's memory are float32 in either precision; "auto" is
@@ -57,10 +48,10 @@ class NativeEngine:
     processor has them (the same kernels); nothing can be trained. Results do not depend on the
     number of threads; 0 threads means one for each usable core.
 
-    >>> from charloom.engines.reference.engine import initial_weights
+    >>> from charloom.engines.weights import initial_weights
     >>> settings = ModelSettings(hidden_size=8, num_layers=1)
     >>> engine = NativeEngine(settings, 5, initial_weights(settings, 5, seed=0))
-    >>> logits, state = engine.logits(np.array([[0], [3]], np.int32), State.zeros(settings, 1))
+    >>> logits, state = engine.logits(np.array([[0], [3]], np.int32), engine.zero_state(1))
     >>> logits.shape, state.hidden.shape
     ((2, 1, 5), (1, 1, 8))
     """
@@ -88,8 +79,8 @@ class NativeEngine:
             raise SettingsError(
                 f"precision: {precision!r} was given; it must be auto, {', '.join(_PRECISIONS)}"
             )
-        self._precision, self._kernels = precision, name
-        self._settings, self._vocabulary_size = settings, vocabulary_size
+        self.precision, self.kernels = precision, f"native {name}"
+        self.settings, self.vocabulary_size = settings, vocabulary_size
         self._shapes = weight_shapes(settings, vocabulary_size)
         self._network: Any = _native.Network(
             kernels=name,
@@ -103,21 +94,6 @@ class NativeEngine:
         )
         self._steps = 0
         self.load(weights)
-
-    @property
-    def settings(self) -> ModelSettings:
-        """The shape of its network."""
-        return self._settings
-
-    @property
-    def precision(self) -> str:
-        """What products are computed in: float32, bfloat16 or int8."""
-        return self._precision
-
-    @property
-    def kernels(self) -> str:
-        """Such as "native avx512_bf16"."""
-        return f"native {self._kernels}"
 
     def weights(self) -> Weights:
         """A copy of the weights."""
@@ -135,8 +111,8 @@ class NativeEngine:
         ModelFileError where a weight is missing or has another shape.
         """
         nothing = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
-        check_weights(weights, self._settings, self._vocabulary_size)
-        if self._precision == "int8":
+        check_weights(weights, self.settings, self.vocabulary_size)
+        if self.precision == "int8":
             weights = rounded(weights)
         self._write(_WEIGHT, weights)
         self._write(_MEAN, optimizer.mean if optimizer else nothing)
@@ -157,12 +133,12 @@ class NativeEngine:
         self, inputs: Array, targets: Array, state: State, settings: StepSettings
     ) -> Step:
         """Forward, backward, clip, Adam; nothing is updated if the result is not finite."""
-        if self._precision == "int8":
+        if self.precision == "int8":
             raise SettingsError(
                 "precision: int8 was given; training needs float32 or bfloat16, and the model "
                 "that comes of it can be opened with int8"
             )
-        after = _copy(state)
+        after = state.numpy()
         nats, characters, norm, updated = self._network.train_step(
             _ids(inputs),
             _ids(targets),
@@ -182,34 +158,29 @@ class NativeEngine:
 
     def logits(self, inputs: Array, state: State) -> tuple[Array, State]:
         """(T, B, V) float32 logits of the next character, and the state after."""
-        after = _copy(state)
-        logits = np.empty((*inputs.shape, self._vocabulary_size), np.float32)
+        after = state.numpy()
+        logits = np.empty((*inputs.shape, self.vocabulary_size), np.float32)
         self._network.logits(_ids(inputs), after.hidden, after.cell, logits)
         return logits, after
 
-    def surprise(self, inputs: Array, targets: Array, state: State) -> Surprise:
+    def surprisal(self, inputs: Array, targets: Array, state: State) -> Surprisal:
         """-ln p and the rank of each target."""
-        after = _copy(state)
+        after = state.numpy()
         nats = np.empty(inputs.shape, np.float32)
         ranks = np.empty(inputs.shape, np.int32)
         self._network.surprise(_ids(inputs), _ids(targets), after.hidden, after.cell, nats, ranks)
-        return Surprise(nats=nats, ranks=ranks, state=after)
+        return Surprisal(nats=nats, ranks=ranks, state=after)
 
-    def trace(self, inputs: Array, state: State) -> Trace:
+    def trace(self, inputs: Array, state: State) -> Activations:
         """The gates, cells and hidden states of a forward pass, as the kernels had them."""
-        after = _copy(state)
-        settings = self._settings
-        count = 6 if settings.cell == "lstm" else 1
-        quantities = np.empty(
-            (count, settings.num_layers, *inputs.shape, settings.hidden_size), np.float32
-        )
-        logits = np.empty((*inputs.shape, self._vocabulary_size), np.float32)
+        after = state.numpy()
+        names = CELLS[self.settings.cell].traced
+        shape = (self.settings.num_layers, *inputs.shape, self.settings.hidden_size)
+        quantities = np.empty((len(names), *shape), np.float32)
+        logits = np.empty((*inputs.shape, self.vocabulary_size), np.float32)
         self._network.trace(_ids(inputs), after.hidden, after.cell, quantities, logits)
-        *cells, h_t = quantities
-        i_t, f_t, g_t, o_t, C_t = cells or [h_t[..., :0]] * 5
-        return Trace(
-            i_t=i_t, f_t=f_t, g_t=g_t, o_t=o_t, C_t=C_t, h_t=h_t, logits=logits, state=after
-        )
+        by_name = dict(zip(names, quantities, strict=True))
+        return Activations(quantities=by_name, logits=logits, state=after)
 
     def generate(
         self,
@@ -222,7 +193,7 @@ class NativeEngine:
         forbidden: tuple[int, ...] = (),
     ) -> tuple[Array, State]:
         """(length, B) ids drawn inside C++, and the state before the last is read."""
-        after = _copy(state)
+        after = state.numpy()
         ids = np.empty((length, len(last)), np.int32)
         self._network.generate(
             _ids(last),
@@ -241,11 +212,3 @@ class NativeEngine:
 
 def _ids(ids: Array) -> Array:
     return np.ascontiguousarray(ids, np.int32)
-
-
-def _copy(state: State) -> State:
-    """A float32 copy for the kernels to write the state after into."""
-    return State(
-        hidden=np.array(state.hidden, np.float32, order="C"),
-        cell=np.array(state.cell, np.float32, order="C"),
-    )

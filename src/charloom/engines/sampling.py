@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..settings import SamplingSettings
-from .base import Array
+from .weights import Array
 
 
 def draw(

@@ -6,10 +6,11 @@ import os
 
 from ..errors import SettingsError
 from ..settings import ModelSettings
-from .base import Engine, Weights
+from .base import Engine
+from .weights import Weights
 
-CORE_VARIABLE = "CHARLOOM_CORE"
-"""The environment variable that chooses the core: native (the default) or reference."""
+ENGINE_VARIABLE = "CHARLOOM_ENGINE"
+"""The environment variable that chooses the engine: native (the default) or reference."""
 
 
 def open_engine(
@@ -22,23 +23,23 @@ def open_engine(
 ) -> Engine:
     """The engine that computes this network, with a copy of these weights.
 
-    The native one, unless the environment says CHARLOOM_CORE=reference. `precision` is
+    The native one, unless the environment says CHARLOOM_ENGINE=reference. `precision` is
     auto, float32, bfloat16 or, for a trained network, int8; `threads` 0 uses every core of
     the processor.
     """
-    core = os.environ.get(CORE_VARIABLE, "native")
-    if core == "native":
+    name = os.environ.get(ENGINE_VARIABLE, "native")
+    if name == "native":
         from .native import NativeEngine
 
         return NativeEngine(
             settings, vocabulary_size, weights, precision=precision, threads=threads
         )
-    if core != "reference":
-        raise SettingsError(f"{CORE_VARIABLE} is {core!r}; it must be native or reference")
+    if name != "reference":
+        raise SettingsError(f"{ENGINE_VARIABLE} is {name!r}; it must be native or reference")
     if precision not in ("auto", "float32"):
         raise SettingsError(
-            f"precision: {precision} was given, but the reference core has no {precision}; "
-            f"use float32, or unset {CORE_VARIABLE} for the native core"
+            f"precision: {precision} was given, but the reference engine has no {precision}; "
+            f"use float32, or unset {ENGINE_VARIABLE} for the native engine"
         )
     from .reference.engine import ReferenceEngine
 

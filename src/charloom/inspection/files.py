@@ -26,9 +26,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
-from ..engines.base import Array
+from ..engines.weights import Array
 from ..errors import SettingsError, TextError
-from ..model.file import replacing
+from ..files import replacing
 from ..model.tracing import Trace, symbols
 
 

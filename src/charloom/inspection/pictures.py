@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..cli.formatting import visible
 from ..errors import ModelFileError, SettingsError, TextError
-from ..model.file import replacing
+from ..files import replacing
 from ..model.tracing import QUANTITIES, Trace
+from ..text.visible import visible
 from ..training.folder import RunFolder
 
 WIDEST = 400

@@ -21,11 +21,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..cli.formatting import visible
-from ..engines.base import GATES, Array
+from ..engines.cell import CELLS
+from ..engines.weights import Array
 from ..errors import SettingsError
 from ..model.model import Model
 from ..model.tracing import Trace, joined, symbols
+from ..text.visible import visible
 
 LARGEST = 4
 """Units that are told of, where all would be too many."""
@@ -61,7 +62,7 @@ def tell_text(
     Bars are as long as a line of so many columns has room for, or left out.
     """
     layer = _layer(model, layer)
-    lstm = model.settings.cell == "lstm"
+    lstm = CELLS[model.settings.cell].has_cell_state
     shares = (struck_out, written, shown) if lstm else (_loudness,)
     long = min(8, max(0, (width - 19) // len(shares) - 7))
     names = ("struck out", "written", "shown") if lstm else ("headline, mean |h_t|",)
@@ -126,10 +127,8 @@ def tell_step(
     units = None if unit is None else [_unit(model, unit)]
     yield from _reading(trace, at)
     yield ""
-    if model.settings.cell == "rnn":
-        yield from _plain(model, trace, at, layer, units)
-    else:
-        yield from _newspaper(model, trace, at, layer, units)
+    tell = _newspaper if CELLS[model.settings.cell].has_cell_state else _plain
+    yield from tell(model, trace, at, layer, units)
     yield ""
     yield "Predicted next: " + _guesses(trace, at + 1)
 
@@ -267,7 +266,7 @@ def _sums(
         x[trace.ids[at]] = 1
     before = trace.h_before[at, layer].astype(np.float64)
     found = {}
-    for number, gate in enumerate(GATES if cell == "lstm" else ("all",)):
+    for number, gate in enumerate(CELLS[cell].gates):
         row = number * H + unit
         found[gate] = (
             float(w[f"{cell}.weight_ih_l{layer}"][row] @ x),

@@ -11,49 +11,43 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..engines.base import NOT_COUNTED, Array, Engine, State
 from ..engines.random import stream_seeds, uniform
+from ..engines.weights import Array
 from ..errors import SettingsError
 from ..settings import SamplingSettings
 from ..text.vocabulary import Vocabulary
-from .scoring import warn_of_unknown
+from .predictor import Predictor
 
 _LONGEST_PIECE = 16  # characters; the first is one, and each is twice as long as the last
-_PROMPT_BLOCK = 512  # characters of a prompt read in one call
 
 
 def generate(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     prompt: str = "",
     *,
     length: int = 500,
     sampling: SamplingSettings | None = None,
     stop: str | Sequence[str] | None = None,
-    lines: bool = False,
 ) -> Iterator[str]:
     """Yield up to `length` characters that follow the prompt, in short pieces, as made.
 
     `stop` is a string or several: the text ends before the first that would be complete,
-    and with `lines`, for a model of lines, before a line feed. An empty prompt starts after
+    and for a model of lines before a line feed. An empty prompt starts after
     a line feed, or, where the vocabulary has none, with a character drawn evenly. The
     unknown character is never drawn; in a prompt it is read, with a warning that names it.
     """
-    writers = _writers(vocabulary, 1, length, stop, lines)
-    pieces = _pieces(engine, vocabulary, prompt, writers, sampling, lines)
+    pieces = _pieces(predictor, prompt, _writers(predictor, 1, length, stop), sampling)
     return (piece for (piece,) in pieces if piece)
 
 
 def generate_many(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     prompt: str = "",
     *,
     count: int,
     length: int = 500,
     sampling: SamplingSettings | None = None,
     stop: str | Sequence[str] | None = None,
-    lines: bool = False,
 ) -> list[str]:
     """`count` texts that follow one prompt, each as of `generate`, drawn side by side.
 
@@ -61,38 +55,38 @@ def generate_many(
     """
     if count < 1:
         raise SettingsError(f"count: {count} was given; it must be at least 1")
-    writers = _writers(vocabulary, count, length, stop, lines)
+    writers = _writers(predictor, count, length, stop)
     texts = [""] * count
-    for pieces in _pieces(engine, vocabulary, prompt, writers, sampling, lines):
+    for pieces in _pieces(predictor, prompt, writers, sampling):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
     return texts
 
 
 def _pieces(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     prompt: str,
     writers: list[_Writer],
     sampling: SamplingSettings | None,
-    lines: bool,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
+    engine, vocabulary = predictor.engine, predictor.vocabulary
     sampling = sampling or SamplingSettings()
     forbidden = () if vocabulary.unknown_id is None else (vocabulary.unknown_id,)
     seeds = stream_seeds(sampling.seed, len(writers))
-    ids = _context(vocabulary, prompt, lines)
+    ids = predictor.context(prompt)
     drawn = 0
     if len(ids):
-        last, state = _read(engine, ids, len(writers))
+        last = np.repeat(ids[-1:], len(writers))
+        state = predictor.read(ids[:-1]).repeat(len(writers))
     else:
         last = (uniform(seeds, 0) * (vocabulary.size - len(forbidden))).astype(np.int32)
-        state = State.zeros(engine.settings, len(writers))
+        state = engine.zero_state(len(writers))
         drawn = 1
         yield [writer.write(last[b : b + 1]) for b, writer in enumerate(writers)]
     live = np.array([b for b, writer in enumerate(writers) if not writer.ended], int)
     kept, size = live, 1  # kept: the streams that go on, of those in `last` and `state`
     while len(live):
-        state = State(hidden=state.hidden[:, kept], cell=state.cell[:, kept])
+        state = state.select(kept)
         size = min(size, max(writers[b].left for b in live))
         new, state = engine.generate(
             last[kept], state, size, sampling, seeds[live], drawn, forbidden
@@ -106,46 +100,17 @@ def _pieces(
         drawn, size = drawn + size, min(2 * size, _LONGEST_PIECE)
 
 
-def _context(vocabulary: Vocabulary, prompt: str, lines: bool) -> Array:
-    """The ids to read before the first is drawn; none if there is nothing to start from."""
-    if lines:
-        prompt = "\n" + prompt.rpartition("\n")[2]  # a line knows nothing of those before
-    elif not prompt and vocabulary.newline_id is not None:
-        prompt = "\n"
-    ids = vocabulary.encode(prompt)
-    if vocabulary.has_unknown:
-        warn_of_unknown(vocabulary.unknown_characters(prompt))
-    return ids.astype(np.int32)
-
-
-def _read(engine: Engine, ids: Array, streams: int) -> tuple[Array, State]:
-    """The last id, not yet read, and the state before it, for each of B streams."""
-    state = State.zeros(engine.settings, 1)
-    for start in range(0, len(ids) - 1, _PROMPT_BLOCK):
-        inputs = ids[start : min(start + _PROMPT_BLOCK, len(ids) - 1), None]
-        state = engine.surprise(inputs, np.full_like(inputs, NOT_COUNTED), state).state
-    state = State(
-        hidden=np.repeat(state.hidden, streams, axis=1),
-        cell=np.repeat(state.cell, streams, axis=1),
-    )
-    return np.repeat(ids[-1:], streams), state
-
-
 def _writers(
-    vocabulary: Vocabulary,
-    count: int,
-    length: int,
-    stop: str | Sequence[str] | None,
-    lines: bool,
+    predictor: Predictor, count: int, length: int, stop: str | Sequence[str] | None
 ) -> list[_Writer]:
     if length < 0:
         raise SettingsError(f"length: {length} was given; it must be at least 0")
     stops = [stop] if isinstance(stop, str) else list(stop or ())
     if "" in stops:
         raise SettingsError("stop: '' was given; it must have at least one character")
-    if lines:
+    if predictor.lines:
         stops.append("\n")
-    return [_Writer(vocabulary, length, stops) for _ in range(count)]
+    return [_Writer(predictor.vocabulary, length, stops) for _ in range(count)]
 
 
 class _Writer:

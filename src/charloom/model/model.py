@@ -4,7 +4,7 @@ The verbs are short, and say where their work is done.
 
     load, save               a file, with all of it
     generate, generate_many  texts that follow a prompt
-    score, evaluate          the surprise of a text, in parts or in total
+    score, evaluate          the surprisal of a text, in parts or in total
     trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
 """
@@ -16,15 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ..engines.base import Engine, Weights, check_weights
+from ..engines.base import Engine
 from ..engines.selection import open_engine
+from ..engines.weights import Weights, check_weights, parameter_count
 from ..errors import ModelFileError, SettingsError
 from ..settings import ModelSettings, SamplingSettings, TextSettings
 from ..text.reading import InMemory, read
 from ..text.vocabulary import Vocabulary
-from . import generation, scoring
-from . import tracing as inspection_trace
-from .file import FORMAT, MODEL_FILE, ModelFile, read_model, write_model
+from . import generation, scoring, tracing
+from .container import FORMAT, MODEL_FILE
+from .file import ModelFile, read_model, write_model
+from .predictor import Predictor
 from .scoring import Part, Score
 from .tracing import ALTERNATIVES, Trace
 
@@ -36,7 +38,7 @@ Text = str | Path | InMemory | Iterable[str] | Sequence[Path]
 class Model:
     r"""A character-level language model, trained or not.
 
-    >>> from charloom.engines.reference.engine import initial_weights
+    >>> from charloom.engines.weights import initial_weights
     >>> vocabulary = Vocabulary.of("the fox and the crow\n")
     >>> settings = ModelSettings(hidden_size=16, num_layers=1)
     >>> weights = initial_weights(settings, vocabulary.size, seed=0)
@@ -53,7 +55,7 @@ class Model:
     Attributes:
         settings: the shape of the network.
         vocabulary: the characters it knows.
-        weights: float32 arrays under the names of `charloom.engines.base`.
+        weights: float32 arrays under the names of `charloom.engines.weights`.
         record: how it came about, as plain JSON (text, training, measurements).
         text_settings: how its text was read, from the record.
 
@@ -141,13 +143,11 @@ class Model:
         model of lines, at the end of the line. The same seed gives the same text.
         """
         return generation.generate(
-            self.engine,
-            self.vocabulary,
+            self.predictor,
             prompt,
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=stop,
-            lines=self.lines,
         )
 
     def generate_many(
@@ -167,39 +167,33 @@ class Model:
         The options are those of `generate`, which yields the first of these texts.
         """
         return generation.generate_many(
-            self.engine,
-            self.vocabulary,
+            self.predictor,
             prompt,
             count=count,
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=stop,
-            lines=self.lines,
         )
 
     def score(
         self, text: Text, *, by: Literal["character", "word", "line"] = "character"
     ) -> Iterator[Part]:
-        """Yield the parts of a text in order, each with its surprise in nats and bits.
+        """Yield the parts of a text in order, each with its surprisal in nats and bits.
 
         The parts add up, exactly, to `evaluate(text, exact=True)`. A str is the text
-        itself, a Path is read. Characters that the model has never seen are charged, and
+        itself, a Path is read. Characters that the model has never seen count in full, and
         one UnknownCharacterWarning names them; a model without an unknown raises
         UnknownCharacterError.
         """
-        return scoring.score_text(
-            self.engine, self.vocabulary, self._pieces(text), by=by, lines=self.lines
-        )
+        return scoring.score_text(self.predictor, self._pieces(text), by=by)
 
     def evaluate(self, text: Text, *, exact: bool = False) -> Score:
-        """The total surprise of a text: nats, bits per character and byte, perplexity.
+        """The total surprisal of a text: nats, bits per character and byte, perplexity.
 
         The definition is one stream from the first character to the last. Unless `exact`,
         parallel segments stand in for it: many times faster, and very near.
         """
-        return scoring.evaluate_text(
-            self.engine, self.vocabulary, self._pieces(text), lines=self.lines, exact=exact
-        )
+        return scoring.evaluate_text(self.predictor, self._pieces(text), exact=exact)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -207,14 +201,14 @@ class Model:
         Arrays are (T, L, H) float32, as the engine computed them, beside each character's
         log-probability, its rank, and the `alternatives` that were likeliest instead.
 
-        >>> from charloom.engines.reference.engine import initial_weights
+        >>> from charloom.engines.weights import initial_weights
         >>> vocabulary, settings = Vocabulary.of("the fox"), ModelSettings(hidden_size=16)
         >>> model = Model(settings, vocabulary, initial_weights(settings, 7, seed=0))
         >>> trace = model.trace("fox")
         >>> trace.f_t.shape, bool((trace.C_t == trace.fC_t + trace.gi_t).all())
         ((3, 2, 16), True)
         """
-        return inspection_trace.joined(list(self.trace_pieces(text, alternatives=alternatives)))
+        return tracing.joined(list(self.trace_pieces(text, alternatives=alternatives)))
 
     def trace_pieces(
         self, text: Text, *, alternatives: int = ALTERNATIVES, steps: int = 0
@@ -223,13 +217,8 @@ class Model:
 
         By default a piece has as many as fit in 64 MB; the numbers are those of `trace`.
         """
-        return inspection_trace.trace_pieces(
-            self.engine,
-            self.vocabulary,
-            self._pieces(text),
-            lines=self.lines,
-            alternatives=alternatives,
-            steps=steps,
+        return tracing.trace_pieces(
+            self.predictor, self._pieces(text), alternatives=alternatives, steps=steps
         )
 
     def describe(self) -> dict[str, Any]:
@@ -245,7 +234,7 @@ class Model:
     @property
     def parameters(self) -> int:
         """How many numbers were learned."""
-        return sum(weight.size for weight in self.weights.values())
+        return parameter_count(self.settings, self.vocabulary.size)
 
     @property
     def lines(self) -> bool:
@@ -262,6 +251,11 @@ class Model:
             precision=self._precision,
             threads=self._threads,
         )
+
+    @property
+    def predictor(self) -> Predictor:
+        """What scores, generates and traces: the engine, the vocabulary, and whether by line."""
+        return Predictor(engine=self.engine, vocabulary=self.vocabulary, lines=self.lines)
 
     def _pieces(self, text: Text) -> Iterable[str]:
         if isinstance(text, str):

@@ -1,42 +1,39 @@
-"""The surprise of a text: in total, and per character, word or line.
+"""The surprisal of a text: in total, and per character, word or line.
 
-Training's validation, `evaluate` and `score` are one definition, that of charges.py: one
-stream from the first character, every character charged once, unknown ones too. Totals are
+Training's validation, `evaluate` and `score` are one definition, that of surprisal.py: one
+stream from the first character, every character counted once, unknown ones too. Totals are
 added and divided once, and the parts of a text add up to its total to the last bit.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from ..engines.base import Array, Engine
+from ..engines.weights import Array
 from ..errors import SettingsError
+from ..text.unknown import warn_of_unknown
 from ..text.vocabulary import Vocabulary
-from .surprisal import Charges, charges, segment_charges
+from .predictor import Predictor
+from .surprisal import Surprisals, segment_surprisals, surprisals
 
 SEGMENTS = 64
 """How many segments of a text are read side by side when its total is not the exact one."""
 
 WARMUP = 128
-"""Characters read, and not charged, before each of these segments."""
+"""Characters read, and not counted, before each of these segments."""
 
 _BLOCK = 2**20  # ids, or fewer, that are looked at at a time
 
 
-class UnknownCharacterWarning(UserWarning):
-    """Characters were read that the model has never seen."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What a text cost. Add the scores of its parts, and divide once.
+    """The surprisal of a text. Add the scores of its parts, and divide once.
 
     >>> whole = Score(nats=3.0, characters=2) + Score(nats=1.0, characters=2)
     >>> whole.nats_per_character
@@ -45,7 +42,7 @@ class Score:
 
     nats: float = 0.0
     characters: int = 0
-    """Unicode code points, each charged once."""
+    """Unicode code points, each counted once."""
     utf8_bytes: int = 0
     unknown_characters: int = 0
 
@@ -80,7 +77,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A character, word or line of a text, and what it cost."""
+    """A character, word or line of a text, and its surprisal."""
 
     text: str
     start: int
@@ -93,7 +90,7 @@ class Part:
 
     @property
     def bits(self) -> float:
-        """Its surprise in bits."""
+        """Its surprisal in bits."""
         return self.nats / math.log(2)
 
     @property
@@ -108,11 +105,9 @@ class Part:
 
 
 def evaluate(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     ids: Array,
     *,
-    lines: bool = False,
     exact: bool = False,
     segments: int = SEGMENTS,
     warmup: int = WARMUP,
@@ -127,74 +122,64 @@ def evaluate(
     """
     total = Score()
     for start in range(0, len(ids), _BLOCK):
-        total += _counts(vocabulary, ids[start : start + _BLOCK])
-    if lines and len(ids) and ids[-1] != vocabulary.newline_id:
-        total += Score(characters=1, utf8_bytes=1)  # the line feed that charges.py adds
+        total += _counts(predictor.vocabulary, ids[start : start + _BLOCK])
+    if predictor.lines and len(ids) and ids[-1] != predictor.line_start:
+        total += Score(characters=1, utf8_bytes=1)  # the line feed that surprisal.py adds
     if utf8_bytes is not None:
         total += Score(utf8_bytes=utf8_bytes - total.utf8_bytes)
     blocks = (ids[start : start + _BLOCK] for start in range(0, len(ids), _BLOCK))
-    return total + _total(engine, vocabulary, blocks, lines, exact, segments, warmup)
+    return total + _total(predictor, blocks, exact, segments, warmup)
 
 
 def evaluate_text(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     pieces: Iterable[str],
     *,
-    lines: bool = False,
     exact: bool = False,
     segments: int = SEGMENTS,
     warmup: int = WARMUP,
 ) -> Score:
     """The total of a text given in pieces, as `evaluate`, in memory that does not grow.
 
-    Unknown characters are charged and counted, and one UnknownCharacterWarning names them;
+    Unknown characters are counted in full, and one UnknownCharacterWarning names them;
     UnknownCharacterError where the vocabulary has no unknown.
     """
-    text = _Text(vocabulary, pieces, lines)
-    total = _total(engine, vocabulary, text.blocks(), lines, exact, segments, warmup)
+    text = _Text(predictor, pieces)
+    total = _total(predictor, text.blocks(), exact, segments, warmup)
     return total + text.counted
 
 
 def score_text(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     pieces: Iterable[str],
     *,
     by: Literal["character", "word", "line"] = "character",
-    lines: bool = False,
 ) -> Iterator[Part]:
     """Yield the parts of a text in order; their nats add up to the exact total exactly.
 
-    A word reaches to the start of the next, so that its end is part of its cost; a line
+    A word reaches to the start of the next, so that its end is part of its surprisal; a line
     includes its line feed. The text is read as parts are asked for. Unknown characters are
     treated as in `evaluate_text`, the warning coming last.
     """
     if by not in _BORDERS:
         raise SettingsError(f"by: {by!r} was given; it must be character, word or line")
-    text = _Text(vocabulary, pieces, lines, keep=True)
-    charged = charges(engine, vocabulary, text.blocks(), lines=lines)
-    if vocabulary.kind == "bytes":
-        charged = _whole_characters(charged)
-    parts = _characters(text, charged, vocabulary.unknown_id)
+    text = _Text(predictor, pieces, keep=True)
+    found = surprisals(predictor, text.blocks())
+    if predictor.vocabulary.kind == "bytes":
+        found = _whole_characters(found)
+    parts = _characters(text, found, predictor.vocabulary.unknown_id)
     begins = _BORDERS[by]
     return _grouped(parts, begins) if begins else parts
 
 
 def _total(
-    engine: Engine,
-    vocabulary: Vocabulary,
-    blocks: Iterable[Array],
-    lines: bool,
-    exact: bool,
-    segments: int,
-    warmup: int,
+    predictor: Predictor, blocks: Iterable[Array], exact: bool, segments: int, warmup: int
 ) -> Score:
-    if exact or lines:
-        charged = charges(engine, vocabulary, blocks, lines=lines)
+    if exact or predictor.lines:
+        found = surprisals(predictor, blocks)
     else:
-        charged = segment_charges(engine, vocabulary, blocks, segments=segments, warmup=warmup)
-    return Score(nats=sum(float(some.nats.sum()) for some in charged))
+        found = segment_surprisals(predictor, blocks, segments=segments, warmup=warmup)
+    return Score(nats=sum(float(some.nats.sum()) for some in found))
 
 
 def _counts(vocabulary: Vocabulary, ids: Array) -> Score:
@@ -221,18 +206,11 @@ def _utf8_bytes(text: str) -> int:
 class _Text:
     """A text that is encoded and counted as it is read, and kept until taken if wanted."""
 
-    def __init__(
-        self,
-        vocabulary: Vocabulary,
-        pieces: Iterable[str],
-        lines: bool,
-        *,
-        keep: bool = False,
-    ) -> None:
+    def __init__(self, predictor: Predictor, pieces: Iterable[str], *, keep: bool = False) -> None:
         self.counted = Score()
-        self._vocabulary = vocabulary
+        self._vocabulary = predictor.vocabulary
         self._pieces = pieces
-        self._lines = lines
+        self._lines = predictor.lines
         self._keep = keep
         self._kept = ""
 
@@ -268,47 +246,31 @@ class _Text:
         return ids
 
 
-def warn_of_unknown(unknown: Mapping[str, int]) -> None:
-    """Name characters that are read as the unknown, and their counts, in one warning."""
-    if not unknown:
-        return
-    named = ", ".join(
-        f"{character!r} (U+{ord(character):04X}) {count}x"
-        for character, count in Counter(unknown).most_common(8)
-    )
-    more = f" and {len(unknown) - 8} others" if len(unknown) > 8 else ""
-    warnings.warn(
-        f"the model has never seen {named}{more}; read as its unknown character",
-        UnknownCharacterWarning,
-        stacklevel=3,
-    )
-
-
-def _whole_characters(charged: Iterable[Charges]) -> Iterator[Charges]:
-    """Charges of bytes joined into charges of characters."""
-    held = Charges(np.empty(0, np.uint8), np.empty(0), np.empty(0, np.int32))
-    for some in charged:
-        held = Charges(*(np.concatenate(pair) for pair in zip(held, some, strict=True)))
+def _whole_characters(found: Iterable[Surprisals]) -> Iterator[Surprisals]:
+    """The surprisal of bytes joined into that of characters."""
+    held = Surprisals(np.empty(0, np.uint8), np.empty(0), np.empty(0, np.int32))
+    for some in found:
+        held = Surprisals(*(np.concatenate(pair) for pair in zip(held, some, strict=True)))
         begins = np.flatnonzero(_begins(held.ids))
         if len(begins):  # the last character may go on in what comes next
             yield _joined(held, begins[:-1], begins[-1])
-            held = Charges(*(values[begins[-1] :] for values in held))
+            held = Surprisals(*(values[begins[-1] :] for values in held))
     if len(held.ids):
         yield _joined(held, np.array([0]), len(held.ids))
 
 
-def _joined(utf8: Charges, begins: Array, end: int) -> Charges:
+def _joined(utf8: Surprisals, begins: Array, end: int) -> Surprisals:
     if not len(begins):
-        return Charges(utf8.ids[:0], utf8.nats[:0], utf8.ranks[:0])
+        return Surprisals(utf8.ids[:0], utf8.nats[:0], utf8.ranks[:0])
     lengths = np.diff(begins, append=end)
     nats = np.add.reduceat(utf8.nats[:end], begins)
     ranks = np.where(lengths == 1, utf8.ranks[begins], 0)
-    return Charges(utf8.ids[begins], nats, ranks)
+    return Surprisals(utf8.ids[begins], nats, ranks)
 
 
-def _characters(text: _Text, charged: Iterable[Charges], unknown_id: int | None) -> Iterator[Part]:
+def _characters(text: _Text, found: Iterable[Surprisals], unknown_id: int | None) -> Iterator[Part]:
     start = 0
-    for some in charged:
+    for some in found:
         characters = text.take(len(some.nats))
         unknown = some.ids == (-1 if unknown_id is None else unknown_id)
         columns = (some.nats.tolist(), some.ranks.tolist(), unknown.tolist())

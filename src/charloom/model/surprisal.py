@@ -1,17 +1,17 @@
-"""What each position of a text costs, in nats, read from ids in blocks of any size.
+"""Surprisal of every character of a text, in nats, streamed in blocks of ids.
 
 A text is one stream, read from a zero state that is carried to its end, and every position
-is charged once:
+counts once:
 
-    the first       ln V: nothing stands before it, so it costs a blind guess
+    the first       ln V: nothing stands before it, so it is a blind guess
     a known one     -ln p(character | all before it)
-    an unknown one  -ln p(unknown | all before it) + vocabulary.unknown_charge
+    an unknown one  -ln p(unknown | all before it) + vocabulary.unknown_nats
 
 For a model of lines each line is an item: a zero state reads a line feed, then the line and
-its own line feed are charged. A last line without a line feed is given one.
+its own line feed count. A last line without a line feed is given one.
 
-Every charge is rounded to a multiple of 2^-20 nats, a millionth. Sums of such numbers are
-exact in float64 up to 2^33 nats, so charges add up to the same total, to the last bit, in
+Every surprisal is rounded to a multiple of 2^-20 nats, a millionth. Sums of such numbers
+are exact in float64 up to 2^33 nats, so they add up to the same total, to the last bit, in
 any order and any grouping.
 """
 
@@ -23,12 +23,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..engines.base import NOT_COUNTED, Array, Engine, State
+from ..engines.base import State
+from ..engines.weights import Array
 from ..errors import SettingsError
+from ..text.batches import NOT_COUNTED
 from ..text.vocabulary import Vocabulary
+from .predictor import Predictor
 
 GRAIN = 2.0**-20
-"""Nats; every charge is a multiple of it."""
+"""Nats; every surprisal is a multiple of it."""
 
 _STREAMS = 64  # lines read side by side
 _LOGITS = 2**24  # at most, in one call of the engine: 64 MB
@@ -36,8 +39,8 @@ _WINDOW = 2**20  # ids that are cut into segments at a time
 _POOL = 2**16  # ids of lines that are sorted by length, to be read side by side
 
 
-class Charges(NamedTuple):
-    """What some positions of a text cost."""
+class Surprisals(NamedTuple):
+    """The surprisal at some positions of a text."""
 
     ids: Array
     nats: Array
@@ -46,77 +49,69 @@ class Charges(NamedTuple):
     """1 for the likeliest character; 0 where nothing was predicted."""
 
 
-def charges(
-    engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array], *, lines: bool = False
-) -> Iterator[Charges]:
+def surprisals(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisals]:
     """Every position of a text in order, by the definition."""
-    if not lines:
-        return _stream(engine, vocabulary, blocks)
-    if vocabulary.newline_id is None:
-        raise SettingsError("a vocabulary without a line feed cannot charge lines")
-    return _lines(engine, vocabulary, blocks, vocabulary.newline_id)
+    if not predictor.lines:
+        return _stream(predictor, blocks)
+    if predictor.line_start is None:
+        raise SettingsError("a vocabulary without a line feed cannot score lines")
+    return _lines(predictor, blocks, predictor.line_start)
 
 
-def segment_charges(
-    engine: Engine,
-    vocabulary: Vocabulary,
-    blocks: Iterable[Array],
-    *,
-    segments: int,
-    warmup: int,
-) -> Iterator[Charges]:
-    """Every position once, out of order, and much sooner: an approximation of `charges`.
+def segment_surprisals(
+    predictor: Predictor, blocks: Iterable[Array], *, segments: int, warmup: int
+) -> Iterator[Surprisals]:
+    """Every position once, out of order, and much sooner: an approximation of `surprisals`.
 
     The text is cut into segments, read side by side from a zero state, each after a warm-up
     on the `warmup` characters before it. A segment is at least four warm-ups long, so a
     short text has few segments. One window of the text is in memory at a time.
     """
+    engine, vocabulary = predictor.engine, predictor.vocabulary
     before = np.empty(0, np.int32)  # the end of the last window warms up this one
     for window in _regrouped(blocks, _WINDOW):
         ids = np.concatenate([before, window.astype(np.int32)])
         first = max(len(before), 1)  # the first position of the window that is predicted
         if not len(before):
-            yield _charge(vocabulary, ids[:1], *_blind(vocabulary))
+            yield _counted(vocabulary, ids[:1], *_blind(vocabulary))
         streams = max(min((len(ids) - first) // max(4 * warmup, 1), segments), 1)
         length = math.ceil((len(ids) - first) / streams)
         starts = first - 1 + length * np.arange(streams)
         steps = _steps(vocabulary, streams)
-        state = State.zeros(engine.settings, streams)
+        state = engine.zero_state(streams)
         for t in _times(warmup, steps):
             inputs = ids[np.maximum(starts - warmup + t, 0)]
-            state = engine.surprise(inputs, np.full_like(inputs, NOT_COUNTED), state).state
+            state = engine.surprisal(inputs, np.full_like(inputs, NOT_COUNTED), state).state
         if not len(before):
-            state = _forgotten(state, stream=0)  # nothing stands before the text
+            state = state.cleared(0)  # nothing stands before the text
         for t in _times(length, steps):
             at = starts + t  # (T, B)
             counted = at + 1 < len(ids)
             at[~counted] = 0
             targets = np.where(counted, ids[at + 1], NOT_COUNTED).astype(np.int32)
-            nats, ranks, state = _surprise(engine, ids[at], targets, state)
-            yield _charge(vocabulary, targets[counted], nats[counted], ranks[counted])
+            nats, ranks, state = _surprisal(predictor, ids[at], targets, state)
+            yield _counted(vocabulary, targets[counted], nats[counted], ranks[counted])
         before = ids[-warmup - 1 :]
 
 
-def _stream(engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array]) -> Iterator[Charges]:
-    state = State.zeros(engine.settings, 1)
+def _stream(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisals]:
+    vocabulary, state = predictor.vocabulary, predictor.engine.zero_state(1)
     last = np.empty(0, np.int32)
     # Always in the same steps, so that the blocks do not matter, not even to the last bit.
     for block in _regrouped(blocks, _steps(vocabulary, 1)):
         if not len(last):
-            yield _charge(vocabulary, block[:1], *_blind(vocabulary))
+            yield _counted(vocabulary, block[:1], *_blind(vocabulary))
             last, block = block[:1].astype(np.int32), block[1:]
         if len(block):
             ids = np.concatenate([last, block.astype(np.int32)])
-            nats, ranks, state = _surprise(engine, ids[:-1, None], ids[1:, None], state)
-            yield _charge(vocabulary, block, nats[:, 0], ranks[:, 0])
+            nats, ranks, state = _surprisal(predictor, ids[:-1, None], ids[1:, None], state)
+            yield _counted(vocabulary, block, nats[:, 0], ranks[:, 0])
             last = ids[-1:]
 
 
-def _lines(
-    engine: Engine, vocabulary: Vocabulary, blocks: Iterable[Array], newline: int
-) -> Iterator[Charges]:
+def _lines(predictor: Predictor, blocks: Iterable[Array], newline: int) -> Iterator[Surprisals]:
     """Lines of similar length are read side by side; they leave in their own order."""
-    zero = State.zeros(engine.settings, _STREAMS)
+    vocabulary, zero = predictor.vocabulary, predictor.engine.zero_state(_STREAMS)
     for ids in _pools(blocks, newline):
         text = np.concatenate([[newline], ids]).astype(np.int32)
         all_nats, all_ranks = np.zeros(len(ids)), np.zeros(len(ids), np.int32)
@@ -125,24 +120,23 @@ def _lines(
         by_length = np.argsort(stops - starts, kind="stable")
         for chosen in np.split(by_length, range(_STREAMS, len(by_length), _STREAMS)):
             lengths = (stops - starts)[chosen]
-            b = len(chosen)
-            state = State(hidden=zero.hidden[:, :b], cell=zero.cell[:, :b])
+            state = zero.select(slice(len(chosen)))
             for t in _times(lengths.max(), _steps(vocabulary, len(chosen))):
                 at = starts[chosen] + t  # (T, B)
                 counted = t < lengths
                 at[~counted] = 0
                 targets = np.where(counted, text[at + 1], NOT_COUNTED).astype(np.int32)
-                nats, ranks, state = _surprise(engine, text[at], targets, state)
+                nats, ranks, state = _surprisal(predictor, text[at], targets, state)
                 all_nats[at[counted]] = nats[counted]
                 all_ranks[at[counted]] = ranks[counted]
-        yield _charge(vocabulary, ids, all_nats, all_ranks)
+        yield _counted(vocabulary, ids, all_nats, all_ranks)
 
 
-def _surprise(
-    engine: Engine, inputs: Array, targets: Array, state: State
+def _surprisal(
+    predictor: Predictor, inputs: Array, targets: Array, state: State
 ) -> tuple[Array, Array, State]:
-    surprise = engine.surprise(inputs, targets, state)
-    return surprise.nats, surprise.ranks, surprise.state
+    found = predictor.engine.surprisal(inputs, targets, state)
+    return found.nats, found.ranks, found.state
 
 
 def _blind(vocabulary: Vocabulary) -> tuple[Array, Array]:
@@ -150,18 +144,12 @@ def _blind(vocabulary: Vocabulary) -> tuple[Array, Array]:
     return np.array([math.log(vocabulary.size)]), np.array([0])
 
 
-def _charge(vocabulary: Vocabulary, ids: Array, nats: Array, ranks: Array) -> Charges:
+def _counted(vocabulary: Vocabulary, ids: Array, nats: Array, ranks: Array) -> Surprisals:
+    """What is counted at some positions: unknown characters in full, all rounded to GRAIN."""
     nats = nats.astype(np.float64)
     if vocabulary.unknown_id is not None:
-        nats[ids == vocabulary.unknown_id] += vocabulary.unknown_charge
-    return Charges(ids, np.rint(nats / GRAIN) * GRAIN, ranks)
-
-
-def _forgotten(state: State, stream: int) -> State:
-    """The state with one of its streams as before the first character."""
-    hidden, cell = state.hidden.copy(), state.cell.copy()
-    hidden[:, stream], cell[:, stream] = 0, 0
-    return State(hidden=hidden, cell=cell)
+        nats[ids == vocabulary.unknown_id] += vocabulary.unknown_nats
+    return Surprisals(ids, np.rint(nats / GRAIN) * GRAIN, ranks)
 
 
 def _steps(vocabulary: Vocabulary, streams: int) -> int:

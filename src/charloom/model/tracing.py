@@ -29,13 +29,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines.base import Array, Engine, State
+from ..engines.base import State
+from ..engines.cell import CELLS, LSTM
+from ..engines.loss import log_softmax
+from ..engines.weights import Array
 from ..errors import TextError
+from ..text.unknown import warn_of_unknown
 from ..text.vocabulary import REPLACEMENT, Vocabulary
-from .scoring import warn_of_unknown
+from .predictor import Predictor
 
-QUANTITIES = ("f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t")
-"""The eight quantities in the order in which they come about."""
+QUANTITIES = LSTM.quantities
+"""An LSTM's eight quantities in the order in which they come about; see engines/cell.py."""
 
 ALTERNATIVES = 8
 """Likeliest characters kept for each step, or fewer if the vocabulary is smaller."""
@@ -48,7 +52,8 @@ _STEPS = 1024
 class Trace:
     """What happened while T characters (bytes, if the vocabulary is of bytes) were read.
 
-    Quantities are (T, L, H) float32; a plain RNN has h_t alone, and its others are (T, L, 0).
+    The quantities of the cell are attributes, too: `trace.C_t` of an LSTM is
+    `trace.quantities["C_t"]`; a plain RNN has h_t alone.
     """
 
     start: int
@@ -57,21 +62,16 @@ class Trace:
     """(T) what was read; a byte beyond ASCII as two hexadecimal digits."""
     ids: Array
     """(T,) int32"""
-    f_t: Array
-    fC_t: Array  # noqa: N815   the blog's name
-    i_t: Array
-    g_t: Array
-    gi_t: Array
-    C_t: Array
-    o_t: Array
-    h_t: Array
+    quantities: dict[str, Array]
+    """(T, L, H) float32 by name, in the order in which they come about."""
     C_before: Array
-    """(T, L, H) C_t-1, the article that each step found: zero where a text begins."""
+    """(T, L, H) C_t-1, the article that each step found: zero where a text begins; (T, L, 0)
+    of a cell without a cell state."""
     h_before: Array
     """(T, L, H) h_t-1, the headline that each step found."""
     log_probability: Array
-    """(T,) float64, in nats, of the character that was read, before it was: minus what
-    `Model.score` charges for it, so a first character costs ln V."""
+    """(T,) float64, in nats, of the character that was read, before it was: minus its
+    surprisal in `Model.score`, so that of a first character is -ln V."""
     rank: Array
     """(T,) int32, 1 if it was the likeliest; 0 where nothing was predicted."""
     expected: Array
@@ -83,15 +83,14 @@ class Trace:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
-    def quantities(self) -> dict[str, Array]:
-        """Those that this cell has, under their names."""
-        named = {name: getattr(self, name) for name in QUANTITIES}
-        return {name: values for name, values in named.items() if values.shape[-1]}
+    def __getattr__(self, name: str) -> Array:
+        if name.endswith("_t") and name in self.quantities:
+            return self.quantities[name]
+        raise AttributeError(f"{name}: a trace has no such attribute, and this cell no such gate")
 
     @property
     def bits(self) -> Array:
-        """(T,) the surprise of each character that was read."""
+        """(T,) the surprisal of each character that was read."""
         return -self.log_probability / math.log(2)
 
     def alternatives(self, step: int) -> list[tuple[str, float]]:
@@ -105,31 +104,30 @@ class Trace:
 
 
 def trace_pieces(
-    engine: Engine,
-    vocabulary: Vocabulary,
+    predictor: Predictor,
     pieces: Iterable[str],
     *,
-    lines: bool = False,
     alternatives: int = ALTERNATIVES,
     steps: int = 0,
 ) -> Iterator[Trace]:
     """The trace of a text of any length, in pieces whose size does not grow with it.
 
     `steps` is how many a piece has at most; by default as many as fit in 64 MB. However
-    the text is cut, the numbers are the same. With `lines` each line is read from a zero
-    state, after a line feed, as a model of lines was trained.
+    the text is cut, the numbers are the same. Of a model of lines each line is read from a
+    zero state, after a line feed, as it was trained.
 
     >>> from charloom.engines.selection import open_engine
-    >>> from charloom.engines.reference.engine import initial_weights
+    >>> from charloom.engines.weights import initial_weights
     >>> from charloom.settings import ModelSettings
     >>> vocabulary, settings = Vocabulary.of("the fox"), ModelSettings(hidden_size=16)
     >>> engine = open_engine(settings, 7, initial_weights(settings, 7, seed=0))
-    >>> [piece.C_t.shape for piece in trace_pieces(engine, vocabulary, ["the fox"], steps=5)]
+    >>> predictor = Predictor(engine=engine, vocabulary=vocabulary)
+    >>> [piece.C_t.shape for piece in trace_pieces(predictor, ["the fox"], steps=5)]
     [(5, 2, 16), (2, 2, 16)]
     """
-    most = steps or _steps(engine, vocabulary.size)
-    newline = vocabulary.newline_id if lines else None
-    expected, state = opening(engine, vocabulary.size, newline)
+    vocabulary = predictor.vocabulary
+    most = steps or _steps(predictor)
+    expected, state = opening(predictor)
     start = 0
     unknown: Counter[str] = Counter()
     for piece in pieces:
@@ -139,14 +137,16 @@ def trace_pieces(
         written = symbols(vocabulary, encoded, piece)
         for cut in range(0, len(encoded), most):
             ids = encoded[cut : cut + most]
-            seen, state = read_steps(engine, ids, state, newline)
-            logits = np.concatenate([expected[None], seen.pop("logits")])
-            blind = start == 0 and newline is None
+            seen, state = read_steps(predictor, ids, state)
+            logits = np.concatenate([expected[None], seen.logits])
+            blind = start == 0 and not predictor.lines
             yield Trace(
                 start=start,
                 symbols=written[cut : cut + most],
                 ids=ids,
-                **seen,
+                quantities=seen.quantities,
+                C_before=seen.C_before,
+                h_before=seen.h_before,
                 **judged(vocabulary, ids, logits, alternatives, blind=blind),
                 vocabulary=vocabulary,
             )
@@ -160,13 +160,15 @@ def joined(pieces: list[Trace]) -> Trace:
         return pieces[0]
     if not pieces:
         raise TextError("the text is empty; a trace needs at least one character")
-    by_step = (*QUANTITIES, "C_before", "h_before", "ids", "log_probability", "rank")
+    by_step = ("C_before", "h_before", "ids", "log_probability", "rank")
     values = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in by_step}
     for name in ("expected", "expected_log_probability"):
         *first, last = (getattr(piece, name) for piece in pieces)
         values[name] = np.concatenate([*(rows[:-1] for rows in first), last])
+    names = pieces[0].quantities
     return Trace(
         start=pieces[0].start,
+        quantities={n: np.concatenate([p.quantities[n] for p in pieces]) for n in names},
         symbols=tuple(symbol for piece in pieces for symbol in piece.symbols),
         vocabulary=pieces[0].vocabulary,
         **values,
@@ -186,29 +188,15 @@ def symbols(vocabulary: Vocabulary, ids: Array, text: str | None = None) -> tupl
     return tuple(re.sub("[\ud800-\udfff]", REPLACEMENT, text))  # half a pair is no text
 
 
-def log_softmax(logits: Array) -> Array:
-    """Log-probabilities along the last axis, in float64."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
-def _steps(engine: Engine, vocabulary_size: int) -> int:
-    settings = engine.settings
-    count = len(QUANTITIES) + 2 if settings.cell == "lstm" else 2
-    numbers = count * settings.num_layers * settings.hidden_size + 4 * vocabulary_size
-    return max(1, min(_STEPS, _BYTES // (4 * numbers)))
-
-
-def opening(engine: Engine, vocabulary_size: int, newline: int | None) -> tuple[Array, State]:
+def opening(predictor: Predictor) -> tuple[Array, State]:
     """What is expected before a text (V,), as logits, and the state that it is read from.
 
     Nothing stands before it, so all is equally likely; but before a line, a line feed.
     """
-    state = State.zeros(engine.settings, 1)
-    if newline is None:
-        return np.zeros(vocabulary_size), state
-    logits, state = engine.logits(np.array([[newline]], np.int32), state)
+    engine, state = predictor.engine, predictor.engine.zero_state(1)
+    if predictor.line_start is None:
+        return np.zeros(predictor.vocabulary.size), state
+    logits, state = engine.logits(np.array([[predictor.line_start]], np.int32), state)
     return logits[0, 0], state
 
 
@@ -219,46 +207,75 @@ def judged(
 
     The fields of a Trace that say so. Where it is `blind`, nothing predicted the first.
     """
-    shares = log_softmax(logits)
+    shares = log_softmax(logits.astype(np.float64))
     own = np.take_along_axis(shares[:-1], ids[:, None].astype(np.int64), axis=1)
     rank = (1 + (shares[:-1] > own).sum(axis=1)).astype(np.int32)
     rank[0] *= not blind
     # of equal ones the lower id comes first
     best = np.argsort(-shares, axis=1, kind="stable")[:, :alternatives]
-    charge = vocabulary.unknown_charge * (ids == vocabulary.unknown_id)
+    which_unknown = vocabulary.unknown_nats * (ids == vocabulary.unknown_id)
     return {
-        "log_probability": own[:, 0] - charge,
+        "log_probability": own[:, 0] - which_unknown,
         "rank": rank,
         "expected": best.astype(np.int32),
         "expected_log_probability": np.take_along_axis(shares, best, axis=1),
     }
 
 
-def read_steps(
-    engine: Engine, ids: Array, state: State, newline: int | None
-) -> tuple[dict[str, Array], State]:
-    """The quantities (T, L, H) and logits (T, V) of some ids, and the state after them.
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What was computed while some ids were read."""
 
-    C_before and h_before, what each step found, are among them.
-    With `newline`, the state is zero before each one is read.
+    quantities: dict[str, Array]
+    """(T, L, H) by name"""
+    C_before: Array
+    h_before: Array
+    logits: Array
+    """(T, V) of what follows each."""
+
+
+def read_steps(predictor: Predictor, ids: Array, state: State) -> tuple[Seen, State]:
+    """Read some ids (T,); what was computed, and the state after them.
+
+    Of a model of lines the state is zero before each line feed is read.
     """
+    engine, newline = predictor.engine, predictor.line_start
+    cell = CELLS[engine.settings.cell]
     cuts = [0]
     if newline is not None:
         cuts = sorted({0, *np.flatnonzero(ids == newline).tolist()})
     parts: list[dict[str, Array]] = []
     for start, stop in zip(cuts, [*cuts[1:], len(ids)], strict=True):
         if newline is not None and ids[start] == newline:
-            state = State.zeros(engine.settings, 1)
-        traced = engine.trace(ids[start:stop, None], state)
-        names = ("f_t", "i_t", "g_t", "C_t", "o_t", "h_t")
-        part = {name: getattr(traced, name)[:, :, 0].swapaxes(0, 1) for name in names}
-        for name, before in (("C", state.cell), ("h", state.hidden)):
-            after = part[f"{name}_t"]
-            first = before[None, :, 0, : after.shape[-1]].astype(after.dtype)
-            part[f"{name}_before"] = np.concatenate([first, after[:-1]])
-        part["fC_t"] = part["f_t"] * part["C_before"]
-        part["gi_t"] = part["i_t"] * part["g_t"]
+            state = engine.zero_state(1)
+        traced, before = engine.trace(ids[start:stop, None], state), state.numpy()
+        part = {name: values[:, :, 0].swapaxes(0, 1) for name, values in traced.quantities.items()}
+        part["h_before"] = _shifted(before.hidden, part["h_t"])
+        part["C_before"] = part["h_t"][..., :0]
+        if cell.has_cell_state:
+            part["C_before"] = _shifted(before.cell, part["C_t"])
         part["logits"] = traced.logits[:, 0]
         parts.append(part)
         state = traced.state
-    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}, state
+    whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    seen = Seen(
+        quantities=cell.complete(whole),
+        C_before=whole["C_before"],
+        h_before=whole["h_before"],
+        logits=whole["logits"],
+    )
+    return seen, state
+
+
+def _shifted(before: Array, values: Array) -> Array:
+    """(T, L, H) what stood before each step: the state (L, 1, H), then all values but the last."""
+    return np.concatenate([before[None, :, 0].astype(values.dtype), values[:-1]])
+
+
+def _steps(predictor: Predictor) -> int:
+    """Characters in a piece of 64 MB."""
+    settings = predictor.engine.settings
+    count = len(CELLS[settings.cell].quantities) + 2
+    numbers = count * settings.num_layers * settings.hidden_size
+    numbers += 4 * predictor.vocabulary.size
+    return max(1, min(_STEPS, _BYTES // (4 * numbers)))

@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.base import Array, State
+from ..engines.base import State
+from ..engines.cell import CELLS
+from ..engines.weights import Array
 from ..errors import SettingsError
 from ..model.model import Model
-from ..model.tracing import QUANTITIES, judged, opening, read_steps, symbols
+from ..model.tracing import judged, opening, read_steps, symbols
 from ..text.reading import InMemory, read
 
 BLOCK = 256
@@ -29,9 +31,6 @@ BLOCK = 256
 
 ALTERNATIVES = 8
 """Likeliest next characters that are kept for every position."""
-
-GATES = ("f_t", "i_t", "o_t")
-"""The quantities that are between 0 and 1."""
 
 _MEMORY = 2**29  # bytes of all blocks that are kept: 10,000 characters of 3 x 512 units
 
@@ -69,7 +68,7 @@ class Passage:
     """A text and what the model made of it; read it with `blocks` before asking.
 
     >>> from charloom import ModelSettings
-    >>> from charloom.engines.reference.engine import initial_weights
+    >>> from charloom.engines.weights import initial_weights
     >>> from charloom.text.vocabulary import Vocabulary
     >>> vocabulary, settings = Vocabulary.of("banana"), ModelSettings(hidden_size=4)
     >>> model = Model(settings, vocabulary, initial_weights(settings, 3, seed=0))
@@ -83,7 +82,7 @@ class Passage:
         ids: (T,) int32 what was read, one per character (or per byte).
         cells: how each of them is written.
         unknown: positions of characters that the model has never seen.
-        quantities: the names of its numbers: all eight, or h_t alone for a plain RNN.
+        quantities: the names of its numbers: those of the model's cell.
         before: (L, H) C_t-1 of its first character.
         fresh: (T,) where nothing is carried over from the character before.
 
@@ -99,14 +98,15 @@ class Passage:
         unknown = self.ids == (-1 if vocabulary.unknown_id is None else vocabulary.unknown_id)
         self.unknown: list[int] = np.flatnonzero(unknown).tolist()
         layers, units = model.settings.num_layers, model.settings.hidden_size
-        self.quantities: tuple[str, ...] = QUANTITIES if model.settings.cell == "lstm" else ("h_t",)
+        self._cell = CELLS[model.settings.cell]
+        self.quantities = self._cell.quantities
         self._sums = np.zeros((2, len(self.quantities), layers, units))
         self._kept = kept
-        self._newline = vocabulary.newline_id if model.lines else None
         with kept.lock:
-            self._expected, start = opening(model.engine, vocabulary.size, self._newline)
+            self._predictor = model.predictor
+            self._expected, start = opening(self._predictor)
         self._states = [start]
-        self.before: Array = start.cell[:, 0]
+        self.before: Array = start.numpy().cell[:, 0]
         self.fresh: Array = (self.ids == vocabulary.newline_id) & model.lines
 
     def heading(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ class Passage:
         }
 
     def blocks(self) -> Iterator[dict[str, Any]]:
-        """Read the text, once: for every block its surprise and its alternatives.
+        """Read the text, once: for every block its surprisal and its alternatives.
 
         nats and ranks belong to the characters of the block (rank 0: not predicted);
         `after` holds the ids, and `probabilities` the shares, of what was likeliest after
@@ -140,7 +140,7 @@ class Passage:
             block = self._block(start // BLOCK)
             ids = self.ids[start : start + BLOCK]
             logits = np.concatenate([expected[None], block["logits"]])
-            blind = start == 0 and self._newline is None
+            blind = start == 0 and not self._predictor.lines
             found = judged(vocabulary, ids, logits, ALTERNATIVES, blind=blind)
             expected = logits[-1]
             self._count(block)
@@ -191,7 +191,7 @@ class Passage:
         values = self.values(layer, [quantity], start, stop)[0]
         if quantity in ("C_t", "fC_t"):
             values = values / (1 + np.abs(values))
-        scaled = values if quantity in GATES else (values + 1) / 2
+        scaled = values if quantity in self._cell.fractions else (values + 1) / 2
         return np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
 
     def totals(self, layer: int, quantity: str) -> Array:
@@ -214,8 +214,8 @@ class Passage:
 
     def _traced(self, number: int) -> tuple[dict[str, Array], State]:
         ids = self.ids[number * BLOCK : (number + 1) * BLOCK]
-        steps, state = read_steps(self.model.engine, ids, self._states[number], self._newline)
-        return {name: steps[name] for name in (*self.quantities, "logits")}, state
+        seen, state = read_steps(self._predictor, ids, self._states[number])
+        return {**seen.quantities, "logits": seen.logits}, state
 
     def _count(self, block: dict[str, Array]) -> None:
         for q, name in enumerate(self.quantities):

@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.base import Array, State
+from ..engines.base import State
+from ..engines.cell import CELLS
+from ..engines.loss import log_softmax
+from ..engines.weights import Array
 from ..model.model import Model
-from ..model.tracing import log_softmax
 from ..settings import SamplingSettings
-from .activations import GATES
-
-_PROMPT_BLOCK = 512
 
 
 def write(
@@ -32,15 +31,13 @@ def write(
 ) -> Iterator[dict[str, Any]]:
     """Yield {"character", "nats", "gates"} for each character that follows the prompt.
 
-    `nats` is its surprise by the model's own distribution, whatever the sampling, and null
-    where nothing was predicted. `gates` is base64 of bytes, (3, H): the forget, input and
-    output gates while it was read, 0 to 255 for 0 to 1; empty for a plain RNN.
+    `nats` is its surprisal by the model's own distribution, whatever the sampling, and null
+    where nothing was predicted. `gates` is base64 of bytes, (gates, H): the gates of the
+    cell while it was read, 0 to 255 for 0 to 1; empty for a plain RNN.
     """
-    before = "\n" + prompt.rpartition("\n")[2] if model.lines else prompt
-    if not before and model.vocabulary.newline_id is not None:
-        before = "\n"
+    gates = CELLS[model.settings.cell].fractions
     with lock:
-        shares, state = _read(model, before)
+        shares, state = _read(model, prompt)
     pieces = model.generate(prompt, length=length, **sampling.model_dump())
     while True:
         with lock:
@@ -51,26 +48,31 @@ def write(
             ids = model.vocabulary.encode(character).astype(np.int32)
             with lock:
                 trace = model.engine.trace(ids[:, None], state)
-            rows = [shares, *log_softmax(trace.logits[:-1, 0])]
+            after = _log_probabilities(trace.logits)
+            rows = [shares, *after[:-1]]
             known = [-row[i] for row, i in zip(rows, ids, strict=True) if row is not None]
             yield {
                 "character": character,
                 "nats": float(sum(known)) if len(known) == len(ids) else None,
-                "gates": _bytes([getattr(trace, name)[layer, -1, 0] for name in GATES]),
+                "gates": _bytes([trace.quantities[name][layer, -1, 0] for name in gates]),
             }
-            shares, state = log_softmax(trace.logits[-1, 0]), trace.state
+            shares, state = after[-1], trace.state
 
 
-def _read(model: Model, text: str) -> tuple[Array | None, State]:
-    """What the model expects after a text, and its state."""
-    state, shares = State.zeros(model.settings, 1), None
-    ids = model.vocabulary.encode(text).astype(np.int32)[:, None]
-    for start in range(0, len(ids), _PROMPT_BLOCK):
-        logits, state = model.engine.logits(ids[start : start + _PROMPT_BLOCK], state)
-        shares = log_softmax(logits[-1, 0])
-    return shares, state
+def _read(model: Model, prompt: str) -> tuple[Array | None, State]:
+    """What the model expects after a prompt, and its state."""
+    ids = model.predictor.context(prompt)
+    if not len(ids):
+        return None, model.engine.zero_state(1)
+    logits, state = model.engine.logits(ids[-1:, None], model.predictor.read(ids[:-1]))
+    return _log_probabilities(logits)[-1], state
+
+
+def _log_probabilities(logits: Array) -> Array:
+    """(T, V) float64 of logits (T, 1, V)."""
+    return log_softmax(logits[:, 0].astype(np.float64))
 
 
 def _bytes(gates: list[Array]) -> str:
-    scaled = np.rint(np.concatenate(gates) * 255).astype(np.uint8)
+    scaled = np.rint(np.concatenate([[], *gates]) * 255).astype(np.uint8)
     return base64.b64encode(scaled.tobytes()).decode("ascii")

@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelFileError, OutputError, SettingsError, TextError
+from ..errors import ModelFileError, TextError
+from ..files import replacing
 from ..settings import TextSettings
-from .reading import PIECE, Sources, read
 from .reading import InMemory as InMemory
+from .reading import Sources, read
 from .vocabulary import Vocabulary, code_points
 
 Ids = NDArray[Any]
@@ -104,7 +103,7 @@ def build_corpus(
     if vocabulary is None and settings.vocabulary == "bytes":
         vocabulary = Vocabulary.bytes()
     memory, unknown_count = io.BytesIO(), 0
-    target = nullcontext(memory) if ids_path is None else _complete_or_absent(ids_path)
+    target = nullcontext(memory) if ids_path is None else replacing(ids_path)
     with target as file, _spool(ids_path) as spool:
         if vocabulary is None:
             vocabulary, encoded = _learn(pieces, settings, spool)
@@ -206,123 +205,6 @@ class _Seen:
         return ids
 
 
-@contextmanager
-def _complete_or_absent(path: Path) -> Iterator[BinaryIO]:
-    """A file that has its name only once it is whole and on the disk."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: could not be written: {error.strerror}; the ids of a text need about "
-            "as much space as the text, and twice that while they are made"
-        ) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
 def _spool(path: Path | None) -> IO[bytes]:
     """A place for a whole text: memory, or a nameless file on the disk of `path`."""
     return io.BytesIO() if path is None else tempfile.TemporaryFile(dir=path.parent)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Part:
-    """A stretch of a corpus."""
-
-    ids: Ids
-    vocabulary: Vocabulary
-    start: int
-    """Where in the ids of its corpus it starts."""
-
-    @property
-    def stop(self) -> int:
-        """Where in the ids of its corpus the next part would start."""
-        return self.start + len(self.ids)
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of its text in UTF-8, unknown characters as U+FFFD, in hexadecimal.
-
-        While nothing is unknown, this is what `sha256sum` says of the same stretch of text.
-        """
-        digest = hashlib.sha256()
-        for start in range(0, len(self.ids), PIECE):
-            ids = self.ids[start : start + PIECE]
-            if self.vocabulary.kind == "bytes":
-                digest.update(ids.tobytes())
-            else:
-                digest.update(self.vocabulary.decode(ids).encode())
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Split:
-    """What is trained on, and what is held out to measure with (it may be empty)."""
-
-    training: Part
-    validation: Part
-
-
-def split(
-    corpus: Corpus,
-    settings: TextSettings,
-    validation: Corpus | None = None,
-    *,
-    lines: bool = False,
-) -> Split:
-    """Hold out the end of a corpus, or all of another one with the same vocabulary.
-
-    Held out is the last `validation_fraction`, but no more than `validation_limit` ids. The
-    cut moves on to where a character starts, or with `lines` to where a line does, and so
-    the held-out part of a short text may be empty.
-
-    >>> corpus = build_corpus(InMemory("ten of ten"), TextSettings())
-    >>> held_out = split(corpus, TextSettings(validation_fraction=0.3)).validation
-    >>> corpus.vocabulary.decode(held_out.ids)
-    'ten'
-    """
-    ids, vocabulary = corpus.ids, corpus.vocabulary
-
-    def part(start: int, stop: int) -> Part:
-        return Part(ids=ids[start:stop], vocabulary=vocabulary, start=start)
-
-    if validation is not None:
-        if validation.vocabulary != vocabulary:
-            raise SettingsError(
-                "the validation text was given ids by another vocabulary; "
-                "build it with the vocabulary of the training text"
-            )
-        held_out = Part(ids=validation.ids, vocabulary=vocabulary, start=0)
-        return Split(training=part(0, len(ids)), validation=held_out)
-
-    count = len(ids)
-    cut = int(count * (1 - settings.validation_fraction))
-    cut = max(cut, count - settings.validation_limit)
-    cut = max(cut, min(count, 2))  # the least that can be trained on
-    if lines and vocabulary.newline_id is not None:
-        cut = _next_line(ids, cut, vocabulary.newline_id)
-    elif vocabulary.kind == "bytes":
-        cut = _next_character(ids, cut)
-    return Split(training=part(0, cut), validation=part(cut, count))
-
-
-def _next_line(ids: Ids, position: int, newline_id: int) -> int:
-    """The first start of a line at or after a position; the end if there is none."""
-    for start in range(position - 1, len(ids), PIECE):
-        newlines = np.flatnonzero(ids[start : start + PIECE] == newline_id)
-        if newlines.size:
-            return start + int(newlines[0]) + 1
-    return len(ids)
-
-
-def _next_character(utf8: Ids, position: int) -> int:
-    """The first start of a character at or after a position; it is no byte 10xxxxxx."""
-    while position < len(utf8) and utf8[position] & 0xC0 == 0x80:
-        position += 1
-    return position

@@ -1,4 +1,4 @@
-"""A two-way map between characters and ids, and a price for what is not in it.
+"""A two-way map between characters and ids, and the surprisal of what is not in it.
 
 characters   the sorted code points of a text are the ids 0, 1, 2, ...: the blog's
              mapping. The unknown character, where there is one, comes last, so that
@@ -115,7 +115,7 @@ class Vocabulary:
         return self.mapping.get("\n")
 
     @property
-    def unknown_charge(self) -> float:
+    def unknown_nats(self) -> float:
         """Nats for saying which unknown character it was; 0 where there is none.
 
         Added to -ln p(unknown) it makes every score a true code length: all characters

@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CharloomError, ModelFileError, OutputError, TrainingError
-from ..model.file import CHECKPOINT_FILE, MODEL_FILE, replacing
+from ..files import replacing
+from ..model.container import MODEL_FILE
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.vocabulary import Vocabulary
+from .checkpoint import CHECKPOINT_FILE
 
 try:
     import fcntl

@@ -24,20 +24,23 @@ from typing import Any
 import numpy as np
 
 from ..engines.base import OptimizerState, State, StepSettings
-from ..engines.reference.adam import learning_rate
-from ..engines.reference.engine import initial_weights
 from ..engines.selection import open_engine
+from ..engines.weights import initial_weights
 from ..errors import SettingsError, TrainingError
-from ..model.file import Checkpoint, read_checkpoint, read_model, write_checkpoint
+from ..model.file import read_model
 from ..model.generation import generate
 from ..model.model import Model
+from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches, with_unknowns
-from ..text.corpus import Corpus, Ids, Part, Sources, Split, build_corpus, split
+from ..text.corpus import Corpus, Ids, build_corpus
+from ..text.reading import Sources
+from ..text.splitting import Part, Split, split
+from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .folder import Log, Plan, RunFolder
 from .progress import Place, Progress, figures
-from .schedule import planned_steps, steps_that_fit, validation_is_due
+from .schedule import learning_rate, planned_steps, steps_that_fit, validation_is_due
 
 CHECKPOINT_SECONDS = 15.0
 """The longest time between two checkpoints, and so the most that a crash can cost."""
@@ -178,6 +181,9 @@ class Run(Iterator[Progress]):
             threads=settings.threads,
         )
         self._engine.load(start.weights, start.optimizer)
+        self._predictor = Predictor(
+            engine=self._engine, vocabulary=plan.vocabulary, lines=settings.batches == "lines"
+        )
         if folder is not None and not fresh:
             _warn_of_other_kernels(start.progress["kernels"], self._engine.kernels)
             if self._model_is_here:
@@ -245,13 +251,7 @@ class Run(Iterator[Progress]):
 
     def sample(self, length: int = 100) -> str:
         """A short text by the network as it is now."""
-        pieces = generate(
-            self._engine,
-            self.plan.vocabulary,
-            length=length,
-            sampling=SamplingSettings(seed=self.step),
-            lines=self.plan.training.batches == "lines",
-        )
+        pieces = generate(self._predictor, length=length, sampling=SamplingSettings(seed=self.step))
         return "".join(pieces)
 
     def finish(self) -> Model:
@@ -298,7 +298,7 @@ class Run(Iterator[Progress]):
             settings.seed,
             *at,
         )
-        fresh = State.zeros(self.plan.model, batch.inputs.shape[1])
+        fresh = self._engine.zero_state(batch.inputs.shape[1])
         rate = learning_rate(place.step, place.steps, settings)
         step = self._engine.train_step(
             batch.inputs,
@@ -347,8 +347,7 @@ class Run(Iterator[Progress]):
 
     def _validate(self) -> Score:
         """Measure the network on all that is held out, and keep it if it is the best."""
-        lines = self.plan.training.batches == "lines"
-        score = evaluate(self._engine, self.plan.vocabulary, self._held_out, lines=lines)
+        score = evaluate(self._predictor, self._held_out)
         place = self._place
         if score.nats < (place.best["nats"] if place.best else math.inf):
             self._best_weights = self._engine.weights()

@@ -1,10 +1,12 @@
-"""How many steps a run has, and after which of them it validates.
+"""The schedule of a run: how many steps, at which learning rate, and when it validates.
 
 All are functions of settings and counts. No clock is read here: of a run of so many minutes
 the speed is given, and the plan that comes of it is stored with the run.
 """
 
 from __future__ import annotations
+
+import math
 
 from ..settings import DEFAULT_STEPS, TrainingSettings
 
@@ -38,6 +40,30 @@ def steps_that_fit(seconds_left: float, step: int, steps_per_second: float) -> i
     140
     """
     return step + max(round(seconds_left * steps_per_second), 1)
+
+
+def learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> float:
+    """The learning rate of a step, counted from 0, in a run of `total_steps`.
+
+    It rises in a line over `warmup_steps`, then falls to `final_learning_rate` (a share of
+    the highest), which it would reach at the step after the last. A run that is shorter
+    than its warm-up only rises.
+
+    >>> settings = TrainingSettings(learning_rate=1.0, warmup_steps=2, decay="linear")
+    >>> [learning_rate(step, 6, settings) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    highest, warmup = settings.learning_rate, settings.warmup_steps
+    if step < warmup:
+        return highest * (step + 1) / warmup
+    done = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
+    left = {
+        "constant": 1.0,
+        "linear": 1 - done,
+        "cosine": (1 + math.cos(math.pi * done)) / 2,
+    }[settings.decay]
+    final = settings.final_learning_rate
+    return highest * (final + (1 - final) * left)
 
 
 def validation_is_due(

@@ -10,8 +10,8 @@ import math
 
 import numpy as np
 
-from ...settings import TrainingSettings
-from ..base import OptimizerState, StepSettings, Weights
+from ..base import OptimizerState, StepSettings
+from ..weights import Weights
 
 
 class Adam:
@@ -86,27 +86,3 @@ def clip_by_global_norm(gradients: Weights, limit: float) -> float:
         for gradient in gradients.values():
             gradient *= limit / norm
     return norm
-
-
-def learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> float:
-    """The learning rate of a step, counted from 0, in a run of `total_steps`.
-
-    It rises in a line over `warmup_steps`, then falls to `final_learning_rate` (a share of
-    the highest), which it would reach at the step after the last. A run that is shorter
-    than its warm-up only rises.
-
-    >>> settings = TrainingSettings(learning_rate=1.0, warmup_steps=2, decay="linear")
-    >>> [learning_rate(step, 6, settings) for step in range(6)]
-    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-    """
-    highest, warmup = settings.learning_rate, settings.warmup_steps
-    if step < warmup:
-        return highest * (step + 1) / warmup
-    done = min((step - warmup) / max(total_steps - warmup, 1), 1.0)
-    left = {
-        "constant": 1.0,
-        "linear": 1 - done,
-        "cosine": (1 + math.cos(math.pi * done)) / 2,
-    }[settings.decay]
-    final = settings.final_learning_rate
-    return highest * (final + (1 - final) * left)

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...engines.base import Array, State
+from ...engines.loss import log_softmax
+from ...engines.weights import Array
 from ...errors import TextError
 from ...model.model import Model
-from ...model.tracing import log_softmax
 from ..settings import ReachSettings
 from ..units.clamping import bits_of_each
 
@@ -57,8 +57,7 @@ def measure(model: Model, text: Iterable[str], settings: ReachSettings | None = 
     """Measure how far back a model looks; TextError for a text that is too short."""
     settings = settings or ReachSettings()
     ids = _ids(model, text, settings.characters)
-    newline = model.vocabulary.newline_id if model.lines else None
-    begins = _begins(ids, newline)
+    begins = _begins(ids, model.predictor.line_start)
     at = np.arange(1, len(ids))
     furthest = at[at - begins[at] > settings.distance]  # the same places for every distance
     at = furthest if len(furthest) else at
@@ -102,7 +101,7 @@ def _reach(
     unknown = ids[at] == (
         -1 if model.vocabulary.unknown_id is None else model.vocabulary.unknown_id
     )
-    bits[unknown] += model.vocabulary.unknown_charge / math.log(2)
+    bits[unknown] += model.vocabulary.unknown_nats / math.log(2)
 
     there = at - n > begins
     moved = changed = math.nan
@@ -156,7 +155,7 @@ def _predictions(
 
 def _last(model: Model, read: Array) -> Array:
     """(B, V) the logits after the last of some ids (T, B)."""
-    state = State.zeros(model.settings, read.shape[1])
+    state = model.engine.zero_state(read.shape[1])
     steps = max(1, _CELLS // read.shape[1])
     logits = np.empty(0)
     for start in range(0, len(read), steps):

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...engines.base import Array, Engine, State, StepSettings
-from ...engines.reference.engine import initial_weights
+from ...engines.base import Engine, StepSettings
 from ...engines.selection import open_engine
+from ...engines.weights import Array, initial_weights, parameter_count
 from ...settings import ModelSettings
 from ...text.vocabulary import Vocabulary
 from ..settings import RecallSettings
@@ -102,7 +102,7 @@ def _train(shape: ModelSettings, settings: RecallSettings, rate: float, threads:
     weights = initial_weights(shape, VOCABULARY.size, settings.seed)
     engine = open_engine(shape, VOCABULARY.size, weights, precision="float32", threads=threads)
     random = np.random.default_rng([settings.seed, 0])
-    zero = State.zeros(shape, _BATCH)
+    zero = engine.zero_state(_BATCH)
     for step in range(settings.steps):
         ids = texts(random, _distance(random, settings), _BATCH)
         left = min(1.0, 2 * (1 - step / settings.steps))  # falls during the second half
@@ -121,14 +121,14 @@ def _nats(engine: Engine, settings: RecallSettings) -> float:
     nats = 0.0
     for _ in range(16):
         ids = texts(random, _distance(random, settings), _BATCH)
-        found = engine.surprise(ids[:-1], ids[1:], State.zeros(engine.settings, _BATCH))
+        found = engine.surprisal(ids[:-1], ids[1:], engine.zero_state(_BATCH))
         nats += float(found.nats[-1].sum(dtype=np.float64))
     return nats if math.isfinite(nats) else math.inf
 
 
 def _correct(engine: Engine, distance: int, seed: int) -> float:
     ids = texts(np.random.default_rng([seed, 2, distance]), distance, _ASKED)
-    found = engine.surprise(ids[:-1], ids[1:], State.zeros(engine.settings, _ASKED))
+    found = engine.surprisal(ids[:-1], ids[1:], engine.zero_state(_ASKED))
     return float((found.ranks[-1] == 1).mean())
 
 
@@ -139,8 +139,8 @@ def _size_of_rnn(hidden_size: int) -> int:
 
 
 def _count(cell: str, H: int) -> int:
-    V, gates = VOCABULARY.size, 4 if cell == "lstm" else 1
-    return gates * H * (V + H + 1) + V * (H + 1)
+    shape = ModelSettings(cell=cell, hidden_size=H, num_layers=1)  # type: ignore
+    return parameter_count(shape, VOCABULARY.size)
 
 
 def drawn(found: Recall, width: int = 40) -> Iterator[str]:

@@ -12,10 +12,10 @@ import math
 
 import numpy as np
 
-from ...engines.base import Array
+from ...engines.weights import Array
 from ...errors import SettingsError
 from ...model.model import Model
-from ...model.surprisal import charges
+from ...model.surprisal import surprisals
 
 
 def clamped(model: Model, layer: int, unit: int, value: float) -> Model:
@@ -49,6 +49,6 @@ def with_weights(model: Model, weights: dict[str, Array]) -> Model:
 
 
 def bits_of_each(model: Model, ids: Array) -> Array:
-    """(T,) float64 what each id costs, in bits, read from the first as one stream."""
-    charged = charges(model.engine, model.vocabulary, [ids], lines=model.lines)
-    return np.concatenate([some.nats for some in charged])[: len(ids)] / math.log(2)
+    """(T,) float64 the surprisal of each id in bits, read from the first as one stream."""
+    found = surprisals(model.predictor, [ids])
+    return np.concatenate([some.nats for some in found])[: len(ids)] / math.log(2)

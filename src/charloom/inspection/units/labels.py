@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from ...cli.formatting import visible
-from ...engines.base import Array
+from ...engines.weights import Array
 from ...errors import SettingsError
+from ...text.visible import visible
 
 NEXT = 8
 """So many of the commonest characters have a "next is" label."""

@@ -23,8 +23,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...engines.base import Array
-from ...engines.reference.engine import initial_weights
+from ...engines.cell import CELLS
+from ...engines.weights import Array, initial_weights
 from ...errors import TextError
 from ...model.model import Model
 from ..settings import FEWEST, UnitsSettings
@@ -32,9 +32,6 @@ from .clamping import bits_of_each, clamped, with_weights
 from .labels import Selection, labels
 from .report import Claim, Clamped, Report
 from .statistics import auc, beats, turned, unit_length
-
-SEARCHED = ("f_t", "i_t", "g_t", "C_t", "o_t", "h_t")
-"""The quantities that are searched; an RNN has h_t alone."""
 
 _BYTES = 2**30  # of all searched numbers of a text
 
@@ -98,8 +95,7 @@ def before_training(model: Model) -> Model:
 def _start(model: Model, pieces: Iterable[str], most: int) -> str:
     """The start of a text, no longer than `most` or than there is memory for."""
     shape = model.settings
-    numbers = len(SEARCHED if shape.cell == "lstm" else ("h_t",))
-    numbers *= shape.num_layers * shape.hidden_size
+    numbers = len(_searched(model)) * shape.num_layers * shape.hidden_size
     most = min(most, max(FEWEST, _BYTES // (4 * numbers)))
     taken: list[str] = []
     for piece in pieces:
@@ -115,6 +111,12 @@ def _start(model: Model, pieces: Iterable[str], most: int) -> str:
     return text
 
 
+def _searched(model: Model) -> list[str]:
+    """The quantities that are searched: all that are no product of two others."""
+    cell = CELLS[model.settings.cell]
+    return [name for name in cell.quantities if name not in cell.products]
+
+
 class _Halves:
     """All searched quantities of a text, in its two halves.
 
@@ -124,9 +126,8 @@ class _Halves:
 
     def __init__(self, model: Model, text: str) -> None:
         columns: list[Array] = []
-        names: list[str] = []
+        names = _searched(model)
         for piece in model.trace_pieces([text], alternatives=1):
-            names = [name for name in SEARCHED if name in piece.quantities]
             stacked = np.stack([piece.quantities[name] for name in names])  # (Q, T, L, H)
             columns.append(stacked.transpose(0, 2, 3, 1).reshape(-1, len(piece)))
         values = np.concatenate(columns, axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...engines.base import Array
+from ...engines.weights import Array
 
 BLOCKS = 20
 RESAMPLINGS = 1000

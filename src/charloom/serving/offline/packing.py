@@ -23,7 +23,8 @@ from itertools import product
 
 import numpy as np
 
-from ...engines.base import Array
+from ...engines.cell import Cell
+from ...engines.weights import Array
 
 STEPS = 255
 UNIT = np.arange(256, dtype=np.float32) / np.float32(STEPS)
@@ -42,33 +43,27 @@ class Packed:
     """By quantity, how far what the page shows is from the truth, at most."""
 
 
-def stored(cell: str) -> tuple[str, ...]:
-    """The quantities that are stored."""
-    return ("f_t", "i_t", "g_t", "o_t") if cell == "lstm" else ("h_t",)
-
-
-def pack(exact: dict[str, Array], *, before: Array, fresh: Array, short: bool) -> Packed:
+def pack(
+    cell: Cell, exact: dict[str, Array], *, before: Array, fresh: Array, short: bool
+) -> Packed:
     """Pack one layer's quantities, each (T, H) float32.
 
     `before` is the C_t-1 (H,) of the first step; at `fresh` steps it is zero.
     """
     if not short:
-        planes = {name: exact[name].astype("<f4") for name in stored(_cell(exact))}
+        planes = {name: exact[name].astype("<f4") for name in cell.stored}
         return Packed(planes=_encoded(planes), off={})
-    if _cell(exact) == "rnn":
-        level = _nearest(exact["h_t"], SIGNED)
-        off = {"h_t": _distance(SIGNED[level], exact["h_t"])}
-        return Packed(planes=_encoded({"h_t": level}), off=off)
+    if not cell.has_cell_state:  # nothing adds up: each number is its nearest byte
+        scales = {name: UNIT if name in cell.fractions else SIGNED for name in cell.stored}
+        levels = {name: _nearest(exact[name], scale) for name, scale in scales.items()}
+        off = {name: _distance(scales[name][levels[name]], exact[name]) for name in scales}
+        return Packed(planes=_encoded(levels), off=off)
     levels, found = _followed(exact, before, fresh)
     levels["o_t"] = _nearest(exact["o_t"], UNIT)
     found["o_t"] = UNIT[levels["o_t"]]
     found["h_t"] = found["o_t"] * np.tanh(found["C_t"])
     off = {name: _distance(found[name], exact[name]) for name in exact}
     return Packed(planes=_encoded(levels), off=off)
-
-
-def _cell(exact: dict[str, Array]) -> str:
-    return "lstm" if "C_t" in exact else "rnn"
 
 
 def _followed(

@@ -14,11 +14,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...engines.cell import CELLS
 from ...model.model import Model
 from ...text.reading import InMemory, read
 from ..activations import Blocks, Passage
 from ..page_api import page_files
-from .packing import pack, stored
+from .packing import pack
 
 EXACT_BYTES = 2**24
 """Of float32 numbers in one file; more than that are stored in short."""
@@ -43,7 +44,7 @@ def room(model: Model) -> int:
     """How many characters of a text fit into one file.
 
     >>> from charloom import ModelSettings
-    >>> from charloom.engines.reference.engine import initial_weights
+    >>> from charloom.engines.weights import initial_weights
     >>> from charloom.text.vocabulary import Vocabulary
     >>> vocabulary, settings = Vocabulary.of("banana"), ModelSettings(hidden_size=512)
     >>> room(Model(settings, vocabulary, initial_weights(settings, 3, seed=0)))
@@ -65,10 +66,11 @@ def export(model: Model, text: str) -> Page:
     off: dict[str, float] = {}
     planes: dict[str, str] = {}
     heading = passage.heading()
+    cell = CELLS[model.settings.cell]
     for layer in range(model.settings.num_layers):
         values = passage.values(layer, passage.quantities, 0, len(passage.ids))
         exact = dict(zip(passage.quantities, values, strict=True))
-        packed = pack(exact, before=passage.before[layer], fresh=passage.fresh, short=short)
+        packed = pack(cell, exact, before=passage.before[layer], fresh=passage.fresh, short=short)
         planes |= {f"{name} {layer}": plane for name, plane in packed.planes.items()}
         off = {name: max(most, off.get(name, 0)) for name, most in packed.off.items()}
     data = {**heading, "blocks": blocks, "cut": cut, "off": off}
@@ -80,7 +82,7 @@ def export(model: Model, text: str) -> Page:
 def _numbers(model: Model) -> int:
     """Stored for each character."""
     settings = model.settings
-    return len(stored(settings.cell)) * settings.num_layers * settings.hidden_size
+    return len(CELLS[settings.cell].stored) * settings.num_layers * settings.hidden_size
 
 
 def _assemble(files: dict[str, str], elements: dict[str, str]) -> str:

@@ -1,6 +1,6 @@
-"""Logits and targets become nats, and nats a gradient.
+"""From logits and targets to nats, and from nats to a gradient.
 
-The surprise of a target is -ln p(target), in nats, with p the softmax of the logits. A
+The surprisal of a target is -ln p(target), in nats, with p the softmax of the logits. A
 target of NOT_COUNTED has none: it adds nothing to a sum, a count or a gradient.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..base import NOT_COUNTED, Array
+from ..text.batches import NOT_COUNTED
+from .weights import Array
 
 
 def log_softmax(logits: Array) -> Array:
@@ -21,10 +22,10 @@ def log_softmax(logits: Array) -> Array:
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
-def surprises(logits: Array, targets: Array) -> Array:
+def surprisal(logits: Array, targets: Array) -> Array:
     """(T, B) -ln p of each target, from logits (T, B, V); 0 where it is not counted.
 
-    >>> surprises(np.zeros((1, 2, 8)), np.array([[3, NOT_COUNTED]])) / np.log(2)
+    >>> surprisal(np.zeros((1, 2, 8)), np.array([[3, NOT_COUNTED]])) / np.log(2)
     array([[3., 0.]])
     """
     counted = targets != NOT_COUNTED
@@ -46,19 +47,19 @@ def ranks(logits: Array, targets: Array) -> Array:
 
 
 def cross_entropy(logits: Array, targets: Array) -> tuple[float, int, Array]:
-    """The SUM of the surprises in nats, how many were counted, and the slope of the sum.
+    """The SUM of the surprisal in nats, how many were counted, and the gradient of the sum.
 
-    The sum is added up in float64; the slope (T, B, V) has the type of the logits. For the
-    slope of the mean divide it by the count.
+    The sum is added up in float64; the gradient (T, B, V) has the type of the logits. For the
+    gradient of the mean divide it by the count.
 
-    >>> nats, count, slope = cross_entropy(np.zeros((1, 1, 2)), np.array([[1]]))
-    >>> round(nats, 4), count, slope
+    >>> nats, count, gradient = cross_entropy(np.zeros((1, 1, 2)), np.array([[1]]))
+    >>> round(nats, 4), count, gradient
     (0.6931, 1, array([[[ 0.5, -0.5]]]))
     """
     counted = targets != NOT_COUNTED
-    slope = np.exp(log_softmax(logits))
+    gradient = np.exp(log_softmax(logits))
     time, stream = np.nonzero(counted)
-    slope[time, stream, targets[counted]] -= 1
-    slope[~counted] = 0
-    nats = surprises(logits, targets).sum(dtype=np.float64)
-    return float(nats), int(counted.sum()), slope
+    gradient[time, stream, targets[counted]] -= 1
+    gradient[~counted] = 0
+    nats = surprisal(logits, targets).sum(dtype=np.float64)
+    return float(nats), int(counted.sum()), gradient

@@ -1,0 +1,78 @@
+"""What differs between the kinds of cell, as data: gates, quantities, first biases.
+
+Each engine has its own file with a cell's forward and backward pass; all else asks the
+record here, so that no code outside an engine compares a cell's name.
+
+    lstm   [i f g o] = x W_ih^T + h W_hh^T + b      i, f, o through a sigmoid, g through tanh
+           C_t = f_t * C_t-1 + i_t * g_t            the blog: C_t = fC_t + gi_t
+           h_t = o_t * tanh(C_t)
+    rnn    h_t = tanh(x W_ih^T + h W_hh^T + b)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+Quantities = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One kind of cell."""
+
+    name: str
+    """As in ModelSettings.cell, and the prefix of its weights' names."""
+    gates: tuple[str, ...]
+    """The order of the gates along G = len(gates) * H, in weights, files and traces."""
+    traced: tuple[str, ...]
+    """The quantities that an engine's trace has, in the order of the native core's array."""
+    quantities: tuple[str, ...]
+    """All quantities that are shown, in the order in which they come about."""
+    products: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Quantities that are the product of two others; `C_before` is C_t-1."""
+    fractions: tuple[str, ...] = ()
+    """Its gates' values, those between 0 and 1, in the order of the story."""
+    stored: tuple[str, ...]
+    """Quantities from which a page in one file computes all others."""
+    first_bias: Mapping[str, float] = field(default_factory=dict)
+    """Gates whose bias does not start at 0 in Keras's first values."""
+
+    @property
+    def has_cell_state(self) -> bool:
+        """Whether it carries a cell state (the article) beside the hidden state."""
+        return "C_t" in self.traced
+
+    def gate_rows(self, hidden_size: int) -> int:
+        """G: rows of its weight matrices.
+
+        >>> CELLS["lstm"].gate_rows(75), CELLS["rnn"].gate_rows(75)
+        (300, 75)
+        """
+        return len(self.gates) * hidden_size
+
+    def complete(self, traced: Quantities) -> dict[str, NDArray[Any]]:
+        """All of `quantities`, from the traced ones and `C_before`; products in float32."""
+        found = dict(traced)
+        for name, (a, b) in self.products.items():
+            found[name] = found[a] * found[b]
+        return {name: found[name] for name in self.quantities}
+
+
+LSTM = Cell(
+    name="lstm",
+    gates=("input", "forget", "candidate", "output"),
+    traced=("i_t", "f_t", "g_t", "o_t", "C_t", "h_t"),
+    quantities=("f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"),
+    products={"fC_t": ("f_t", "C_before"), "gi_t": ("i_t", "g_t")},
+    fractions=("f_t", "i_t", "o_t"),
+    stored=("f_t", "i_t", "g_t", "o_t"),
+    first_bias={"forget": 1.0},
+)
+RNN = Cell(name="rnn", gates=("all",), traced=("h_t",), quantities=("h_t",), stored=("h_t",))
+
+CELLS = {cell.name: cell for cell in (LSTM, RNN)}
+"""Every cell, by the name that ModelSettings.cell gives."""

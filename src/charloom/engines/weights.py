@@ -1,0 +1,110 @@
+"""The weights of a network: their names, their shapes, and their first values.
+
+Weights travel as a dict from name to array, with the names and shapes of `torch.nn.LSTM`
+(or `torch.nn.RNN`) and `torch.nn.Linear`, but for the one bias that is computed with:
+
+    embedding.weight   (V, E)     only with an embedding
+    lstm.weight_ih_l0  (G, I)     I is V for one-hot input, E with an embedding, H above
+    lstm.weight_hh_l0  (G, H)
+    lstm.bias_l0       (G,)       the sum of PyTorch's bias_ih_l0 and bias_hh_l0
+    head.weight        (V, H)
+    head.bias          (V,)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelFileError
+from ..settings import ModelSettings
+from .cell import CELLS
+
+Array = NDArray[Any]
+Weights = dict[str, Array]
+
+
+def weight_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every weight, in the order in which they are stored.
+
+    >>> shapes = weight_shapes(ModelSettings(hidden_size=75, num_layers=1), 27)
+    >>> shapes["lstm.weight_ih_l0"], shapes["head.weight"]
+    ((300, 27), (27, 75))
+    """
+    hidden, cell = settings.hidden_size, settings.cell
+    gates = CELLS[cell].gate_rows(hidden)
+    shapes: dict[str, tuple[int, ...]] = {}
+    inputs = vocabulary_size
+    if settings.embedding_size:
+        inputs = settings.embedding_size
+        shapes["embedding.weight"] = (vocabulary_size, inputs)
+    for layer in range(settings.num_layers):
+        shapes[f"{cell}.weight_ih_l{layer}"] = (gates, inputs)
+        shapes[f"{cell}.weight_hh_l{layer}"] = (gates, hidden)
+        shapes[f"{cell}.bias_l{layer}"] = (gates,)
+        inputs = hidden
+    shapes["head.weight"] = (vocabulary_size, hidden)
+    shapes["head.bias"] = (vocabulary_size,)
+    return shapes
+
+
+def parameter_count(settings: ModelSettings, vocabulary_size: int) -> int:
+    """How many numbers such a network learns.
+
+    >>> parameter_count(ModelSettings(hidden_size=16, num_layers=1), 14)
+    2222
+    """
+    return sum(math.prod(shape) for shape in weight_shapes(settings, vocabulary_size).values())
+
+
+def check_weights(weights: Weights, settings: ModelSettings, vocabulary_size: int) -> None:
+    """ModelFileError where a weight is missing or has another shape than it must have."""
+    for name, shape in weight_shapes(settings, vocabulary_size).items():
+        if name not in weights or weights[name].shape != shape:
+            given = weights[name].shape if name in weights else "missing"
+            raise ModelFileError(
+                f"the weight {name} is {given}; these settings and a vocabulary of "
+                f"{vocabulary_size} need {shape}"
+            )
+
+
+def initial_weights(
+    settings: ModelSettings, vocabulary_size: int, seed: int, dtype: Any = np.float32
+) -> Weights:
+    """Weights to start training from, drawn as Keras draws them: a function of the seed.
+
+    Kernels are Glorot-uniform, recurrent kernels orthogonal, embeddings uniform within
+    0.05; biases are 0, but 1 for the forget gate, so that a new cell remembers. All is
+    computed in float64 and rounded to `dtype`, which hides the last bits of a LAPACK.
+
+    >>> weights = initial_weights(ModelSettings(hidden_size=2, num_layers=1), 27, seed=0)
+    >>> weights["lstm.bias_l0"]                # input, forget, candidate, output
+    array([0., 0., 1., 1., 0., 0., 0., 0.], dtype=float32)
+    """
+    random = np.random.default_rng(seed)
+    cell = CELLS[settings.cell]
+    bias = [cell.first_bias.get(gate, 0.0) for gate in cell.gates]
+    weights: Weights = {}
+    for name, shape in weight_shapes(settings, vocabulary_size).items():
+        if "weight_hh" in name:
+            weight = _orthogonal(random, shape)
+        elif name == "embedding.weight":
+            weight = random.uniform(-0.05, 0.05, shape)
+        elif name == "head.bias":
+            weight = np.zeros(shape)
+        elif "bias" in name:
+            weight = np.repeat(bias, settings.hidden_size)
+        else:
+            limit = math.sqrt(6 / sum(shape))
+            weight = random.uniform(-limit, limit, shape)
+        weights[name] = weight.astype(dtype)
+    return weights
+
+
+def _orthogonal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """(G, H) columns of length 1 at right angles, without a preferred direction."""
+    q, r = np.linalg.qr(random.normal(size=shape))
+    return q * np.sign(np.diag(r))

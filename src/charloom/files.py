@@ -1,0 +1,61 @@
+"""Files that appear all at once, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from .errors import OutputError
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a binary file that takes the place of `path` when the block ends well.
+
+    Until then `path` is what it was, whether the block raises, the process is killed or
+    the power fails: the bytes go to a hidden file beside it, which is synced, renamed, and
+    the folder synced. Raises OutputError if the disk is full or the folder not writable.
+    """
+    path = Path(path).resolve()  # through a link, so that the link stays one
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        if os.name == "posix":
+            _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(_why_not(path, error)) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _why_not(path: Path, error: OSError) -> str:
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            step = "free some space and save again; what was there is untouched"
+        case errno.ENOENT | errno.ENOTDIR:
+            step = f"make the folder {path.parent} first"
+        case errno.EISDIR:
+            step = "a folder is in the way; give the name of a file"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            step = "choose a folder that you may write to"
+        case _:
+            step = "what was there is untouched"
+    return f"{path}: cannot be written ({error.strerror or error}); {step}"

@@ -1,0 +1,113 @@
+"""What of a text is trained on, and what is held out to measure with."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..settings import TextSettings
+from .corpus import Corpus, Ids
+from .reading import PIECE
+from .vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Part:
+    """A stretch of a corpus."""
+
+    ids: Ids
+    vocabulary: Vocabulary
+    start: int
+    """Where in the ids of its corpus it starts."""
+
+    @property
+    def stop(self) -> int:
+        """Where in the ids of its corpus the next part would start."""
+        return self.start + len(self.ids)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of its text in UTF-8, unknown characters as U+FFFD, in hexadecimal.
+
+        While nothing is unknown, this is what `sha256sum` says of the same stretch of text.
+        """
+        digest = hashlib.sha256()
+        for start in range(0, len(self.ids), PIECE):
+            ids = self.ids[start : start + PIECE]
+            if self.vocabulary.kind == "bytes":
+                digest.update(ids.tobytes())
+            else:
+                digest.update(self.vocabulary.decode(ids).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """What is trained on, and what is held out to measure with (it may be empty)."""
+
+    training: Part
+    validation: Part
+
+
+def split(
+    corpus: Corpus,
+    settings: TextSettings,
+    validation: Corpus | None = None,
+    *,
+    lines: bool = False,
+) -> Split:
+    """Hold out the end of a corpus, or all of another one with the same vocabulary.
+
+    Held out is the last `validation_fraction`, but no more than `validation_limit` ids. The
+    cut moves on to where a character starts, or with `lines` to where a line does, and so
+    the held-out part of a short text may be empty.
+
+    >>> from charloom.text.corpus import InMemory, build_corpus
+    >>> corpus = build_corpus(InMemory("ten of ten"), TextSettings())
+    >>> held_out = split(corpus, TextSettings(validation_fraction=0.3)).validation
+    >>> corpus.vocabulary.decode(held_out.ids)
+    'ten'
+    """
+    ids, vocabulary = corpus.ids, corpus.vocabulary
+
+    def part(start: int, stop: int) -> Part:
+        return Part(ids=ids[start:stop], vocabulary=vocabulary, start=start)
+
+    if validation is not None:
+        if validation.vocabulary != vocabulary:
+            raise SettingsError(
+                "the validation text was given ids by another vocabulary; "
+                "build it with the vocabulary of the training text"
+            )
+        held_out = Part(ids=validation.ids, vocabulary=vocabulary, start=0)
+        return Split(training=part(0, len(ids)), validation=held_out)
+
+    count = len(ids)
+    cut = int(count * (1 - settings.validation_fraction))
+    cut = max(cut, count - settings.validation_limit)
+    cut = max(cut, min(count, 2))  # the least that can be trained on
+    if lines and vocabulary.newline_id is not None:
+        cut = _next_line(ids, cut, vocabulary.newline_id)
+    elif vocabulary.kind == "bytes":
+        cut = _next_character(ids, cut)
+    return Split(training=part(0, cut), validation=part(cut, count))
+
+
+def _next_line(ids: Ids, position: int, newline_id: int) -> int:
+    """The first start of a line at or after a position; the end if there is none."""
+    for start in range(position - 1, len(ids), PIECE):
+        newlines = np.flatnonzero(ids[start : start + PIECE] == newline_id)
+        if newlines.size:
+            return start + int(newlines[0]) + 1
+    return len(ids)
+
+
+def _next_character(utf8: Ids, position: int) -> int:
+    """The first start of a character at or after a position; it is no byte 10xxxxxx."""
+    while position < len(utf8) and utf8[position] & 0xC0 == 0x80:
+        position += 1
+    return position
