@@ -133,12 +133,14 @@ def test_sigmoid_and_tanh_are_as_good_as_simd_h_says(kernels, precision):
     off = 3.4e-6 if precision == "bfloat16" else 2.0**-22
     with np.errstate(over="ignore"):
         sigmoid = 1 / (1 + np.exp(-sums.astype(np.float64)))
-    for gate in (trace.i_t, trace.f_t, trace.o_t):
+    for name in ("i_t", "f_t", "o_t"):
+        gate = trace.quantities[name]
         np.testing.assert_allclose(gate[0, 0], sigmoid, rtol=0, atol=off / 4 + 2.0**-23)
         assert gate.min() >= 0 and gate.max() <= 1
     tanh = np.tanh(sums.astype(np.float64))
-    np.testing.assert_allclose(trace.g_t[0, 0], tanh, rtol=0, atol=off / 2 + 2.0**-23)
-    assert np.abs(trace.g_t).max() <= 1
+    g_t = trace.quantities["g_t"]
+    np.testing.assert_allclose(g_t[0, 0], tanh, rtol=0, atol=off / 2 + 2.0**-23)
+    assert np.abs(g_t).max() <= 1
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -372,9 +374,9 @@ def test_the_environment_forces_kernels_and_a_wrong_name_is_an_error(monkeypatch
 def test_an_engine_works_on_in_a_forked_child():
     program = """
 import os, sys, numpy as np
-from charloom.core.contract import State
-from charloom.core.native import NativeEngine
-from charloom.network import initial_weights
+from charloom.engines.base import State
+from charloom.engines.native import NativeEngine
+from charloom.engines.weights import initial_weights
 from charloom.settings import ModelSettings
 settings = ModelSettings(hidden_size=32, num_layers=1)
 engine = NativeEngine(settings, 5, initial_weights(settings, 5, seed=0), threads=2)

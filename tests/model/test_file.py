@@ -20,7 +20,7 @@ from charloom.engines.base import OptimizerState, State
 from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError, OutputError
 from charloom.files import replacing
-from charloom.model import file as checkpoint
+from charloom.model import container
 from charloom.model.file import ModelFile, read_model, write_model
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.vocabulary import Vocabulary
@@ -56,7 +56,10 @@ def a_checkpoint() -> Checkpoint:
     return Checkpoint(
         weights=model.weights,
         optimizer=OptimizerState(steps=7, mean=like(), mean_square=like()),
-        state=State(hidden=random.normal(size=(1, 3, 2)), cell=random.normal(size=(1, 3, 2))),
+        state=State(
+            hidden=random.normal(size=(1, 3, 2)).astype(np.float32),
+            cell=random.normal(size=(1, 3, 2)).astype(np.float32),
+        ),
         progress={"step": 7, "best": float("inf"), "loss": 0.1 + 0.2, "epoch": [0, 3]},
     )
 
@@ -218,10 +221,10 @@ def test_what_is_not_a_model_is_refused_with_the_reason(path, write, says):
 
 def edited(path: Path, edit) -> bytes:
     """The file with its tensors changed, and a digest that fits."""
-    tensors, content = checkpoint._read(path, "model")
+    tensors, content = container.read_container(path, "model")
     edit(tensors)
     content = {k: v for k, v in content.items() if k not in ("digest", "format", "kind")}
-    checkpoint._write(path, "model", tensors, content)
+    container.write_container(path, "model", tensors, content)
     return path.read_bytes()
 
 
@@ -251,13 +254,13 @@ def test_tensors_that_do_not_fit_the_settings_are_refused(path, edit, says):
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused(path, content):
-    checkpoint._write(path, "model", {"head.bias": np.zeros(2, np.float32)}, content)
+    container.write_container(path, "model", {"head.bias": np.zeros(2, np.float32)}, content)
     with pytest.raises(ModelFileError, match="makes no sense"):
         read_model(path)
 
 
 def test_a_newer_format_is_named(path, monkeypatch):
-    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    monkeypatch.setattr(container, "FORMAT", 2)
     write_model(path, a_model())
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match="format 2, and this charloom reads format 1"):
@@ -311,7 +314,7 @@ def test_a_save_killed_before_its_end_leaves_the_old_file(path):
     path.write_bytes(b"old")
     program = """
 import os, signal, sys
-from charloom.checkpoint import replacing
+from charloom.files import replacing
 with replacing(sys.argv[1]) as file:
     file.write(b"half of the n")
     file.flush()

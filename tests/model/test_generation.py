@@ -16,6 +16,7 @@ from charloom.engines.reference.engine import ReferenceEngine
 from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError, UnknownCharacterError
 from charloom.model import generation
+from charloom.model import predictor as predictors
 from charloom.model.generation import generate, generate_many
 from charloom.settings import ModelSettings, SamplingSettings
 from charloom.text.unknown import UnknownCharacterWarning
@@ -51,6 +52,9 @@ class Reciting:
 
     settings = ModelSettings(hidden_size=1, num_layers=1)
 
+    def zero_state(self, streams):
+        return State.zeros(self.settings, streams)
+
     def surprisal(self, inputs, targets, state):
         raise AssertionError("a prompt of one character is not read ahead")
 
@@ -59,9 +63,9 @@ class Reciting:
         return np.repeat(drawn[:, None], len(last), axis=1), state
 
 
-def recited(text: str, **options) -> str:
+def recited(text: str, lines: bool = False, **options) -> str:
     vocabulary = Vocabulary.of(text + "\n")
-    return "".join(generate(predictor(Reciting(vocabulary, text), vocabulary), **options))
+    return "".join(generate(predictor(Reciting(vocabulary, text), vocabulary, lines), **options))
 
 
 def drawn(prompt: str = "a", *, engine=ENGINE, length: int = 60, **sampling) -> str:
@@ -97,14 +101,15 @@ def test_a_text_comes_in_short_pieces_the_first_of_one_character():
 @pytest.mark.parametrize("stop", [None, "b", ["da", "cc"]])
 @pytest.mark.parametrize("lines", [False, True])
 def test_many_texts_equal_single_ones(monkeypatch, stop, lines):
-    options = {"length": 40, "stop": stop, "lines": lines}
-    many = generate_many(predictor(ENGINE, KNOWN), "ab", count=6, **options)
-    assert generate_many(predictor(ENGINE, KNOWN), "ab", count=3, **options) == many[:3]
+    options = {"length": 40, "stop": stop}
+    reader = predictor(ENGINE, KNOWN, lines)
+    many = generate_many(reader, "ab", count=6, **options)
+    assert generate_many(reader, "ab", count=3, **options) == many[:3]
     seeds = generation.stream_seeds(SamplingSettings().seed, 6)
     for text, seed in zip(many, seeds, strict=True):
         alone = np.array([seed])
         monkeypatch.setattr(generation, "stream_seeds", lambda *_, alone=alone: alone)
-        assert "".join(generate(predictor(ENGINE, KNOWN), "ab", **options)) == text
+        assert "".join(generate(reader, "ab", **options)) == text
 
 
 def test_without_temperature_the_likeliest_is_taken():
@@ -119,7 +124,7 @@ def test_without_temperature_the_likeliest_is_taken():
 def test_a_long_prompt_is_read_to_its_end(monkeypatch):
     prompt = "abc dab\n" * 5
     whole = drawn(prompt)
-    monkeypatch.setattr(generation, "_PROMPT_BLOCK", 7)
+    monkeypatch.setattr(predictors, "_BLOCK", 7)
     assert drawn(prompt) == whole
     assert drawn(prompt[-1:]) != whole
 

@@ -50,6 +50,9 @@ class Counting:
 
     settings = ModelSettings(hidden_size=1, num_layers=1)
 
+    def zero_state(self, streams):
+        return State.zeros(self.settings, streams)
+
     def surprisal(self, inputs, targets, state):
         self.calls.append(inputs.shape)
         read = state.hidden[0, :, 0] + np.arange(1, len(inputs) + 1)[:, None]
@@ -216,11 +219,10 @@ def test_a_text_and_its_ids_have_one_total(vocabulary, exact, lines, tmp_path):
     ids = vocabulary.encode(text)
     ids.tofile(tmp_path / "ids")
     mapped = np.memmap(tmp_path / "ids", ids.dtype, "r")
-    options = {"lines": lines, "exact": exact, "warmup": 16}
-    total = evaluate(predictor(engine, vocabulary), mapped, **options)
-    assert total == evaluate_text(
-        predictor(engine, vocabulary), [text[:777], text[777:]], **options
-    )
+    options = {"exact": exact, "warmup": 16}
+    reader = predictor(engine, vocabulary, lines)
+    total = evaluate(reader, mapped, **options)
+    assert total == evaluate_text(reader, [text[:777], text[777:]], **options)
 
 
 def test_the_length_of_a_text_can_be_given_with_its_ids():

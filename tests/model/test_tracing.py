@@ -111,7 +111,7 @@ def test_pieces_of_any_size_are_the_same_trace(cell: str, lines: bool, steps: in
     assert max(map(len, pieces)) <= steps
     assert [piece.start for piece in pieces[:2]] == [0, min(steps, 50)]
     again = joined(pieces)
-    for name in (*QUANTITIES, "C_before", "h_before", "ids", "log_probability", "rank"):
+    for name in (*whole.quantities, "C_before", "h_before", "ids", "log_probability", "rank"):
         assert_array_equal(getattr(again, name), getattr(whole, name))
     assert_array_equal(again.expected, whole.expected)
     assert_array_equal(again.expected_log_probability, whole.expected_log_probability)
@@ -177,7 +177,9 @@ def test_a_plain_rnn_has_headlines_and_nothing_else():
     found = make(cell="rnn").trace("the fox")
     assert set(found.quantities) == {"h_t"}
     assert found.h_t.shape == (7, 2, 21)
-    assert found.C_t.shape == (7, 2, 0)
+    assert found.C_before.shape == (7, 2, 0)
+    with pytest.raises(AttributeError, match="C_t"):
+        found.C_t  # noqa: B018
 
 
 def test_bytes_have_a_step_each():

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.engines import base as contract
 from charloom.errors import TextError
 from charloom.settings import TrainingSettings
 from charloom.text import batches as batches_module
@@ -39,10 +38,6 @@ def shown(rows: np.ndarray) -> list[str]:
 
 def all_batches(source, epoch=0) -> list[Batch]:
     return [source.batch(epoch, i) for i in range(source.batches_in(epoch))]
-
-
-def test_the_target_that_is_not_counted_is_the_cores():
-    assert NOT_COUNTED == contract.NOT_COUNTED
 
 
 # Streams

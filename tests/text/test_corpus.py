@@ -29,8 +29,7 @@ from charloom.errors import (
     UnknownCharacterError,
 )
 from charloom.settings import TextSettings
-from charloom.text import corpus as corpus_module
-from charloom.text import reading
+from charloom.text import reading, splitting
 from charloom.text.corpus import Corpus, InMemory, build_corpus
 from charloom.text.reading import read
 from charloom.text.splitting import split
@@ -46,7 +45,7 @@ awkward_texts = st.text(st.sampled_from(AWKWARD), min_size=1, max_size=30)
 def small_pieces(monkeypatch):
     """Read three bytes or characters at a time, so that every border is met."""
     monkeypatch.setattr(reading, "PIECE", 3)
-    monkeypatch.setattr(corpus_module, "PIECE", 3)
+    monkeypatch.setattr(splitting, "PIECE", 3)
 
 
 def text_of(sources, settings=PLAIN) -> str:
@@ -334,7 +333,7 @@ def test_a_full_disk_leaves_the_old_ids_and_nothing_else(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path):
-    with pytest.raises(OutputError, match=r"text\.ids: could not be written"):
+    with pytest.raises(OutputError, match=r"text\.ids: cannot be written"):
         build_corpus(InMemory("banana"), PLAIN, ids_path=tmp_path / "missing" / "text.ids")
 
 

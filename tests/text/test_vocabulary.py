@@ -164,9 +164,9 @@ def test_a_text_with_nothing_left_to_know_is_refused():
 
 
 def test_the_charge_spells_out_one_of_all_characters_outside():
-    assert Vocabulary.of("abc", unknown=True).unknown_charge == math.log(1_112_064 - 3)
-    assert Vocabulary.of("abc").unknown_charge == 0
-    assert Vocabulary.bytes().unknown_charge == 0
+    assert Vocabulary.of("abc", unknown=True).unknown_nats == math.log(1_112_064 - 3)
+    assert Vocabulary.of("abc").unknown_nats == 0
+    assert Vocabulary.bytes().unknown_nats == 0
 
 
 def test_the_newline_has_an_id_where_it_is_known():

@@ -37,7 +37,7 @@ from ..settings import TrainingSettings
 from .vocabulary import Vocabulary
 
 NOT_COUNTED = -1
-"""The target of a position that has none, as in `core.contract`."""
+"""The target of a position that has none, in every array of targets."""
 
 Ids = NDArray[Any]
 
