@@ -17,7 +17,6 @@ from charloom.text.corpus import InMemory, build_corpus
 from charloom.text.splitting import split
 
 PLAIN = TextSettings()
-AWKWARD = "a\r\n\ufeffé\u0301\u0300ქ한\u1112\u1161\u11ab가\u09c7\u09be😀\u0958\u212b 。"
 
 
 @pytest.fixture
