@@ -120,6 +120,7 @@ def test_the_public_names_are_few_sorted_and_loadable():
         "Score",
         "TextSettings",
         "TrainingSettings",
+        "Vocabulary",
         "read",
         "resume",
         "train",
