@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from .text.reading import read as read
     from .training.progress import Progress as Progress
     from .training.run import Run as Run
-    from .training.run import resume as resume
-    from .training.run import train as train
+    from .training.start import resume as resume
+    from .training.start import train as train
 
 _HOME = {
     "CharloomError": "errors",
@@ -53,8 +53,8 @@ _HOME = {
     "TextSettings": "settings",
     "TrainingSettings": "settings",
     "read": "text.reading",
-    "resume": "training.run",
-    "train": "training.run",
+    "resume": "training.start",
+    "train": "training.start",
 }
 """Where each public name lives; it is loaded when first used, so that importing is fast."""
 
