@@ -55,12 +55,12 @@ def recipes(text: Path, wanted: str | None) -> None:
         if wanted not in (None, name):
             continue
         best, seconds = trained(text, model, training)
-        measured, steps = best.record["validation"], best.record["steps"]
+        measured, steps = best.provenance.validation, best.provenance.steps
         characters = steps * training.batch_size * training.sequence_length
         print(
-            f"| {name} | {best.parameters:,} | {best.record['step']} of {steps} "
-            f"| {seconds:.0f} | {measured['nats_per_character']:.4f} "
-            f"| {measured['bits_per_character']:.4f} | {characters / seconds:,.0f} |",
+            f"| {name} | {best.parameters:,} | {best.provenance.step} of {steps} "
+            f"| {seconds:.0f} | {measured.nats_per_character:.4f} "
+            f"| {measured.bits_per_character:.4f} | {characters / seconds:,.0f} |",
             flush=True,
         )
         best.save(f"{text.stem}-{name.replace(' ', '-')}.safetensors")
@@ -83,7 +83,7 @@ def precision(text: Path, seeds: Sequence[int]) -> None:
             )
             with kernels_chosen(kernels):
                 best, _ = trained(text, PRECISION_MODEL, training)
-            nats.append(best.record["validation"]["nats_per_character"])
+            nats.append(best.provenance.validation.nats_per_character)
         differences.append([other - nats[0] for other in nats[1:]])
         row = [f"{n:.4f}" for n in nats] + [f"{d:+.4f}" for d in differences[-1]]
         print(f"| {seed} | {' | '.join(row)} |", flush=True)

@@ -17,6 +17,7 @@ import uvicorn
 
 from charloom import Model, ModelSettings
 from charloom.engines.weights import initial_weights
+from charloom.model.provenance import Provenance
 from charloom.serving.page_api import make_app
 from charloom.serving.patience import PatientProtocol
 from charloom.text.vocabulary import Vocabulary
@@ -28,13 +29,13 @@ TEXT = (
 ) * 3
 
 
-def small_model(record: dict[str, Any] | None = None, **settings: Any) -> Model:
+def small_model(provenance: Provenance | None = None, **settings: Any) -> Model:
     """Random weights, large enough that the gates open and close."""
     shape = ModelSettings(**{"hidden_size": 24, "num_layers": 2, **settings})
     vocabulary = Vocabulary.of(TEXT, unknown=True)
     weights = initial_weights(shape, vocabulary.size, seed=3)
     weights = {name: (weight * np.float32(2.5)) for name, weight in weights.items()}
-    return Model(shape, vocabulary, weights, record, precision="float32")
+    return Model(shape, vocabulary, weights, provenance, precision="float32")
 
 
 @dataclass(frozen=True)

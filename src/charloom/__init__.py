@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from .text.vocabulary import Vocabulary as Vocabulary
     from .training.progress import Progress as Progress
     from .training.run import Run as Run
-    from .training.run import resume as resume
-    from .training.run import train as train
+    from .training.start import resume as resume
+    from .training.start import train as train
 
 _HOME = {
     "CharloomError": "errors",
@@ -55,8 +55,8 @@ _HOME = {
     "TrainingSettings": "settings",
     "Vocabulary": "text.vocabulary",
     "read": "text.reading",
-    "resume": "training.run",
-    "train": "training.run",
+    "resume": "training.start",
+    "train": "training.start",
 }
 """Where each public name lives; it is loaded when first used, so that importing is fast."""
 

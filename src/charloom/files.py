@@ -29,8 +29,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        if os.name == "posix":
-            _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise OutputError(_why_not(path, error)) from error
     finally:
@@ -38,7 +37,10 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             partial.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """See the names in a folder on the disk: a file that was made, renamed or removed there."""
+    if os.name != "posix":
+        return  # other systems open no folder
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

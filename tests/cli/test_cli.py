@@ -151,7 +151,7 @@ def test_a_validation_text_of_its_own(tmp_path, book, capsys):
         tmp_path / "run",
     ]
     assert main([*map(str, command), *QUICK]) == 0
-    assert charloom.Model.load(tmp_path / "run").record["validation"]["characters"] == 17
+    assert charloom.Model.load(tmp_path / "run").provenance.validation.characters == 17
 
 
 @contextmanager

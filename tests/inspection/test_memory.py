@@ -12,7 +12,8 @@ from charloom.inspection.memory import context as reach
 from charloom.inspection.memory import recall
 from charloom.inspection.settings import ReachSettings, RecallSettings
 from charloom.model.model import Model
-from charloom.settings import ModelSettings
+from charloom.model.provenance import Provenance
+from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 
 SMALL = {"hidden_size": 24, "distance": 32, "steps": 600}
@@ -64,8 +65,9 @@ def make(*, lines: bool = False, unknown: bool = False, **shape) -> Model:
     vocabulary = Vocabulary.of("abcdefgh\n", unknown=unknown)
     weights = initial_weights(settings, vocabulary.size, seed=1)
     weights = {name: 2 * values for name, values in weights.items()}
-    record = {"training": {"batches": "lines"}} if lines else {}
-    return Model(settings, vocabulary, weights, record, precision="float32")
+    training = TrainingSettings(batches="lines") if lines else None
+    provenance = Provenance(training=training)
+    return Model(settings, vocabulary, weights, provenance, precision="float32")
 
 
 def letters(count: int, seed: int = 0) -> str:
@@ -73,8 +75,10 @@ def letters(count: int, seed: int = 0) -> str:
 
 
 def test_a_network_that_sees_one_character_looks_one_character_back():
-    model = make(cell="rnn")
-    model.weights["rnn.weight_hh_l0"][:] = 0  # it forgets all but the last character
+    made = make(cell="rnn")
+    forgetful = np.zeros((16, 16), np.float32)  # it forgets all but the last character
+    weights = {**made.weights, "rnn.weight_hh_l0": forgetful}
+    model = Model(made.settings, made.vocabulary, weights, precision="float32")
     found = reach.measure(model, [letters(500)], ReachSettings(distance=8, places=64))
     near, *far = found.by_distance
     assert near.bits_moved > 0.1

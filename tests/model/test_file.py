@@ -16,15 +16,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from safetensors.numpy import load_file, save_file
 
-from charloom.engines.base import OptimizerState, State
 from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError, OutputError
 from charloom.files import replacing
 from charloom.model import container
 from charloom.model.file import ModelFile, read_model, write_model
+from charloom.model.provenance import Provenance
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.vocabulary import Vocabulary
-from charloom.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "model_format_1.safetensors"
 
@@ -39,28 +38,9 @@ def a_model(cell: str = "lstm", embedding_size: int = 0, num_layers: int = 1) ->
         name: random.normal(size=shape).astype(np.float32)
         for name, shape in weight_shapes(settings, vocabulary.size).items()
     }
-    record = {"text": TextSettings().model_dump(), "bits": 0.1 + 0.2, "digest": "0" * 64}
-    return ModelFile(settings=settings, vocabulary=vocabulary, weights=weights, record=record)
-
-
-def a_checkpoint() -> Checkpoint:
-    model = a_model()
-    random = np.random.default_rng(4)
-
-    def like() -> dict[str, np.ndarray]:
-        return {
-            name: random.normal(size=w.shape).astype(np.float32)
-            for name, w in model.weights.items()
-        }
-
-    return Checkpoint(
-        weights=model.weights,
-        optimizer=OptimizerState(steps=7, mean=like(), mean_square=like()),
-        state=State(
-            hidden=random.normal(size=(1, 3, 2)).astype(np.float32),
-            cell=random.normal(size=(1, 3, 2)).astype(np.float32),
-        ),
-        progress={"step": 7, "best": float("inf"), "loss": 0.1 + 0.2, "epoch": [0, 3]},
+    provenance = Provenance(text=TextSettings(), bits=0.1 + 0.2, digest="0" * 64)
+    return ModelFile(
+        settings=settings, vocabulary=vocabulary, weights=weights, provenance=provenance
     )
 
 
@@ -76,7 +56,7 @@ def test_a_model_comes_back_as_it_was_saved(path, cell, embedding_size):
     write_model(path, model)
     back = read_model(path)
     assert (back.settings, back.vocabulary) == (model.settings, model.vocabulary)
-    assert back.record == model.record
+    assert back.provenance == model.provenance
     assert list(back.weights) == list(model.weights)
     for name, weight in model.weights.items():
         assert_array_equal(back.weights[name], weight)
@@ -91,7 +71,7 @@ def test_equal_models_give_equal_bytes(path, tmp_path):
         settings=model.settings,
         vocabulary=model.vocabulary,
         weights=dict(reversed(model.weights.items())),
-        record=dict(reversed(model.record.items())),
+        provenance=Provenance(**dict(reversed(model.provenance.to_json().items()))),
     )
     write_model(tmp_path / "reordered", reordered)
     assert path.read_bytes() == (tmp_path / "again").read_bytes()
@@ -116,7 +96,7 @@ def test_the_file_holds_the_names_and_shapes_of_pytorch(path):
 def test_a_model_of_format_1_is_read_for_ever():
     back, model = read_model(GOLDEN), a_model("lstm", 3, 2)
     assert (back.settings, back.vocabulary) == (model.settings, model.vocabulary)
-    assert back.record["bits"] == 0.1 + 0.2
+    assert back.provenance.to_json()["bits"] == 0.1 + 0.2
     for name, weight in model.weights.items():
         assert_array_equal(back.weights[name], weight)
 
@@ -160,18 +140,6 @@ def test_bytes_added_at_the_end_are_noticed(path):
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(ModelFileError, match="damaged"):
         read_model(path)
-
-
-def test_a_checkpoint_changed_or_cut_is_refused(path):
-    write_checkpoint(path, a_checkpoint())
-    data = path.read_bytes()
-    for at in range(0, len(data), 7):
-        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
-        with pytest.raises(ModelFileError):
-            read_checkpoint(path)
-        path.write_bytes(data[:at])
-        with pytest.raises(ModelFileError):
-            read_checkpoint(path)
 
 
 def write_text(path: Path) -> None:
@@ -244,6 +212,12 @@ def test_tensors_that_do_not_fit_the_settings_are_refused(path, edit, says):
         read_model(path)
 
 
+WHOLE = {
+    "settings": ModelSettings().model_dump(),
+    "vocabulary": Vocabulary.of("ab").to_json(),
+}
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -251,6 +225,19 @@ def test_tensors_that_do_not_fit_the_settings_are_refused(path, edit, says):
         {"settings": {}, "vocabulary": {}, "record": {}},
         {"settings": {"hidden_size": 0}, "vocabulary": {}, "record": {}},
         {"settings": [], "vocabulary": None, "record": 3},
+        *(
+            {**WHOLE, "record": record}
+            for record in (
+                {"text": {"encoding": 3}},
+                {"text": {"colour": 3}},
+                {"text": 3},
+                {"step": -1},
+                {"step": 2**63},
+                {"training": {"batches": "circles"}},
+                {"validation": {"nats": "many"}},
+                {"corpus": {"characters": 3}},
+            )
+        ),
     ],
 )
 def test_a_description_that_makes_no_sense_is_refused(path, content):
@@ -265,30 +252,6 @@ def test_a_newer_format_is_named(path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match="format 2, and this charloom reads format 1"):
         read_model(path)
-
-
-def test_a_checkpoint_is_not_taken_for_a_model(path):
-    write_checkpoint(path, a_checkpoint())
-    with pytest.raises(ModelFileError, match="is a checkpoint file, not a model file"):
-        read_model(path)
-
-
-def test_a_checkpoint_comes_back_bit_for_bit(path):
-    run = a_checkpoint()
-    write_checkpoint(path, run)
-    back = read_checkpoint(path)
-    assert back.progress == run.progress
-    assert back.optimizer.steps == 7
-    for found, saved in (
-        (back.weights, run.weights),
-        (back.optimizer.mean, run.optimizer.mean),
-        (back.optimizer.mean_square, run.optimizer.mean_square),
-        (vars(back.state), vars(run.state)),
-    ):
-        assert sorted(found) == sorted(saved)
-        for name, values in saved.items():
-            assert_array_equal(found[name], values)
-            assert found[name].dtype == values.dtype
 
 
 def test_a_new_file_takes_the_place_of_the_old(path):
@@ -363,13 +326,6 @@ def test_a_link_stays_a_link(tmp_path, path):
     write_model(tmp_path / "link", a_model())
     assert (tmp_path / "link").is_symlink()
     read_model(path)
-
-
-def test_a_record_of_what_is_not_json_is_a_mistake_of_the_caller(path):
-    model = a_model()
-    with pytest.raises(TypeError):
-        write_model(path, ModelFile(**{**vars(model), "record": {"x": object()}}))
-    assert not path.exists()
 
 
 def test_the_metadata_is_plain_json(path):

@@ -17,8 +17,9 @@ from charloom.engines.reference.products import sigmoid
 from charloom.engines.weights import initial_weights
 from charloom.errors import TextError, UnknownCharacterError
 from charloom.model.model import Model
+from charloom.model.provenance import Provenance
 from charloom.model.tracing import QUANTITIES, joined, trace_pieces
-from charloom.settings import ModelSettings
+from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
@@ -31,8 +32,9 @@ def make(*, lines: bool = False, vocabulary=None, scale: float = 3, **shape) -> 
     vocabulary = vocabulary or Vocabulary.of(TEXT, unknown=True)
     weights = initial_weights(settings, vocabulary.size, seed=1)
     weights = {name: np.float32(scale) * weight for name, weight in weights.items()}
-    record = {"training": {"batches": "lines"}} if lines else {}
-    return Model(settings, vocabulary, weights, record, precision="float32")
+    training = TrainingSettings(batches="lines") if lines else None
+    provenance = Provenance(training=training)
+    return Model(settings, vocabulary, weights, provenance, precision="float32")
 
 
 def traced(engine, vocabulary: Vocabulary, **options):

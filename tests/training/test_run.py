@@ -11,12 +11,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from charloom.engines.base import State, Step
 from charloom.errors import (
     ModelFileError,
     OutputError,
@@ -26,10 +28,15 @@ from charloom.errors import (
 )
 from charloom.model.model import Model
 from charloom.model.scoring import Score
+from charloom.model.sealed import sealed
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
 from charloom.text.corpus import InMemory
 from charloom.training import run as module
-from charloom.training.run import Run, resume, train
+from charloom.training import saving, trainer
+from charloom.training.checkpoint import read_checkpoint, write_checkpoint
+from charloom.training.folder import RunFolder
+from charloom.training.run import Run
+from charloom.training.start import resume, train
 
 TEXT = "".join(f"{n} bottles of {color} ale\n" for n in range(40) for color in ("red", "dark"))
 SMALL = ModelSettings(hidden_size=8, num_layers=2)
@@ -67,9 +74,14 @@ def losses(folder: Path) -> list[tuple[int, float, float, float | None]]:
     ]
 
 
+def checkpoint_of(folder: Path):
+    files = RunFolder(folder)
+    return read_checkpoint(files.checkpoint, files.read_plan())
+
+
 def outcome(folder: Path) -> tuple[bytes, list, dict[str, bytes]]:
     """What must be equal to the last bit: the best model, the log, the last weights."""
-    checkpoint = module.read_checkpoint(folder / "checkpoint.safetensors")
+    checkpoint = checkpoint_of(folder)
     groups = {
         "weight": checkpoint.weights,
         "mean": checkpoint.optimizer.mean,
@@ -172,7 +184,8 @@ for progress in run:
 def set_clock(monkeypatch, clock):
     """Give training another clock, and nobody else: a server that runs in another thread of
     this process would take its own deadlines for as far away as the machine has been up."""
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock))
+    for one in (module, saving):
+        monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=clock))
 
 
 def test_checkpoints_are_taken_by_the_clock_too(tmp_path, monkeypatch):
@@ -182,11 +195,7 @@ def test_checkpoints_are_taken_by_the_clock_too(tmp_path, monkeypatch):
     saved = set()
     for progress in run:
         if (tmp_path / "run" / "checkpoint.safetensors").exists():
-            saved.add(
-                module.read_checkpoint(tmp_path / "run/checkpoint.safetensors").progress["place"][
-                    "step"
-                ]
-            )
+            saved.add(checkpoint_of(tmp_path / "run").position.step)
         if progress.step == 50:
             break
     assert len(saved) > 1
@@ -198,11 +207,9 @@ def test_a_resumed_run_logs_each_step_once(tmp_path):
     run = start(tmp_path / "run")
     for _ in range(6):  # the checkpoint is at the validation after step 4
         next(run)
-    assert run._log is not None
-    run._log.flush()
     with (tmp_path / "run/log.jsonl").open("ab") as file:
         file.write(b'{"step": 7, "nats"')  # torn
-    del run
+    del run  # as a process that dies, it lets go of the folder
     resume(tmp_path / "run").finish()
     assert [step for step, *_ in losses(tmp_path / "run")] == list(range(1, 13))
 
@@ -212,10 +219,10 @@ def test_the_best_model_is_kept_and_not_the_last(tmp_path):
     validations = {p.step: p.validation for p in run if p.validation}
     best = min(validations, key=lambda step: validations[step].nats)
     model = Model.load(tmp_path / "run")
-    assert model.record["step"] == best
-    assert model.record["validation"]["nats"] == validations[best].nats
+    assert model.provenance.step == best
+    assert model.provenance.validation.nats == validations[best].nats
     assert run.best == validations[best]
-    for name, weight in run.model.weights.items():
+    for name, weight in run.best_model().weights.items():
         assert np.array_equal(weight, model.weights[name])
 
 
@@ -246,8 +253,8 @@ def test_stopping_before_the_first_validation_leaves_a_model(tmp_path):
     next(run)
     run.stop()
     model = Model.load(tmp_path / "run")
-    assert model.record["step"] == 1
-    assert model.record["validation"] is None
+    assert model.provenance.step == 1
+    assert model.provenance.validation is None
     assert list(run) == []
 
 
@@ -273,18 +280,17 @@ class Exploding:
         self.at -= 1
         if self.at:
             return self.engine.train_step(*arguments)
-        zero = module.State.zeros(SMALL, arguments[0].shape[1])
-        from charloom.engines.base import Step
-
+        zero = State.zeros(SMALL, arguments[0].shape[1])
         return Step(nats=float("nan"), characters=1, gradient_norm=1.0, state=zero)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_good_model(tmp_path):
     run = start(tmp_path / "run")
-    run._engine = Exploding(run._engine, at=7)  # type: ignore[assignment]
+    trainer = run._trainer
+    trainer.engine = Exploding(trainer.engine, at=7)  # type: ignore[assignment]
     with pytest.raises(TrainingError, match=r"step 7: the loss is not finite \(nan.*0\.02"):
         run.finish()
-    assert Model.load(tmp_path / "run").record["step"] == 4
+    assert Model.load(tmp_path / "run").provenance.step == 4
     start(tmp_path / "undisturbed").finish()
     resume(tmp_path / "run").finish()  # the explosion was not in the weights
     assert outcome(tmp_path / "run") == outcome(tmp_path / "undisturbed")
@@ -305,14 +311,14 @@ def test_patience_stops_a_run_that_gets_no_better(tmp_path):
 def scores(monkeypatch, *nats: float) -> None:
     """Let validations find these totals, one after the other."""
     found = iter([Score(nats=total, characters=9) for total in nats])
-    monkeypatch.setattr(module, "evaluate", lambda *arguments, **options: next(found))
+    monkeypatch.setattr(trainer, "evaluate", lambda *arguments, **options: next(found))
 
 
 def test_patience_counts_from_the_best_validation(tmp_path, monkeypatch):
     scores(monkeypatch, 5, 6, 4, 7, 4, 9, 1)
     run = start(tmp_path / "run", steps=500, validate_every=1, patience=3)
     assert [p.best for p in run] == [True, False, True, False, False, False]
-    assert Model.load(tmp_path / "run").record["step"] == 3
+    assert Model.load(tmp_path / "run").provenance.step == 3
 
 
 def test_patience_is_not_renewed_by_resuming(tmp_path, monkeypatch):
@@ -333,10 +339,10 @@ def test_a_resumed_run_knows_the_best_model_before_it_goes_on(tmp_path, monkeypa
     resumed = resume(tmp_path / "run")
     saved = Model.load(tmp_path / "run")
     assert resumed.best == run.best
-    assert resumed.model.record == run.model.record == saved.record
+    assert resumed.best_model().provenance == run.best_model().provenance == saved.provenance
     for name, weight in saved.weights.items():
-        assert np.array_equal(resumed.model.weights[name], weight)
-        assert np.array_equal(run.model.weights[name], weight)
+        assert np.array_equal(resumed.best_model().weights[name], weight)
+        assert np.array_equal(run.best_model().weights[name], weight)
     resumed.stop()
 
 
@@ -361,8 +367,8 @@ def test_without_a_validation_the_last_model_is_kept(tmp_path):
     )
     assert all(p.validation is None for p in run)
     model = Model.load(tmp_path / "run")
-    assert model.record["step"] == 12
-    assert model.record["validation"] is None
+    assert model.provenance.step == 12
+    assert model.provenance.validation is None
 
 
 def test_a_text_of_its_own_can_be_held_out(tmp_path):
@@ -383,8 +389,9 @@ def test_a_text_of_its_own_can_be_held_out(tmp_path):
     assert run.best is not None
     assert run.best.characters == 24
     assert run.best.unknown_characters == 1  # the question mark
-    split = Model.load(tmp_path / "run").record["split"]
-    assert split["training"]["stop"] == len(TEXT)
+    split = Model.load(tmp_path / "run").provenance.split
+    assert split is not None
+    assert split.training.stop == len(TEXT)
 
 
 @pytest.mark.parametrize("text", ["ab", "abc", "a\nb", "to be or not"])
@@ -418,7 +425,7 @@ def test_a_text_that_is_too_short_says_so_and_leaves_nothing(tmp_path):
 def test_a_run_is_never_overwritten(tmp_path):
     start(tmp_path / "run").finish()
     before = outcome(tmp_path / "run")
-    with pytest.raises(OutputError, match="--resume"):
+    with pytest.raises(OutputError, match="resume it"):
         start(tmp_path / "run")
     assert outcome(tmp_path / "run") == before
 
@@ -433,8 +440,12 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
 def test_two_processes_do_not_train_one_run(tmp_path):
     run = start(tmp_path / "run")
     next(run)
-    with pytest.raises(TrainingError, match="another process"):
+    with pytest.raises(TrainingError, match="this very process"):
         resume(tmp_path / "run")
+    code = f"import charloom; charloom.resume({str(tmp_path / 'run')!r})"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert b"TrainingError" in other.stderr
+    assert b"another process is training here" in other.stderr
     run.stop()
     resume(tmp_path / "run").stop()
 
@@ -446,11 +457,21 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"format": 1}', '{"format": 2}', '{"format": "x"}']
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"format": 1}',
+        sealed({"format": 1}),
+        sealed({"format": 2}),
+        sealed({"format": "x"}),
+    ],
 )
-def test_a_damaged_or_newer_description_of_a_run_is_refused(tmp_path, content):
-    (tmp_path / "run.json").write_text(content)
-    message = "format 2.*upgrade" if content == '{"format": 2}' else "damaged"
+def test_a_damaged_or_newer_plan_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_bytes(content)
+    message = "format 2.*upgrade" if b'"format": 2' in content else "damaged"
     with pytest.raises(ModelFileError, match=message):
         resume(tmp_path)
 
@@ -496,7 +517,7 @@ def test_an_interrupt_in_the_middle_of_a_step_loses_only_what_was_not_saved(tmp_
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        patch.setattr(run, "_validation_is_due", interrupted)
+        patch.setattr(run._trainer, "validation_is_due", interrupted)
         with pytest.raises(KeyboardInterrupt):
             next(run)
     run.stop()
@@ -531,10 +552,10 @@ def test_a_run_of_minutes_goes_on_with_the_time_and_the_plan_it_had(tmp_path, mo
         if progress.seconds > 15:
             break
     run.stop()
-    planned, spent = run.steps, run._place.seconds
+    planned, spent = run.steps, run.seconds
     now = 1e6  # a long night
     resumed = resume(tmp_path / "run")
-    assert (resumed.steps, resumed._place.seconds) == (planned, spent)
+    assert (resumed.steps, resumed.seconds) == (planned, spent)
     first, *_, last = resumed
     assert spent < first.seconds < spent + 1
     assert last.seconds == pytest.approx(30, rel=0.2)
@@ -550,14 +571,15 @@ def test_epochs_are_counted(tmp_path):
 
 def test_every_batch_is_read_once_and_the_state_is_carried(monkeypatch):
     run = start(None, steps=None, epochs=2, unknown_share=0)
-    batches, step, read = run._batches, run._engine.train_step, []
+    batches, engine, read = run._trainer._batches, run._trainer.engine, []
+    step = engine.train_step
 
     def noted(inputs, targets, state, settings):
         done = step(inputs, targets, state, settings)
         read.append((inputs, targets, state, done.state))
         return done
 
-    monkeypatch.setattr(run._engine, "train_step", noted)
+    monkeypatch.setattr(engine, "train_step", noted)
     run.finish()
     expected = [(e, i) for e in range(2) for i in range(batches.batches_in(e))]
     after = None
@@ -583,9 +605,7 @@ def test_going_on_with_other_kernels_is_said(tmp_path):
     run = start(tmp_path / "run")
     next(run)
     run.stop()
-    path = tmp_path / "run" / "checkpoint.safetensors"
-    checkpoint = module.read_checkpoint(path)
-    checkpoint.progress["kernels"] = "an abacus"
-    module.write_checkpoint(path, checkpoint)
+    checkpoint = replace(checkpoint_of(tmp_path / "run"), kernels="an abacus")
+    write_checkpoint(tmp_path / "run" / "checkpoint.safetensors", checkpoint)
     with pytest.warns(UserWarning, match="an abacus"):
         resume(tmp_path / "run").stop()

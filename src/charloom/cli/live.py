@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..engines.weights import parameter_count
 from ..text.visible import visible
 from ..training.progress import Progress
 from ..training.run import Run
@@ -38,19 +39,17 @@ def opening(run: Run, name: str | Path) -> str:
     """What a run is about to do, in a line."""
     plan, split = run.plan, run.plan.split
     model, count = plan.model, plan.vocabulary.size
-    training, held_out = (
-        split[part]["stop"] - split[part]["start"] for part in ("training", "validation")
-    )
+    training, held_out = (part.stop - part.start for part in (split.training, split.validation))
     return (
         f"{name}: {training:,} characters to train on and {held_out:,} held out, {count:,} "
         f"{plan.vocabulary.kind} known; {model.cell} with {model.num_layers} layers of "
-        f"{model.hidden_size}, {run.model.parameters:,} weights"
+        f"{model.hidden_size}, {parameter_count(model, count):,} weights"
     )
 
 
 def closing(run: Run, name: str | Path) -> str:
     """What has come of a run, in a line."""
-    best, at = run.best, run.model.record["step"]
+    best, at = run.best, run.best_step
     if best is None:
         return f"{name}  {run.step:,} of {_count(run.steps)} steps; nothing was validated"
     return (

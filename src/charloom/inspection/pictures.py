@@ -5,7 +5,6 @@ They need matplotlib, which the extra `plot` brings.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ..files import replacing
 from ..model.tracing import QUANTITIES, Trace
 from ..text.visible import visible
 from ..training.folder import RunFolder
+from ..training.log import read_log
 
 WIDEST = 400
 """Characters in a heat map at most: more could not be told apart."""
@@ -38,20 +38,20 @@ def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
         raise ModelFileError(
             f"{run}: is not the folder of a run; give one that `charloom train` has made"
         )
-    entries = _log(folder.log)
+    entries = list(read_log(folder.log))
     if not entries:
         raise ModelFileError(f"{folder.log}: tells of no step yet; train it first")
-    steps = np.array([entry["step"] for entry in entries])
-    bits = np.array([entry["bits_per_character"] for entry in entries], float)
-    measured = [entry for entry in entries if "validation" in entry]
+    steps = np.array([entry.step for entry in entries])
+    bits = np.array([entry.bits_per_character for entry in entries], float)
+    measured = [(entry.step, entry.validation) for entry in entries if entry.validation]
 
     figure = figure_of(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(steps, bits, color=_GREY, linewidth=0.6, alpha=0.6, label="training, each step")
     axes.plot(steps, _smooth(bits), color=_BLUE, linewidth=1.6, label="training, smoothed")
     if measured:
-        at = [entry["step"] for entry in measured]
-        held_out = [entry["validation"]["bits_per_character"] for entry in measured]
+        at = [step for step, _ in measured]
+        held_out = [validation.bits_per_character for _, validation in measured]
         axes.plot(at, held_out, "o-", color=_ORANGE, markersize=4, label="held out")
         best = int(np.argmin(held_out))
         axes.annotate(
@@ -170,23 +170,6 @@ def _save(figure: Any, path: str | Path) -> None:
 def _plain(text: str) -> str:
     """A text that matplotlib takes for no formula."""
     return visible(text).replace("$", r"\$")
-
-
-def _log(path: Path) -> list[dict[str, Any]]:
-    """The steps of a run; a last line that is being written is left out."""
-    found = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                    if isinstance(entry["step"], int):
-                        found.append(entry)
-                except (ValueError, KeyError, TypeError):
-                    break
-    except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
-    return found
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

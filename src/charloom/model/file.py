@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from ..errors import ModelFileError, SettingsError
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
 from .container import read_container, write_container
+from .provenance import Provenance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,8 @@ class ModelFile:
     vocabulary: Vocabulary
     weights: Weights
     """float32, under the names of engines/weights.py: one bias per layer."""
-    record: dict[str, Any] = field(default_factory=dict)
-    """How the model came about, as plain JSON. Two of its keys are read again: "text"
-    (TextSettings.model_dump()) and "training" (TrainingSettings.model_dump())."""
+    provenance: Provenance = field(default_factory=Provenance)
+    """How the model came about: the record of the file."""
 
 
 def write_model(path: str | Path, model: ModelFile) -> None:
@@ -46,7 +45,7 @@ def write_model(path: str | Path, model: ModelFile) -> None:
     content = {
         "settings": model.settings.model_dump(),
         "vocabulary": model.vocabulary.to_json(),
-        "record": model.record,
+        "record": model.provenance.to_json(),
     }
     write_container(path, "model", tensors, content)
 
@@ -62,7 +61,7 @@ def read_model(path: str | Path) -> ModelFile:
     try:
         settings = ModelSettings(**content["settings"])
         vocabulary = Vocabulary.from_json(content["vocabulary"])
-        record = dict(content["record"])
+        provenance = Provenance(**content["record"])
     except (KeyError, TypeError, ValueError, SettingsError, ModelFileError) as error:
         raise ModelFileError(f"{path}: its description makes no sense ({error})") from None
     weights = {}
@@ -72,7 +71,9 @@ def read_model(path: str | Path) -> ModelFile:
     if tensors:
         named = ", ".join(sorted(tensors))
         raise ModelFileError(f"{path}: its settings do not call for its tensors {named}")
-    return ModelFile(settings=settings, vocabulary=vocabulary, weights=weights, record=record)
+    return ModelFile(
+        settings=settings, vocabulary=vocabulary, weights=weights, provenance=provenance
+    )
 
 
 def _stored_names(name: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -24,7 +25,7 @@ from ..engines.base import Engine
 from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
-from ..errors import ModelFileError, SettingsError
+from ..errors import ModelFileError
 from ..settings import ModelSettings, SamplingSettings, TextSettings
 from ..text.reading import InMemory, read
 from ..text.vocabulary import Vocabulary
@@ -32,6 +33,7 @@ from . import fitting, generation, scoring, tracing
 from .container import FORMAT, MODEL_FILE
 from .file import ModelFile, read_model, write_model
 from .predictor import Predictor
+from .provenance import Provenance
 from .scoring import Part, Score
 from .tracing import ALTERNATIVES, Trace
 
@@ -60,9 +62,7 @@ class Model:
     Attributes:
         settings: the shape of the network.
         vocabulary: the characters it knows.
-        weights: float32 arrays under the names of `charloom.engines.weights`.
-        record: how it came about, as plain JSON (text, training, measurements).
-        text_settings: how its text was read, from the record.
+        provenance: how it came about: its text, training and measurements.
 
     """
 
@@ -71,7 +71,7 @@ class Model:
         settings: ModelSettings,
         vocabulary: Vocabulary,
         weights: Weights,
-        record: dict[str, Any] | None = None,
+        provenance: Provenance | None = None,
         *,
         precision: str = "auto",
         threads: int = 0,
@@ -84,9 +84,8 @@ class Model:
         check_weights(weights, settings, vocabulary.size)
         self.settings = settings
         self.vocabulary = vocabulary
-        self.weights = weights
-        self.record = record or {}
-        self.text_settings = TextSettings(**self.record.get("text", {}))
+        self.provenance = provenance or Provenance()
+        self._weights = _read_only(weights)
         self._precision, self._threads = precision, threads
 
     @classmethod
@@ -133,7 +132,7 @@ class Model:
             learning_rate=learning_rate,
             seed=seed,
         )
-        self.weights = self.engine.weights()
+        self._weights = _read_only(self.engine.weights())
         return losses
 
     def next(self, text: str) -> dict[str, float]:
@@ -174,17 +173,14 @@ class Model:
                     "has saved a model, or a model file"
                 )
         file = read_model(path)
-        try:
-            return cls(
-                file.settings,
-                file.vocabulary,
-                file.weights,
-                file.record,
-                precision=precision,
-                threads=threads,
-            )
-        except (SettingsError, TypeError) as error:
-            raise ModelFileError(f"{path}: its record makes no sense ({error})") from None
+        return cls(
+            file.settings,
+            file.vocabulary,
+            file.weights,
+            file.provenance,
+            precision=precision,
+            threads=threads,
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the model file, all at once: equal models give equal bytes.
@@ -195,7 +191,7 @@ class Model:
             settings=self.settings,
             vocabulary=self.vocabulary,
             weights=self.weights,
-            record=self.record,
+            provenance=self.provenance,
         )
         write_model(path, file)
 
@@ -303,8 +299,17 @@ class Model:
             "settings": self.settings.model_dump(),
             "parameters": self.parameters,
             "vocabulary": {"size": self.vocabulary.size, **self.vocabulary.to_json()},
-            "record": self.record,
+            "record": self.provenance.to_json(),
         }
+
+    @property
+    def weights(self) -> Weights:
+        """Read-only float32 arrays under the names of `charloom.engines.weights`.
+
+        The engine has a copy of them, so a change would go unnoticed: make another Model
+        for other weights.
+        """
+        return self._weights
 
     @property
     def parameters(self) -> int:
@@ -314,7 +319,12 @@ class Model:
     @property
     def lines(self) -> bool:
         """Whether it was trained on lines, each a text of its own."""
-        return self.record.get("training", {}).get("batches") == "lines"
+        return self.provenance.lines
+
+    @property
+    def text_settings(self) -> TextSettings:
+        """How its text was read, and other texts are."""
+        return self.provenance.text
 
     @cached_property
     def engine(self) -> Engine:
@@ -341,6 +351,14 @@ class Model:
             return read(cast("Sequence[Path]", text), self.text_settings)
         return cast("Iterable[str]", text)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the engine, which is opened again when it is needed: for pickle and copy."""
+        state = {name: value for name, value in vars(self).items() if name != "engine"}
+        return {**state, "_weights": dict(self._weights)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _weights=_read_only(state["_weights"]))
+
     def __repr__(self) -> str:
         shape, vocabulary = self.settings, self.vocabulary
         return (
@@ -348,3 +366,11 @@ class Model:
             f"{shape.hidden_size}, vocabulary of {vocabulary.size} {vocabulary.kind}, "
             f"{self.parameters:,} weights)"
         )
+
+
+def _read_only(weights: Weights) -> Weights:
+    """The same numbers, neither copied nor to be changed."""
+    views = {name: values.view() for name, values in weights.items()}
+    for view in views.values():
+        view.flags.writeable = False
+    return cast("Weights", MappingProxyType(views))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -73,6 +73,14 @@ class Score:
     def perplexity(self) -> float:
         """Of how many equally likely characters each was one, on (geometric) average."""
         return math.exp(self.nats_per_character)
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields, and what follows from them, as logs and model files keep them."""
+        return {
+            **asdict(self),
+            "bits_per_character": self.bits_per_character,
+            "nats_per_character": self.nats_per_character,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,15 +1,21 @@
-"""Checkpoints: all that a run needs, besides its settings and ids, to go on exactly."""
+"""Checkpoints: all that a run needs, besides its plan and ids, to go on exactly."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from ..engines.base import OptimizerState, State
-from ..engines.weights import Weights
-from ..errors import ModelFileError
+from ..engines.weights import Array, Weights, weight_shapes
+from ..errors import ModelFileError, SettingsError
 from ..model.container import read_container, write_container
+from ..model.provenance import Count
+from ..settings import Settings
+from .plan import Plan
+from .position import Position
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 """The run itself, in a run folder."""
@@ -17,18 +23,30 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """All that a run needs, besides its settings and ids, to go on as if never stopped."""
+    """All that a run needs, besides its plan and ids, to go on as if never stopped."""
 
     weights: Weights
     optimizer: OptimizerState
     state: State
     """Carried along the streams."""
-    progress: dict[str, Any]
-    """Plain JSON; floats come back bit for bit, inf and nan included."""
+    position: Position
+    precision: str
+    """In which it was computed, and goes on to be."""
+    kernels: str
+    """That computed it; others give other last digits."""
+
+
+class _Description(Settings):
+    """What the file holds besides tensors."""
+
+    optimizer_steps: Count
+    position: Position
+    precision: str = Field(max_length=40)
+    kernels: str = Field(max_length=80)
 
 
 def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
-    """Write a run, arrays in their own dtype; equal content gives equal bytes."""
+    """Write a checkpoint, in float32; equal content gives equal bytes."""
     optimizer, state = checkpoint.optimizer, checkpoint.state.numpy()
     tensors = {"state.hidden": state.hidden, "state.cell": state.cell}
     for group, arrays in (
@@ -37,28 +55,59 @@ def write_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         ("mean_square", optimizer.mean_square),
     ):
         tensors |= {f"{group}/{name}": values for name, values in arrays.items()}
-    content = {"optimizer_steps": optimizer.steps, "progress": checkpoint.progress}
+    content: dict[str, Any] = {
+        "optimizer_steps": optimizer.steps,
+        "position": asdict(checkpoint.position),
+        "precision": checkpoint.precision,
+        "kernels": checkpoint.kernels,
+    }
     write_container(path, "checkpoint", tensors, content)
 
 
-def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a run, or raise ModelFileError as `read_model` does."""
+def read_checkpoint(path: str | Path, plan: Plan) -> Checkpoint:
+    """Read the checkpoint of a run with this plan, or raise ModelFileError as `read_model` does."""
     path = Path(path)
     tensors, content = read_container(path, "checkpoint")
-    groups: dict[str, Weights] = {"weights": {}, "mean": {}, "mean_square": {}}
     try:
-        state = State(hidden=tensors.pop("state.hidden"), cell=tensors.pop("state.cell"))
-        for name, values in tensors.items():
-            group, _, weight = name.partition("/")
-            groups[group][weight] = values
-        optimizer = OptimizerState(
-            steps=content["optimizer_steps"],
-            mean=groups["mean"],
-            mean_square=groups["mean_square"],
-        )
-        progress = content["progress"]
-    except KeyError as error:
-        raise ModelFileError(f"{path}: {error} does not fit a checkpoint") from None
-    return Checkpoint(
-        weights=groups["weights"], optimizer=optimizer, state=state, progress=progress
+        about = _Description(**content)
+    except (TypeError, SettingsError) as error:
+        raise ModelFileError(f"{path}: its description makes no sense ({error})") from None
+    shapes = weight_shapes(plan.model, plan.vocabulary.size)
+    shape = (plan.model.num_layers, None, plan.model.hidden_size)
+
+    def take(name: str, shape: tuple[int | None, ...]) -> Array:
+        values = tensors.pop(name, None)
+        if values is None or not _fits(values, shape):
+            given = "is missing" if values is None else f"is {values.dtype} {values.shape}"
+            expected = str(shape).replace("None", "any")
+            raise ModelFileError(
+                f"{path}: the tensor {name} {given}; its run needs float32 {expected}"
+            )
+        return values
+
+    def group(prefix: str) -> Weights:
+        return {name: take(f"{prefix}/{name}", shape) for name, shape in shapes.items()}
+
+    checkpoint = Checkpoint(
+        weights=group("weights"),
+        optimizer=OptimizerState(
+            steps=about.optimizer_steps, mean=group("mean"), mean_square=group("mean_square")
+        ),
+        state=State(hidden=take("state.hidden", shape), cell=take("state.cell", shape)),
+        position=about.position,
+        precision=about.precision,
+        kernels=about.kernels,
+    )
+    if tensors:
+        raise ModelFileError(f"{path}: its run does not need its tensors {sorted(tensors)[:3]}")
+    if checkpoint.state.hidden.shape != checkpoint.state.cell.shape:
+        raise ModelFileError(f"{path}: its hidden state and cell state differ in shape")
+    return checkpoint
+
+
+def _fits(values: Array, shape: tuple[int | None, ...]) -> bool:
+    return (
+        values.dtype == "float32"
+        and values.ndim == len(shape)
+        and all(size in (None, found) for size, found in zip(shape, values.shape, strict=True))
     )

@@ -1,214 +1,187 @@
 """The folder of a run: what is in it, and in which order it is written.
 
+    .lock                    locked by the process that writes here
     text.ids                 the text as ids; validation.ids, too, if that is another text
-    run.json                 what the run is: settings, vocabulary, facts about the text
+    run.json                 the plan: settings, vocabulary, facts about the text
     log.jsonl                one line per step of the optimizer
     checkpoint.safetensors   the run after some step: what going on needs
     model.safetensors        the best model
 
-Everything but the log appears all at once, in this order, so a run that is killed between
-any two writes can go on: with the ids and run.json there, the run exists; without a
-checkpoint, it goes on from its start; the log is cut back to the checkpoint; and a best
-model that is newer than its file is in the checkpoint itself.
+The folder is locked before anything is written in it, and everything but the log appears
+all at once, in this order. So a run that is killed between any two writes can go on: with
+run.json there, the run exists; without a checkpoint, it goes on from its start; the log is
+cut back to the checkpoint; and a best model that is newer than its file is in the
+checkpoint itself. Every file has a digest: that of the ids is in run.json, and the others
+have their own.
+
+No file is overwritten that the run has not made. Where text.ids is taken, by a file of the
+user's or by what a killed start has left, the ids get a longer name, which run.json tells.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
-import weakref
+import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..errors import CharloomError, ModelFileError, OutputError, TrainingError
-from ..files import replacing
+from ..errors import CharloomError, ModelFileError, OutputError
+from ..files import replacing, sync_folder
 from ..model.container import MODEL_FILE
-from ..settings import ModelSettings, TextSettings, TrainingSettings
-from ..text.vocabulary import Vocabulary
+from ..model.sealed import sealed, unsealed
 from .checkpoint import CHECKPOINT_FILE
+from .lock import Lock
+from .plan import FORMAT, IdsFile, Plan
 
-try:
-    import fcntl
-except ImportError:  # Windows has no flock, and opens no file twice for writing anyway
-    fcntl = None
-
-FORMAT = 1
-"""Of run.json; raised when an older charloom would misread it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What a run is: decided before its first step and never changed."""
-
-    text: TextSettings
-    model: ModelSettings
-    training: TrainingSettings
-    vocabulary: Vocabulary
-    corpus: dict[str, Any]
-    """The facts of the text, as `Corpus.facts` tells them."""
-    validation: dict[str, Any] | None
-    """Those of the validation text, if it is a text of its own."""
-    split: dict[str, dict[str, Any]]
-    """Start, stop and hash of the part that is trained on, and of the part held out."""
-
-    def to_json(self) -> dict[str, Any]:
-        """What run.json holds."""
-        return {
-            "format": FORMAT,
-            "text": self.text.model_dump(),
-            "model": self.model.model_dump(),
-            "training": self.training.model_dump(),
-            "vocabulary": self.vocabulary.to_json(),
-            "corpus": self.corpus,
-            "validation": self.validation,
-            "split": self.split,
-        }
-
-    @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Plan:
-        """The plan that run.json holds; ModelFileError if it is of a newer format."""
-        if stored["format"] > FORMAT:
-            raise ModelFileError(
-                f"is of format {stored['format']}, and this charloom reads format "
-                f"{FORMAT}; upgrade with: pip install --upgrade charloom"
-            )
-        return cls(
-            text=TextSettings(**stored["text"]),
-            model=ModelSettings(**stored["model"]),
-            training=TrainingSettings(**stored["training"]),
-            vocabulary=Vocabulary.from_json(stored["vocabulary"]),
-            corpus=dict(stored["corpus"]),
-            validation=stored["validation"],
-            split=stored["split"],
-        )
+_LARGEST_PLAN = 32 << 20
+"""Bytes of run.json; with a vocabulary of all of Unicode it has some 13 million."""
 
 
 class RunFolder:
-    """The paths of a run's files, its plan and its log."""
+    """The paths of a run's files, its lock and its plan."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.ids = self.path / "text.ids"
-        self.validation_ids = self.path / "validation.ids"
         self.plan = self.path / "run.json"
         self.log = self.path / "log.jsonl"
         self.checkpoint = self.path / CHECKPOINT_FILE
         self.model = self.path / MODEL_FILE
+        self._made: list[Path] = []
 
-    def create(self) -> None:
-        """Make the folder, or take what is there; OutputError if that holds a run."""
+    def create(self) -> Lock:
+        """Make the folder, or take what is there, and lock it.
+
+        Raises OutputError if it holds a run or cannot be made, TrainingError if another
+        process writes there.
+        """
+        lock = self._make_and_lock()
+        if lock.is_new:
+            self._made.append(lock.path)
         for file in (self.plan, self.checkpoint, self.model, self.log):
             if os.path.lexists(file):
+                self.discard()
+                lock.release()
                 raise OutputError(
-                    f"{self.path}: holds a run already ({file.name}); go on with --resume, "
-                    "or choose another folder with -o"
+                    f"{self.path}: holds a run already ({file.name}); resume it, or choose "
+                    "another folder"
                 )
+        return lock
+
+    def _make_and_lock(self) -> Lock:
+        for _ in range(10):
+            try:
+                self._make(self.path)
+            except OSError as error:
+                self.discard()
+                raise OutputError(
+                    f"{self.path}: the folder cannot be made ({error.strerror}); choose another one"
+                ) from None
+            try:
+                return self.lock()
+            except BaseException:
+                gone = not self.path.exists()  # taken back by a start that failed just now
+                self.discard()
+                if not gone:
+                    raise
+        raise OutputError(f"{self.path}: is made and removed all the time; choose another folder")
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and those above it, each seen on the disk."""
+        if folder.is_dir():
+            return
+        if folder.parent != folder:
+            self._make(folder.parent)
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{self.path}: the folder cannot be made ({error.strerror}); "
-                "choose another one with -o"
-            ) from None
+            folder.mkdir()
+        except FileExistsError:
+            if folder.is_dir():
+                return  # made by another process just now
+            raise
+        self._made.append(folder)
+        sync_folder(folder.parent)
+
+    def lock(self) -> Lock:
+        """The lock of the folder, taken; TrainingError if another process has it."""
+        return Lock(self.path)
+
+    def reserve(self, name: str) -> Path:
+        """A new empty file for ids: `name`.ids, or a longer name if that is taken."""
+        for number in range(100):
+            path = self.path / f"{name}{'.' + secrets.token_hex(4) if number else ''}.ids"
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise OutputError(
+                    f"{path}: cannot be written ({error.strerror}); choose another folder"
+                ) from None
+            self._made.append(path)
+            return path
+        raise OutputError(f"{self.path}: has no name left for {name}.ids; choose another folder")
 
     def discard(self) -> None:
-        """Take back what `create` did, for a run that could not begin."""
-        with suppress(OSError):  # the folder was there before, and something else is in it
-            for file in (self.plan, self.ids, self.validation_ids):
-                file.unlink(missing_ok=True)
-            self.path.rmdir()
+        """Take back what this start has made, the last first, for a run that cannot begin."""
+        for path in reversed(self._made):
+            with suppress(OSError):  # such as a folder that others have put something in
+                path.rmdir() if path.is_dir() else path.unlink()
+        self._made.clear()
 
     def write_plan(self, plan: Plan) -> None:
         """Write run.json: from now on the run exists."""
+        self._made.append(self.plan)
         with replacing(self.plan) as file:
-            file.write(json.dumps(plan.to_json(), indent=1).encode())
+            file.write(sealed(plan.model_dump(), indent=1))
 
     def read_plan(self) -> Plan:
-        """Read run.json; ModelFileError if it is missing or makes no sense."""
+        """Read run.json; ModelFileError if it is missing, damaged or newer."""
         try:
-            return Plan.from_json(json.loads(self.plan.read_bytes()))
+            with self.plan.open("rb") as file:
+                data = file.read(_LARGEST_PLAN + 1)
+            if len(data) > _LARGEST_PLAN:
+                raise ValueError(f"it has more than {_LARGEST_PLAN:,} bytes")
+            content = unsealed(data)
+            if isinstance(content.get("format"), int) and content["format"] > FORMAT:
+                raise ModelFileError(
+                    f"{self.plan}: is of format {content['format']}, and this charloom reads "
+                    f"format {FORMAT}; upgrade with: pip install --upgrade charloom"
+                )
+            return Plan(**content)
         except (FileNotFoundError, NotADirectoryError):
             raise ModelFileError(
                 f"{self.path}: is not the folder of a run (it has no {self.plan.name}); "
-                "give one that `charloom train` has made, or start without --resume"
+                "give one that `charloom train` has made, or start a new run"
             ) from None
         except OSError as error:
-            reason = error.strerror
-            raise ModelFileError(f"{self.plan}: cannot be read ({reason})") from None
-        except CharloomError as error:
-            raise ModelFileError(f"{self.plan}: {error}") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ModelFileError(f"{self.plan}: is damaged; start the run again") from None
-
-
-class Log:
-    """log.jsonl: a line per step, on disk as far as the checkpoint goes.
-
-    It is also the lock of the folder: as long as one process has it, no other opens it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Open the log; TrainingError if another process has it."""
-        self.path = path
-        self._waiting: list[bytes] = []
-        try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        except OSError as error:
-            raise self._failed(error) from None
-        self.close = weakref.finalize(self, os.close, self._file)
-        try:
-            if fcntl:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise TrainingError(
-                f"{path.parent}: another process is training this run; stop it, or wait"
+            raise ModelFileError(f"{self.plan}: cannot be read ({error.strerror})") from None
+        except ModelFileError:
+            raise
+        except (ValueError, TypeError, CharloomError) as error:
+            raise ModelFileError(
+                f"{self.plan}: is damaged ({error}); put another copy back, or start again"
             ) from None
-        except OSError as error:
-            self.close()
-            raise self._failed(error) from None
 
-    def cut(self, steps: int) -> None:
-        """Cut off what comes after so many steps."""
-        try:
-            os.truncate(self._file, self._end_of(steps))
-        except OSError as error:
-            raise self._failed(error) from None
+    def ids(self, file: IdsFile | None) -> Path:
+        """The path of ids, whole; ModelFileError if they are not those that were written."""
+        if file is None:
+            raise ModelFileError(f"{self.plan}: does not name the ids of its text; start again")
+        path = self.path / file.name
+        if digest_of(path) != file.sha256:
+            raise ModelFileError(
+                f"{path}: its bytes are not those that were written; put another copy back, or "
+                "start again from the text itself"
+            )
+        return path
 
-    def _end_of(self, steps: int) -> int:
-        """Bytes up to the end of the line of the last of so many steps."""
-        end = 0
-        with self.path.open("rb") as file:
-            for line in file:
-                try:
-                    kept = line.endswith(b"\n") and json.loads(line)["step"] <= steps
-                except (ValueError, KeyError, TypeError):
-                    break  # torn by a full disk or a power cut; what follows is torn too
-                if not kept:
-                    break
-                end += len(line)
-        return end
 
-    def add(self, entry: dict[str, Any]) -> None:
-        """Add a line; it waits in memory until `flush`."""
-        self._waiting.append(json.dumps(entry).encode() + b"\n")
-
-    def flush(self, *, sync: bool = False) -> None:
-        """Write the lines that wait, and see them on the disk if `sync`."""
-        data = b"".join(self._waiting)
-        self._waiting.clear()
-        try:
-            while data:
-                data = data[os.write(self._file, data) :]
-            if sync:
-                os.fsync(self._file)
-        except OSError as error:
-            raise self._failed(error) from None
-
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(
-            f"{self.path}: cannot be written ({error.strerror}); once it can be, go on "
-            "with --resume"
-        )
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal; ModelFileError if it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from None
+    return digest.hexdigest()

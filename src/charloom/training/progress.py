@@ -1,4 +1,4 @@
-"""Where a run is, and what each of its steps tells."""
+"""What a training step reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Progress:
     epoch: float
     """Passes over the text so far."""
     nats: float
-    """Total surprise at the characters of this step, before the update."""
+    """Surprisal of the characters of this step, in total, before the update."""
     characters: int
     """Characters that were predicted in this step."""
     learning_rate: float
@@ -29,7 +29,7 @@ class Progress:
     seconds: float
     """Time the run has taken so far, what was before a stop included."""
     validation: Score | None = None
-    """Total surprise at the held-out text, if this step was followed by a validation."""
+    """Surprisal of the held-out text, if this step was followed by a validation."""
     best: bool = False
     """Whether that was the best validation so far."""
 
@@ -48,32 +48,5 @@ class Progress:
         entry = {**asdict(self), "bits_per_character": self.bits_per_character}
         del entry["validation"], entry["best"]
         if self.validation is not None:
-            entry |= {"validation": figures(self.validation), "best": self.best}
+            entry |= {"validation": self.validation.to_json(), "best": self.best}
         return entry
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a run is; with weights, optimizer and carried state it decides what follows."""
-
-    step: int = 0
-    epoch: int = 0
-    index: int = 0
-    """Of the next batch in its epoch."""
-    steps: int
-    """Planned in total."""
-    best_step: int | None = None
-    best: dict[str, Any] | None = None
-    """The fields of the best validation's Score."""
-    worse: int = 0
-    """Validations since the best one."""
-    seconds: float = 0.0
-
-
-def figures(score: Score) -> dict[str, Any]:
-    """A validation as it is logged and kept in a model's record."""
-    return {
-        **asdict(score),
-        "bits_per_character": score.bits_per_character,
-        "nats_per_character": score.nats_per_character,
-    }

@@ -43,7 +43,7 @@ def with_weights(model: Model, weights: dict[str, Array]) -> Model:
         model.settings,
         model.vocabulary,
         weights,
-        model.record,
+        model.provenance,
         precision=model.engine.precision,
     )
 

@@ -88,8 +88,8 @@ def find_claims(
 
 def before_training(model: Model) -> Model:
     """The network that a model's run started from; of a model without a run, with seed 0."""
-    seed = model.record.get("training", {}).get("seed", 0)
-    return with_weights(model, initial_weights(model.settings, model.vocabulary.size, seed))
+    first = initial_weights(model.settings, model.vocabulary.size, model.provenance.seed)
+    return with_weights(model, first)
 
 
 def _start(model: Model, pieces: Iterable[str], most: int) -> str:

@@ -1,0 +1,47 @@
+"""The plan of a run: what is decided before its first step, and never changed.
+
+It is the content of run.json, and with the files of ids all that a checkpoint does not hold.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer
+
+from ..model.provenance import CorpusFacts, Digest, SplitFacts
+from ..settings import ModelSettings, Settings, TextSettings, TrainingSettings
+from ..text.vocabulary import Vocabulary
+
+FORMAT = 1
+"""Of run.json; raised when an older charloom would misread it."""
+
+
+def _vocabulary(stored: Any) -> Vocabulary:
+    return stored if isinstance(stored, Vocabulary) else Vocabulary.from_json(stored)
+
+
+class IdsFile(Settings):
+    """A file of ids in the folder of a run, and the digest of its bytes."""
+
+    name: Annotated[str, Field(pattern=r"^(text|validation)(\.[0-9a-f]{8})?\.ids$")]
+    sha256: Digest
+
+
+class Plan(Settings):
+    """What a run is."""
+
+    format: Literal[1] = FORMAT
+    text: TextSettings
+    model: ModelSettings
+    training: TrainingSettings
+    vocabulary: Annotated[
+        InstanceOf[Vocabulary], BeforeValidator(_vocabulary), PlainSerializer(Vocabulary.to_json)
+    ]
+    corpus: CorpusFacts
+    validation: CorpusFacts | None = None
+    """The facts of the validation text, if it is a text of its own."""
+    split: SplitFacts
+    ids: IdsFile | None = None
+    """None where they are in memory."""
+    validation_ids: IdsFile | None = None

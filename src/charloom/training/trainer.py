@@ -1,0 +1,152 @@
+"""The network of a run while it learns: one batch, one validation, one checkpoint at a time.
+
+What a step does is a function of the position and the seed; no clock and no generator is
+asked.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..engines.base import OptimizerState, State, Step, StepSettings
+from ..engines.selection import open_engine
+from ..engines.weights import Weights, initial_weights
+from ..errors import SettingsError, TrainingError
+from ..model.predictor import Predictor
+from ..model.scoring import Score, evaluate
+from ..settings import TrainingSettings
+from ..text.batches import make_batches, with_unknowns
+from ..text.corpus import Ids
+from ..text.splitting import Split
+from .checkpoint import Checkpoint
+from .plan import Plan
+from .position import Position
+from .schedule import learning_rate, planned_steps, validation_is_due
+
+
+class Trainer:
+    """An engine, the batches it learns from, and the state carried from one to the next."""
+
+    def __init__(self, plan: Plan, parts: Split, checkpoint: Checkpoint | None = None) -> None:
+        """Open the network of a checkpoint, or of no steps.
+
+        Raises SettingsError or TextError if nothing can be trained or validated as planned.
+        """
+        settings = plan.training
+        self._plan = plan
+        self._held_out = _measurable(parts.validation.ids, settings)
+        self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
+        start = checkpoint or self._beginning()
+        self._state = start.state
+        self.engine = open_engine(
+            plan.model,
+            plan.vocabulary.size,
+            start.weights,
+            precision=start.precision,
+            threads=settings.threads,
+        )
+        self.engine.load(start.weights, start.optimizer)
+        self.predictor = Predictor(
+            engine=self.engine, vocabulary=plan.vocabulary, lines=settings.batches == "lines"
+        )
+        self.start = start.position
+        """Where it is opened."""
+
+    def _beginning(self) -> Checkpoint:
+        """The checkpoint of no steps."""
+        plan, settings = self._plan, self._plan.training
+        weights = initial_weights(plan.model, plan.vocabulary.size, settings.seed)
+        zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
+        return Checkpoint(
+            weights=weights,
+            optimizer=OptimizerState(steps=0, mean=zeros, mean_square=zeros),
+            state=State.zeros(plan.model, self._batches.batch_size),
+            position=Position(steps=planned_steps(settings, self._batches.batches_in(0))),
+            precision=settings.precision,
+            kernels="",
+        )
+
+    def weights(self) -> Weights:
+        """A copy of the weights."""
+        return self.engine.weights()
+
+    def learning_rate(self, position: Position) -> float:
+        """Of the step that follows."""
+        return learning_rate(position.step, position.steps, self._plan.training)
+
+    def step(self, position: Position) -> Step:
+        """Learn from the next batch; TrainingError, and nothing changed, if that diverges."""
+        settings, unknown_id = self._plan.training, self._plan.vocabulary.unknown_id
+        at = (position.epoch, position.index)
+        batch = self._batches.batch(*at)
+        batch = with_unknowns(batch, unknown_id, settings.unknown_share, settings.seed, *at)
+        fresh = batch.fresh or self._state.streams != batch.inputs.shape[1]
+        state = self.engine.zero_state(batch.inputs.shape[1]) if fresh else self._state
+        step = self.engine.train_step(
+            batch.inputs,
+            batch.targets,
+            state,
+            StepSettings(
+                learning_rate=self.learning_rate(position),
+                beta1=settings.beta1,
+                beta2=settings.beta2,
+                epsilon=settings.epsilon,
+                clip_norm=settings.clip_norm,
+                dropout=settings.dropout,
+                dropout_key=_dropout_key(settings.seed, position.step),
+            ),
+        )
+        if not (math.isfinite(step.nats) and math.isfinite(step.gradient_norm)):
+            raise TrainingError(
+                f"step {position.step + 1}: the loss is not finite ({step.nats:g}, gradient "
+                f"{step.gradient_norm:g}); the last good model is kept; start again with "
+                f"a learning_rate below {settings.learning_rate:g}, or a smaller clip_norm"
+            )
+        self._state = step.state
+        return step
+
+    def batches_in(self, epoch: int) -> int:
+        """Steps of an epoch."""
+        return self._batches.batches_in(epoch)
+
+    def validation_is_due(self, position: Position) -> bool:
+        """Whether a validation follows the step that led to this position."""
+        batch = self._batches.batch_size * self._batches.sequence_length
+        held_out = len(self._held_out)
+        return validation_is_due(
+            position.step, position.steps, self._plan.training, batch, held_out
+        )
+
+    def validate(self) -> Score:
+        """Measure the network on all that is held out."""
+        return evaluate(self.predictor, self._held_out)
+
+    def checkpoint(self, position: Position) -> Checkpoint:
+        """A copy of all that going on from here needs."""
+        return Checkpoint(
+            weights=self.engine.weights(),
+            optimizer=self.engine.optimizer_state(),
+            state=self._state,
+            position=position,
+            precision=self.engine.precision,
+            kernels=self.engine.kernels,
+        )
+
+
+def _measurable(held_out: Ids, settings: TrainingSettings) -> Ids:
+    """What is held out, or nothing where there is nothing to predict in it."""
+    if settings.batches != "lines" and len(held_out) < 2:
+        held_out = held_out[:0]
+    if settings.patience and not len(held_out):
+        raise SettingsError(
+            f"patience: {settings.patience} was given, but nothing is held out to validate "
+            "with; use 0, a larger validation_fraction, or a validation text"
+        )
+    return held_out
+
+
+def _dropout_key(seed: int, step: int) -> int:
+    """32 bits that differ from step to step."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
