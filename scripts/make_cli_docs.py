@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 
 from charloom.cli.main import VERBS, app
-from charloom.inspection.settings import ReachSettings, RecallSettings, UnitsSettings
+from charloom.inspection.settings import ContextSettings, RecallSettings, UnitsSettings
 from charloom.settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
@@ -20,7 +20,7 @@ GROUPS = {
     "The text": TextSettings,
     "The network": ModelSettings,
     "The experiment": RecallSettings,
-    "Looking back": ReachSettings,
+    "Looking back": ContextSettings,
     "Claims": UnitsSettings,
     "Training and computing": TrainingSettings,
 }

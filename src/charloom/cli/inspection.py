@@ -15,7 +15,7 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from ..inspection.settings import ReachSettings, RecallSettings, UnitsSettings
+from ..inspection.settings import ContextSettings, RecallSettings, UnitsSettings
 from ..settings import TrainingSettings
 from .arguments import (
     Layer,
@@ -199,7 +199,7 @@ def explain(
 
 
 @flags(RecallSettings, only=("hidden_size", "steps", "seed"))
-@flags(ReachSettings, only=("characters", "places"))
+@flags(ContextSettings, only=("characters", "places"))
 @reading_flags
 def memory(
     model: Annotated[
@@ -225,8 +225,7 @@ def memory(
     """
     from dataclasses import asdict
 
-    from ..inspection.memory import context as reach
-    from ..inspection.memory import recall
+    from ..inspection.memory import context, recall
 
     changes: dict[str, int] = {"seed": values["seed"]}
     if far is not None:
@@ -234,20 +233,19 @@ def memory(
     if model is None:
         changes |= {name: values[name] for name in ("hidden_size", "steps")}
         threads = TrainingSettings(threads=values["threads"]).threads
-        for found in recall.recall(RecallSettings(**changes), threads=threads):
-            lines = [json.dumps(asdict(found))] if as_json else [*recall.drawn(found), ""]
+        for found in recall.recall(threads=threads, **changes):
+            lines = [json.dumps(asdict(found))] if as_json else [*recall.table(found), ""]
             print(*lines, sep="\n", flush=True)
         return
     if not text:
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
     changes |= {name: values[name] for name in ("characters", "places")}
-    settings = ReachSettings(**changes)
     loaded = load(model, values)
-    reaches = reach.measure(loaded, pieces_of(loaded, text, values), settings)
+    report = context.context(loaded, pieces_of(loaded, text, values), **changes)
     if as_json:
-        print(json.dumps(asdict(reaches), indent=1))
+        print(json.dumps(asdict(report), indent=1))
     else:
-        print(*reach.drawn(reaches), sep="\n")
+        print(*context.table(report), sep="\n")
 
 
 @flags(UnitsSettings)
@@ -278,23 +276,23 @@ def units(
     """
     from dataclasses import asdict
 
-    from ..inspection.units.report import drawn
-    from ..inspection.units.search import find_claims
+    from ..inspection.units import search
+    from ..inspection.units.report import table
 
     settings = chosen(UnitsSettings, values)
     selections = [_selection(given) for given in select or []]
     loaded = load(model, values)
-    report = find_claims(
+    report = search.units(
         loaded,
         pieces_of(loaded, text, values),
-        settings,
         patterns=pattern or [],
         selections=selections,
+        **settings.model_dump(),
     )
     if as_json:
         print(json.dumps(asdict(report), indent=1, ensure_ascii=False))
     else:
-        print(*drawn(report), sep="\n")
+        print(*table(report), sep="\n")
 
 
 def _selection(given: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What can be chosen when a model is looked into."""
+"""Settings of the inspections: recall, context and units."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ FEWEST = 200
 
 
 class RecallSettings(Settings):
-    """The size of the experiment."""
+    """The size of the recall experiment."""
 
     hidden_size: int = Field(default=32, ge=1, le=4096, description="units of the LSTM")
     distance: int = Field(
-        default=64, ge=1, le=4096, description="letters between the two, at most, in training"
+        default=64,
+        ge=1,
+        le=4096,
+        description="most letters in between, in training",
     )
     steps: int = Field(default=1500, ge=1, description="optimizer steps of each network")
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights and texts")
@@ -28,8 +31,8 @@ class RecallSettings(Settings):
         return [2**n for n in range(int(math.log2(2 * self.distance)) + 1)]
 
 
-class ReachSettings(Settings):
-    """How many places of the text are looked at, and how far back."""
+class ContextSettings(Settings):
+    """How many places of a text are predicted, and how far before them to look."""
 
     characters: int = Field(
         default=50_000, ge=100, description="so many from the start of the text are read"
@@ -38,11 +41,11 @@ class ReachSettings(Settings):
     distance: int = Field(
         default=256, ge=1, le=2**16, description="the longest context, and the furthest change"
     )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the characters put in")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of the replaced characters")
 
 
 class UnitsSettings(Settings):
-    """How claims about units are searched for, and which are believed."""
+    """How units are searched for, and which claims about them are kept."""
 
     characters: int = Field(
         default=20_000, ge=FEWEST, description="so many from the start of the text are read"

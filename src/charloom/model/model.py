@@ -256,7 +256,7 @@ class Model:
         one UnknownCharacterWarning names them; a model without an unknown raises
         UnknownCharacterError.
         """
-        return scoring.score_text(self.predictor, self._pieces(text), by=by)
+        return scoring.score_text(self.predictor, self.pieces(text), by=by)
 
     def evaluate(self, text: Text, *, exact: bool = False) -> Score:
         """The total surprisal of a text: nats, bits per character and byte, perplexity.
@@ -264,7 +264,7 @@ class Model:
         The definition is one stream from the first character to the last. Unless `exact`,
         parallel segments stand in for it: many times faster, and very near.
         """
-        return scoring.evaluate_text(self.predictor, self._pieces(text), exact=exact)
+        return scoring.evaluate_text(self.predictor, self.pieces(text), exact=exact)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -289,7 +289,7 @@ class Model:
         By default a piece has as many as fit in 64 MB; the numbers are those of `trace`.
         """
         return tracing.trace_pieces(
-            self.predictor, self._pieces(text), alternatives=alternatives, steps=steps
+            self.predictor, self.pieces(text), alternatives=alternatives, steps=steps
         )
 
     def describe(self) -> dict[str, Any]:
@@ -342,7 +342,8 @@ class Model:
         """What scores, generates and traces: the engine, the vocabulary, and whether by line."""
         return Predictor(engine=self.engine, vocabulary=self.vocabulary, lines=self.lines)
 
-    def _pieces(self, text: Text) -> Iterable[str]:
+    def pieces(self, text: Text) -> Iterable[str]:
+        """A text in pieces, read as every verb of the model reads it."""
         if isinstance(text, str):
             text = InMemory(text)
         if isinstance(text, (Path, InMemory)):
