@@ -378,7 +378,7 @@ def test_only_what_is_seen_is_fetched(open_page, address):
 
 def test_a_file_of_rounded_numbers_is_as_exact_as_it_says(open_page, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
-    model = small_model({"training": {"batches": "lines"}})
+    model = small_model(lines=True)
     trace, made = model.trace(TEXT), export(model, TEXT)
     (tmp_path / "short.html").write_text(made.html, encoding="utf-8")
     page = open_page((tmp_path / "short.html").as_uri())
@@ -424,7 +424,7 @@ def test_a_plain_rnn_has_a_page_too(open_page):
 
 
 def test_lines_begin_with_no_article(open_page, tmp_path):
-    model = small_model({"training": {"batches": "lines"}})
+    model = small_model(lines=True)
     path = tmp_path / "lines.html"
     path.write_text(export(model, TEXT).html, encoding="utf-8")
     trace = model.trace(TEXT)
