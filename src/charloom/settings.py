@@ -21,9 +21,6 @@ from typing_extensions import Self
 
 from .errors import SettingsError
 
-DEFAULT_STEPS = 3500
-"""Optimizer steps of a run when neither steps, epochs nor minutes are given."""
-
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
 
 
@@ -45,7 +42,8 @@ class Settings(BaseModel):
         >>> ModelSettings().replace(cell="rnn").cell
         'rnn'
         """
-        return type(self)(**{**self.model_dump(), **changes})
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**given, **changes})
 
 
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
@@ -127,10 +125,10 @@ class ModelSettings(Settings):
 class TrainingSettings(Settings):
     """How a network is trained."""
 
-    batches: Literal["streams", "lines", "windows"] = Field(
-        default="streams",
+    batches: Literal["auto", "streams", "lines", "windows"] = Field(
+        default="auto",
         description="streams carry the state along the text; lines are separate items; "
-        "windows are the blog's, one target each",
+        "windows are the blog's, one target each; auto is lines for a list, else streams",
     )
     batch_size: int = Field(default=32, ge=1, description="streams, lines or windows side by side")
     sequence_length: int = Field(default=64, ge=1, description="characters in one step of training")
@@ -147,14 +145,23 @@ class TrainingSettings(Settings):
     final_learning_rate: float = Field(
         default=0.0, ge=0, le=1, description="share of the learning rate that is left at the end"
     )
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's decay of the mean")
+    beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's decay of the mean")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean square")
     epsilon: float = Field(default=1e-7, gt=0, description="Adam's epsilon, Keras's form and value")
     clip_norm: float = Field(
         default=1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
     )
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="share of each layer's outputs dropped on the way to the next",
+    )
+    final_dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="the same at the last step, if it is another"
+    )
+    first_values: Literal["scaled", "keras"] = Field(
+        default="scaled", description="of the weights; keras is Keras's, as in the blog's program"
     )
     unknown_share: float = Field(
         default=0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"

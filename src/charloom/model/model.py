@@ -95,11 +95,15 @@ class Model:
         vocabulary: Vocabulary,
         *,
         seed: int = 0,
+        first_values: Literal["scaled", "keras"] = "scaled",
         precision: str = "auto",
         threads: int = 0,
     ) -> Model:
-        """A model with first values, a function of the seed, in place of trained weights."""
-        weights = initial_weights(settings, vocabulary.size, seed)
+        """A model with first values, a function of the seed, in place of trained weights.
+
+        `first_values` are scaled, which trains best, or Keras's, as in the blog's program.
+        """
+        weights = initial_weights(settings, vocabulary.size, seed, first_values=first_values)
         return cls(settings, vocabulary, weights, precision=precision, threads=threads)
 
     def fit(

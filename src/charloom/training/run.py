@@ -187,7 +187,9 @@ class Run(Iterator[Progress]):
         """Take a checkpoint; where the time is what is given, fit the steps to it first."""
         minutes = self.plan.training.minutes
         if minutes is not None and not self.finished:
-            self._position = self._position.planned_anew(minutes, self._interval.first)
+            self._position = self._position.planned_anew(
+                minutes, self._interval.first, self.plan.most_steps
+            )
         self._interval.begin()
         if self._saving is not None:
             best = self.best_model() if self._position.is_best else None

@@ -100,7 +100,7 @@ def texts(random: np.random.Generator, distance: int, count: int) -> Array:
 
 
 def _train(shape: ModelSettings, settings: RecallSettings, rate: float, threads: int) -> Engine:
-    weights = initial_weights(shape, VOCABULARY.size, settings.seed)
+    weights = initial_weights(shape, VOCABULARY.size, settings.seed, first_values="keras")
     engine = open_engine(shape, VOCABULARY.size, weights, precision="float32", threads=threads)
     random = np.random.default_rng([settings.seed, 0])
     zero = engine.zero_state(_BATCH)
