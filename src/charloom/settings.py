@@ -34,7 +34,7 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError(_one_line(error, type(self))) from None
+            raise _one_line(error, type(self)) from None
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one.
@@ -46,7 +46,7 @@ class Settings(BaseModel):
         return type(self)(**{**given, **changes})
 
 
-def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
+def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
@@ -55,7 +55,7 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
     match first["type"]:
         case "extra_forbidden":
             known = ", ".join(settings.model_fields)
-            return f"{name} is not a setting; the settings are {known}"
+            return SettingsError(f"{name} is not a setting; the settings are {known}")
         case "greater_than_equal":
             expected = f"at least {context['ge']}"
         case "greater_than":
@@ -67,10 +67,10 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
         case "literal_error":
             expected = f"one of {context['expected']}"
         case "value_error":
-            return str(context["error"])
+            return SettingsError(*context["error"].args)
         case _:
-            return f"{name}: {given!r} was given; {first['msg'].lower()}"
-    return f"{name}: {given!r} was given; it must be {expected}"
+            return SettingsError(f"{name}: {given!r} was given; {first['msg'].lower()}")
+    return SettingsError(f"{name}: {given!r} was given; it must be {expected}")
 
 
 class TextSettings(Settings):
@@ -103,8 +103,10 @@ class TextSettings(Settings):
     def _rare_characters_need_an_unknown(self) -> Self:
         if self.vocabulary == "characters" and self.minimum_count > 1 and not self.unknown:
             raise ValueError(
-                f"minimum_count is {self.minimum_count} and unknown is off: rarer characters "
-                "would have no id; use minimum_count=1 or unknown=True"
+                f"`minimum_count` is {self.minimum_count} and `unknown` is off: rarer characters "
+                "would have no id; use `minimum_count=1` or `unknown=True`",
+                "minimum_count",
+                "unknown",
             )
         return self
 
@@ -184,7 +186,8 @@ class TrainingSettings(Settings):
     def _one_length(self) -> Self:
         given = [n for n in ("steps", "epochs", "minutes") if getattr(self, n) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} were given; give one of them")
+            named = " and ".join(f"`{name}`" for name in given)
+            raise ValueError(f"{named} were given; give one of them", *given)
         return self
 
 

@@ -1,4 +1,4 @@
-"""The commands that look into a model: inspect, explain, memory, units and plot."""
+"""The commands that look into a model: inspect, explain, recall, context, units and plot."""
 
 from __future__ import annotations
 
@@ -61,23 +61,26 @@ def test_explain_tells_a_text_a_step_and_a_unit(model_file, capsys):
     assert main([*one, "--at", "3"]) == 0
     assert "f_t = sigmoid(" in capsys.readouterr().out
     assert main([*one, "--at", "7"]) == 2
-    assert "there is no step 7" in capsys.readouterr().err
+    assert "--at: 7 was given" in capsys.readouterr().err
 
 
-def test_memory_trains_without_a_model_and_measures_one_that_is_given(model_file, tmp_path, capsys):
+def test_recall_trains_networks_and_context_measures_a_model(model_file, tmp_path, capsys):
     small = ["--hidden-size", "4", "--steps", "2", "--distance", "2"]
-    assert main(["memory", *small]) == 0
+    assert main(["recall", *small]) == 0
     assert "RNN, as many weights" in capsys.readouterr().out
-    assert main(["memory", *small, "--json"]) == 0
+    assert main(["recall", *small, "--json"]) == 0
     names = [json.loads(line)["cell"] for line in capsys.readouterr().out.splitlines()]
     assert names == ["lstm", "rnn", "rnn"]
     text = tmp_path / "text.txt"
     text.write_text(TEXT, encoding="utf-8")
-    assert main(["memory", str(model_file), str(text), "--distance", "4", "--json"]) == 0
+    assert main(["context", str(model_file), str(text), "--distance", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [step["distance"] for step in found["by_distance"]] == [1, 2, 4]
-    assert main(["memory", str(model_file)]) == 2
-    assert "TEXT is missing" in capsys.readouterr().err
+    assert main(["context", str(model_file), str(text), "--distance", "4"]) == 0
+    assert "places of the text" in capsys.readouterr().out
+    assert main(["context", str(model_file)]) == 2
+    assert "TEXT" in capsys.readouterr().err
+    assert main(["recall", str(text)]) == 2
 
 
 def test_units_reports_in_a_table_or_as_json(model_file, tmp_path, capsys):

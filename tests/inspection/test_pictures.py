@@ -60,11 +60,11 @@ def test_a_runs_curve_is_drawn_in_its_folder(tmp_path):
         training=TrainingSettings(steps=20, batch_size=2, sequence_length=8),
     )
     run.finish()
-    drawn = pictures.plot_run(tmp_path / "fox.run")
+    drawn = pictures.plot(tmp_path / "fox.run")
     assert drawn == tmp_path / "fox.run" / "curve.png"
     assert is_a_picture(drawn)
     with pytest.raises(ModelFileError, match="not the folder of a run"):
-        pictures.plot_run(tmp_path)
+        pictures.plot(tmp_path)
 
 
 def test_a_smoothed_curve_keeps_its_length_and_a_straight_line():
@@ -74,12 +74,14 @@ def test_a_smoothed_curve_keeps_its_length_and_a_straight_line():
 
 
 def test_without_matplotlib_a_picture_names_the_pip_command(tmp_path, monkeypatch):
+    settings = TrainingSettings(steps=1)
+    train(InMemory(TEXT * 9), output=tmp_path / "run", training=settings).finish()
     for name in [n for n in sys.modules if n.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for draw in (
         lambda: pictures.plot_trace(tmp_path / "a.png", make().trace_pieces(TEXT)),
-        lambda: pictures.plot_run(tmp_path),
+        lambda: pictures.plot(tmp_path / "run"),
     ):
         with pytest.raises(SettingsError, match=r"pip install 'charloom\[plot\]'"):
             draw()

@@ -142,8 +142,8 @@ def test_a_plain_rnn_has_a_story_too():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"at": 99}, "no step 99"),
-        ({"at": -99}, "no step"),
+        ({"at": 99}, "at: 99 was given"),
+        ({"at": -99}, "at: -"),
         ({"at": 0, "unit": 9}, "units 0 to 8"),
         ({"at": 0, "layer": 3}, "layers 1 to 2"),
         ({"at": 0, "layer": 0}, "layers 1 to 2"),

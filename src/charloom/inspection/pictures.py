@@ -27,21 +27,26 @@ _SIGNED = ("#124c8c", "#6ea4d8", "#fbf9f4", "#eda35f", "#a34700")  # the page's,
 _GATE = ("#fbf9f4", "#1b1a17")
 
 
-def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
-    """Draw the bits per character of a run against its steps; where the picture is.
+def plot(run: str | Path, path: str | Path | None = None) -> Path:
+    """Draw the bits per character of a run against its steps, as a PNG; returns its path.
 
     By default it is curve.png in the folder of the run. ModelFileError if that is no run,
     or has no step yet; SettingsError, with the pip command, without matplotlib.
+
+    >>> import charloom
+    >>> try:
+    ...     charloom.plot("no-such-run")
+    ... except charloom.CharloomError as error:
+    ...     print(str(error).partition(";")[0])
+    no-such-run: is not the folder of a run
     """
-    figure_of = _matplotlib()
     folder = RunFolder(run)
     if not folder.plan.exists():
-        raise ModelFileError(
-            f"{run}: is not the folder of a run; give one that `charloom train` has made"
-        )
+        raise ModelFileError(f"{run}: is not the folder of a run; give one that train has made")
     entries = list(read_log(folder.log))
     if not entries:
         raise ModelFileError(f"{folder.log}: has no step yet; train it first")
+    figure_of = _matplotlib()
     steps = np.array([entry.step for entry in entries])
     bits = np.array([entry.bits_per_character for entry in entries], float)
     measured = [(entry.step, entry.validation) for entry in entries if entry.validation]

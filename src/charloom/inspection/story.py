@@ -11,11 +11,45 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import SettingsError
-from ..model.model import Model
+from ..model.model import Model, Text
 from ..model.tracing import Trace, joined
 from ..text.visible import visible
 from .narration.cells import narration
 from .narration.moment import Moment
+
+
+def explain(
+    model: Model,
+    text: Text,
+    *,
+    at: int | None = None,
+    unit: int | None = None,
+    layer: int | None = None,
+    width: int = 80,
+) -> Iterator[str]:
+    """Yield lines that say what happens in a model as it reads a text.
+
+    A line for each character: how much of the cell state was struck out, written and shown.
+    With `at`, one step (from 0, or from the end if it is negative) with its numbers in the
+    equations. With `unit`, that unit (from 0) alone. `layer` counts from 1; the top one is the
+    default. `width` is the columns that the lines may take. Load the model with
+    `precision="float32"` for equations that come out to the last digit.
+
+    SettingsError for a step, unit or layer that does not exist, TextError for an empty text.
+
+    >>> import charloom
+    >>> vocabulary = charloom.Vocabulary.of("the cat")
+    >>> model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
+    >>> lines = list(charloom.explain(model, "the", layer=1))
+    >>> len(lines), lines[1].split()[:3]
+    (5, ['step', 'reads', 'bits'])
+    """
+    pieces = model.trace_pieces(text)
+    if at is not None:
+        return tell_step(model, around(pieces, at), at, unit=unit, layer=layer)
+    if unit is not None:
+        return tell_unit(model, pieces, unit, layer)
+    return tell_text(model, pieces, layer, width=width)
 
 
 def tell_text(
@@ -74,9 +108,7 @@ def tell_step(
     end = trace.start + len(trace)
     at = at + end if at < 0 else at
     if not trace.start <= at < end:
-        raise SettingsError(
-            f"at: there is no step {at}; the text has steps {trace.start} to {end - 1}"
-        )
+        raise SettingsError(f"at: {at} was given; the text has steps {trace.start} to {end - 1}")
     at -= trace.start
     layer = _layer(model, layer)
     unit = None if unit is None else _unit(model, unit)

@@ -54,7 +54,7 @@ Source = str | Path | InMemory
 Sources = Source | Iterable[Source]
 
 
-def read(sources: Sources, settings: TextSettings) -> Iterator[str]:
+def read(sources: Sources, settings: TextSettings | None = None) -> Iterator[str]:
     r"""The normalized text of one or many sources, in pieces of bounded size.
 
     A folder stands for the text files in it and below it (see SUFFIXES), in the order of
@@ -62,9 +62,10 @@ def read(sources: Sources, settings: TextSettings) -> Iterator[str]:
     missing, empty, unreadable, undecodable or binary, SettingsError for an encoding that
     does not exist.
 
-    >>> "".join(read([InMemory("a\r\nb"), InMemory("c")], TextSettings()))
+    >>> "".join(read([InMemory("a\r\nb"), InMemory("c")]))
     'a\nb\nc'
     """
+    settings = settings or TextSettings()
     _check_encoding(settings.encoding)
     expanded = _expanded(sources)
     last = ""
@@ -77,6 +78,18 @@ def read(sources: Sources, settings: TextSettings) -> Iterator[str]:
     if not last:
         what = _name(expanded[0]) if len(expanded) == 1 else f"all {len(expanded)} texts"
         raise TextError(f"{what}: empty; a text needs at least two characters")
+
+
+def beginning(pieces: Iterable[str], characters: int) -> str:
+    """The first characters of a text; no more of it is read than that needs.
+
+    >>> beginning(["The ", "fox"], 5)
+    'The f'
+    """
+    text, pieces = "", iter(pieces)
+    while len(text) < characters and (piece := next(pieces, None)) is not None:
+        text += piece
+    return text[:characters]
 
 
 def _check_encoding(encoding: str) -> None:
@@ -164,7 +177,8 @@ def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
                 if b"\0" in block and not has_zeros:
                     raise TextError(
                         f"{_name(source)}: looks binary, since it holds NUL bytes; "
-                        "give a text, or if it is UTF-16 say so with --encoding utf-16"
+                        "give a text, or if it is UTF-16 read it with `encoding='utf-16'`",
+                        "encoding",
                     )
                 position += len(block)
                 yield decoder.decode(block)
@@ -174,8 +188,10 @@ def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
             at = position - len(error.object) + error.start
             raise TextError(
                 f"{_name(source)}: byte {at} (0x{error.object[error.start]:02x}) is not "
-                f"{settings.encoding}: {error.reason}; name the file's own, such as "
-                "cp1252, with --encoding, or read it as U+FFFD with --errors replace"
+                f"{settings.encoding}: {error.reason}; name the file's own `encoding`, "
+                "such as cp1252, or read it as U+FFFD with `errors='replace'`",
+                "encoding",
+                "errors",
             ) from None
         except UnicodeError as error:  # UTF-16 without a byte order mark
             raise TextError(f"{_name(source)}: not {settings.encoding}: {error}") from None

@@ -111,6 +111,20 @@ def resume(folder: str | Path) -> Run:
     What follows equals, to the last bit, what would have followed without the stop. Raises
     ModelFileError if the folder holds no run or one of its files is damaged, and
     TrainingError if another process is training there.
+
+    >>> import charloom, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> run = charloom.train(
+    ...     charloom.InMemory("the cat sat on the mat. " * 20),
+    ...     output=folder,
+    ...     model=charloom.ModelSettings(hidden_size=4, num_layers=1),
+    ...     training=charloom.TrainingSettings(steps=5),
+    ... )
+    >>> next(run).step
+    1
+    >>> run.stop()
+    >>> [progress.step for progress in charloom.resume(folder)]
+    [2, 3, 4, 5]
     """
     place = RunFolder(folder)
     place.read_plan()  # so that nothing is written where there is no run

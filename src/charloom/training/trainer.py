@@ -105,7 +105,9 @@ class Trainer:
             raise TrainingError(
                 f"step {position.step + 1}: the loss is not finite ({step.nats:g}, gradient "
                 f"{step.gradient_norm:g}); the last good model is kept; start again with "
-                f"a learning_rate below {settings.learning_rate:g}, or a smaller clip_norm"
+                f"a `learning_rate` below {settings.learning_rate:g}, or a smaller `clip_norm`",
+                "learning_rate",
+                "clip_norm",
             )
         self._state = step.state
         return step
@@ -145,7 +147,9 @@ def _measurable(held_out: Ids, settings: TrainingSettings) -> Ids:
     if settings.patience and not len(held_out):
         raise SettingsError(
             f"patience: {settings.patience} was given, but nothing is held out to validate "
-            "with; use 0, a larger validation_fraction, or a validation text"
+            "with; use 0, a larger `validation_fraction`, or a `validation` text",
+            "validation_fraction",
+            "validation",
         )
     return held_out
 

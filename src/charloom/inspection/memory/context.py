@@ -46,12 +46,15 @@ class AtDistance:
 
 @dataclass(frozen=True, kw_only=True)
 class ContextReport:
-    """What a model gains from its context on a text, by distance."""
+    """What a model gains from its context on a text; `print` shows it as a table with bars."""
 
     places: int
     bits: float
     """Bits per character at these places with all of the text before them."""
     by_distance: list[AtDistance]
+
+    def __str__(self) -> str:
+        return "\n".join(table(self))
 
 
 def context(model: Model, text: Text, **settings: Any) -> ContextReport:

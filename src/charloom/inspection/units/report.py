@@ -60,6 +60,9 @@ class Report:
     absent: list[str]
     """Labels that hold too rarely, or nearly always, in either half to be searched for."""
 
+    def __str__(self) -> str:
+        return "\n".join(table(self))
+
     @property
     def surviving(self) -> list[Claim]:
         """Those of the labels' best claims that survive."""

@@ -51,6 +51,14 @@ def units(
     are those of UnitsSettings. By default the untrained network is drawn from the seed that
     the model's run started from. TextError for a text that is too short, SettingsError for
     an unknown setting, an invalid expression, or a selection outside the text.
+
+    >>> import charloom
+    >>> text = 'The fox said "no" and "yes". ' * 20
+    >>> vocabulary = charloom.Vocabulary.of(text)
+    >>> model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
+    >>> report = charloom.units(model, text, shuffles=20)
+    >>> report.characters, report.best[0].label
+    (580, 'inside quotes')
     """
     chosen = UnitsSettings(**settings)
     start = beginning(model, text, chosen.characters)
