@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -421,6 +423,133 @@ def test_a_plain_rnn_has_a_page_too(open_page):
         page.wait_for_selector("#sheet[data-at]")
         assert "no article and no gates" in page.inner_text("#summary")
         assert page.locator("input[name=quantity]").count() == 1
+
+
+GRU = """{
+  quantities: {
+    r_t: { symbol: "r", name: "reset gate", meaning: "", scale: GATE, curve: ["ink", "dashed"] },
+    z_t: { symbol: "z", name: "update gate", meaning: "", scale: GATE, curve: ["ink", "solid"] },
+    n_t: { symbol: "n", name: "candidate", meaning: "", scale: SIGNED, curve: ["ink", "dotted"] },
+    h_t: { symbol: "h", name: "state", meaning: "", scale: SIGNED, curve: ["ink", "solid"] },
+  },
+  plots: [
+    { scale: GATE, quantities: ["r_t", "z_t"] },
+    { scale: SIGNED, quantities: ["n_t", "h_t"] },
+  ],
+  carried: "h_t",
+  newspaper: {
+    headings: ["old h * z", "(1 - z) * n", "new h", "shown"],
+    flow: ({ before, z_t, n_t, h_t }) => ({
+      old: before, keep: z_t, kept: z_t.map((z, u) => z * before[u]),
+      added: n_t.map((n, u) => (1 - z_t[u]) * n), article: h_t, headline: h_t,
+    }),
+    equations: ({ before, z_t, n_t, h_t }, show) => ({
+      old: show(before), kept: ` * ${show(z_t)}`, candidate: `${show(1 - z_t)} * ${show(n_t)} = `,
+      added: show((1 - z_t) * n_t), article: show(h_t), headline: show(h_t),
+    }),
+    drawn: (value) => value,
+    steps: [
+      { shows: "old", title: "Before", summary: () => "", caption: "" },
+      { shows: "kept", title: "Keep", summary: () => "", caption: "" },
+      { shows: "headline", title: "After", summary: () => "", caption: "" },
+    ],
+  },
+}"""
+
+
+def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
+    characters, units = list("a fox"), 3
+    T = len(characters)
+    random = np.random.default_rng(5)
+    r, z = random.random((2, T, units), np.float32)
+    n = 2 * random.random((T, units), np.float32) - 1
+    h = np.zeros((T + 1, units), np.float32)  # h[-1], the last, is the state before the first
+    for t in range(T):
+        h[t] = z[t] * h[t - 1] + (1 - z[t]) * n[t]
+    quantities = {"r_t": r, "z_t": z, "n_t": n, "h_t": h[:T]}
+
+    def encoded(values) -> str:
+        return base64.b64encode(np.asarray(values).tobytes()).decode()
+
+    block = {
+        "start": 0,
+        "nats": encoded(np.ones(T, np.float32)),
+        "ranks": encoded(np.ones(T, np.int32)),
+        "after": encoded(np.zeros(T, np.int32)),
+        "probabilities": encoded(np.ones(T, np.float32)),
+    }
+    stored = {
+        "cell": "gru",
+        "model": "Model(gru)",
+        "layers": 1,
+        "units": units,
+        "lines": False,
+        "quantities": list(quantities),
+        "block": 256,
+        "cells": characters,
+        "unknown": [],
+        "symbols": characters,
+        "alternatives": 1,
+        "speaks": encoded(np.zeros((2, units), np.int32)),
+        "before": encoded(np.zeros((1, units), np.float32)),
+        "blocks": [block],
+    }
+    planes = {
+        f"{name} 0": base64.b64encode(zlib.compress(values.T.tobytes())).decode()
+        for name, values in quantities.items()
+    }
+    page = open_page(address)
+    page.evaluate(
+        f"""([stored, planes]) => {{
+          for (const [id, content] of Object.entries(planes)) {{
+            const plane = element("i", content, "hidden");
+            plane.id = id;
+            document.body.append(plane);
+          }}
+          CELLS.gru = {GRU};
+          const file = new FileData(stored);
+          for (const name of ["read", "values", "levels", "totals"]) {{
+            data[name] = (...given) => file[name](...given);
+          }}
+          return readText("");
+        }}""",
+        [stored, planes],
+    )
+    names = ["reset gate r", "update gate z", "candidate n", "state h"]
+    assert page.locator("#quantities label").all_inner_texts() == names
+    assert page.locator("#steps button").all_inner_texts() == ["Before", "Keep", "After"]
+    unit, t = 2, 3
+    show(page, unit=unit, cursor=t, quantity="z_t", colorBy="unit", selection=[1, 3])
+    page.wait_for_selector('#sheet[data-at="0 3"][data-step="2"]')
+    page.wait_for_selector('#unit-values[data-at="0 2 3"] dd[data-value*="."]')
+    numbers = page.locator("#unit-values dd b").all_inner_texts()
+    assert numbers == [shown(values[t, unit]) for values in quantities.values()]
+    assert page.locator(f'#article tr[data-unit="{unit}"] .equation').all_inner_texts() == [
+        f"{shown(h[t - 1, unit])} * {shown(z[t, unit])}",
+        f"{shown(1 - z[t, unit])} * {shown(n[t, unit])} = "
+        + ("+" if n[t, unit] > 0 else "")
+        + shown((1 - z[t, unit]) * n[t, unit]),
+        shown(h[t, unit]),
+        shown(h[t, unit]),
+    ]
+    page.wait_for_selector("#selection-units tr.selected")
+    assert "The reset and update gates" in page.inner_text("#gates-note")
+    assert not re.search("forget|input gate|output gate", page.inner_text("body"))
+
+
+def test_a_cell_that_the_page_does_not_know_is_named(open_page, address):
+    page = open_page(address)
+    page.evaluate("data.read = async () => newTrace({cell: 'sru'}); readText('')")
+    page.wait_for_selector("#error:not([hidden])")
+    assert page.inner_text("#error") == "this page cannot show the cell sru"
+
+
+def test_one_of_a_thing_is_named_in_the_singular(open_page):
+    with served(small_model(cell="rnn", num_layers=1, hidden_size=1), "a") as server:
+        page = open_page(server.address)
+        page.wait_for_selector("#sheet[data-at]")
+        assert page.inner_text("#total").startswith("1 character; ")
+        assert not re.search(r"\b1 \w+s\b", page.inner_text("body"))
 
 
 def test_lines_begin_with_no_article(open_page, tmp_path):

@@ -69,11 +69,11 @@ def _shape(line: str) -> str:
 def is_sorted(text: str) -> bool:
     r"""Whether the lines of a text's beginning stand in ascending order, nearly all.
 
-    >>> is_sorted("\n".join(sorted("a quick brown fox jumps".split() * 20)))
+    >>> is_sorted("\n".join(sorted(map(bin, range(60)))))
     True
     """
     lines = [line for line in text[:SAMPLE].split("\n") if line]
-    if len(lines) < FEWEST:
+    if len(lines) < FEWEST or 2 * len(set(lines)) < len(lines):
         return False
     rising = sum(a <= b for a, b in pairwise(lines))
     return rising >= 0.99 * (len(lines) - 1)

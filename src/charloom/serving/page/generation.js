@@ -23,13 +23,15 @@ class GenerationPanel {
 
   // The quantities that are gates, in the order in which the server sends them.
   get gates() {
-    return Object.values(this.state.trace.cell.quantities).filter(({ scale }) => scale === GATE);
+    return Object.values(this.cell.quantities).filter(({ scale }) => scale === GATE);
   }
 
   #showGates() {
-    const none = !this.gates.length;
-    byId("gates").hidden = byId("gates-note").hidden = none;
-    if (none || this.pen) return;
+    const { cell } = this.state.trace;
+    if (cell === this.cell) return;
+    this.cell = cell;
+    byId("gates").hidden = byId("gates-note").hidden = !this.gates.length;
+    if (!this.gates.length) return;
     const names = this.gates.map(({ name }) => name.replace(" gate", ""));
     const listed = `${names.slice(0, -1).join(", ")} and ${names.at(-1)} gates`;
     byId("gates").setAttribute("aria-label", `The ${listed} of every unit while text is generated`);

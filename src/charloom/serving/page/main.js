@@ -71,7 +71,14 @@ function showControls() {
   byId("unit").value = String(state.unit);
   for (const input of document.querySelectorAll("input[name=quantity]")) input.checked = input.value === state.quantity;
   for (const input of document.querySelectorAll("input[name=color-by]")) input.checked = input.value === state.colorBy;
-  if (state.trace) byId("map-note").replaceChildren(...mapNote(state.trace, state.quantity));
+  if (!state.trace) return;
+  byId("color-help").replaceChildren(...colorHelp(state));
+  byId("map-note").replaceChildren(...mapNote(state.trace, state.quantity));
+}
+
+function colorHelp({ colorBy, trace, quantity, unit, layer }) {
+  if (colorBy === "surprisal") return ["The more surprising a character was to the model, the stronger its color."];
+  return ["The color of a character is the ", quantityLabel(trace.cell.quantities[quantity]), ` of unit ${unit} in layer ${layer + 1}.`];
 }
 
 // What the curves and the map show, and how exact the numbers are.
@@ -79,8 +86,8 @@ function mapNote(trace, quantity) {
   const { scale, meaning } = trace.cell.quantities[quantity];
   const unbounded = Object.values(trace.cell.quantities).filter((other) => other.scale === UNBOUNDED);
   return [
-    `Curves: one unit, ${trace.cell.plots.length > 1 ? "its gates above and its states below, " : ""}with the lines that stand over its values below. `,
-    `Map: a row for each of the ${counted(trace.units, "unit")}, colored by the `,
+    "Curves: the values of the selected unit, each with the line that is drawn over its number below. ",
+    "Map: a row for each unit, colored by its ",
     quantityLabel(trace.cell.quantities[quantity]),
     ` (${meaning}), from ${scale.low} to ${scale.high}. `,
     unbounded.length ? `Values x without bounds (${unbounded.map(({ symbol }) => symbol).join(", ")}) are drawn as x / (1 + |x|). ` : "",
@@ -89,9 +96,9 @@ function mapNote(trace, quantity) {
 }
 
 function exactness({ rounded, errors, cell }) {
-  if (!rounded) return "The values below are exact to the digits shown.";
+  if (!rounded) return "The numbers are exact to the digits shown.";
   const most = Object.entries(errors).map(([name, error]) => `${cell.quantities[name].symbol} ${error.toPrecision(2)}`);
-  return `This file holds rounded values; they are off by at most ${most.join(", ")}.`;
+  return `This file holds rounded numbers; they are off by at most ${most.join(", ")}.`;
 }
 
 byId("layer").addEventListener("change", (event) => state.set({ layer: Number(event.target.value) }));

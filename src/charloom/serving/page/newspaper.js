@@ -254,7 +254,7 @@ class NewspaperPanel {
       }
     }
     drawFrame(pen, this.colors.paper, this.colors.accent, ...place(unit), square, square);
-    byId("all-units-note").textContent = caption(this.flow);
+    byId("all-units-note").textContent = caption;
   }
 }
 

@@ -39,7 +39,7 @@ class SelectionPanel {
     const found = compared(trace, inside, totals, stop - start).slice(0, UNITS_SHOWN);
     const quoted = excerpt(trace, start, Math.min(stop, start + 40)) + (stop - start > 40 ? "…" : "");
     byId("selection-note").replaceChildren(
-      `Of the ${counted(trace.units, "unit")} of layer ${layer + 1}, those whose `,
+      `The units of layer ${layer + 1} whose `,
       quantityLabel(trace.cell.quantities[quantity]), " in ", element("q", quoted), " differs most from elsewhere:");
     byId("selection-units").hidden = false;
     byId("selection-units").tBodies[0].replaceChildren(...found.map((unit) => this.#row(unit)));
