@@ -2,36 +2,42 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*)
+SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: demo test lint docs bench browser peers sanitize wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize wheel clean
 
-demo: .venv/installed
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
+
+demo: .venv/installed  ## train the blog's model, in a moment
 	@$(BIN)/charloom demo
 
-test: .venv/installed-dev
+test: .venv/installed-dev  ## run the tests
 	@$(BIN)/python -m pytest -q
 
-lint: .venv/installed-dev
+lint: .venv/installed-dev  ## check format, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/basedpyright --level error
 
-docs: .venv/installed-dev
+check:  ## everything that CI runs (needs chromium)
+	@.ci/run
+
+docs: .venv/installed-dev  ## write docs/cli.md anew from the commands
 	@$(BIN)/python scripts/make_cli_docs.py
 
 # The page in a real browser (Debian: apt-get install chromium); `make test` skips it without one.
-browser: .venv/installed-browser
+browser: .venv/installed-browser  ## test the page in chromium
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
 # Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
-peers: .venv/installed-peers
+peers: .venv/installed-peers  ## compare with PyTorch and Keras, live
 	@$(BIN)/python -m pytest -q tests/peers
 
-bench: .venv/installed
+bench: .venv/installed  ## time training, generation and memory against every peer
 	@$(BIN)/python benchmarks/bench.py
 
-wheel: .venv/installed
+wheel: .venv/installed  ## build a wheel in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 # native/stress.cpp, once with each sanitizer. Unoptimized, because the unrolled tiles with
@@ -45,7 +51,7 @@ FLAGS_address := -fsanitize=address
 FLAGS_undefined := -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all
 FLAGS_thread := -fsanitize=thread
 
-sanitize: sanitize-address sanitize-undefined sanitize-thread
+sanitize: sanitize-address sanitize-undefined sanitize-thread  ## the C++ core under three sanitizers
 
 sanitize-%: .venv/bin/python
 	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
@@ -53,7 +59,7 @@ sanitize-%: .venv/bin/python
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress
 
-clean:
+clean:  ## remove .venv, build and dist
 	rm -rf .venv build dist
 
 # The build tools live in .venv too, so that a second install finds the first one's objects.

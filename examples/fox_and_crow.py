@@ -1,59 +1,77 @@
-"""The blog's program, step by step, with charloom in the place of Keras.
+"""The blog's program with charloom in the place of Keras, on public names only.
 
-Run it with `python examples/fox_and_crow.py`. Each step stands under the blog's own
-heading. `charloom demo` tells the same story in whole sentences.
+    python examples/fox_and_crow.py
+
+The five functions are the blog's own; what they print is what the blog shows. Where its text
+stops, the program goes on: LSTM(75), a softmax, 100 epochs, and the sentence written back.
+`charloom demo` tells the same story in whole sentences.
 """
 
 import numpy as np
 
-from charloom.demo import RAW_TEXT, one_hot
-from charloom.engines.base import State, StepSettings
-from charloom.engines.selection import open_engine
-from charloom.engines.weights import initial_weights
-from charloom.settings import ModelSettings
-from charloom.text.batches import Windows, windows
-from charloom.text.vocabulary import Vocabulary
+import charloom
 
 # Load data: the first sentence of "The Fox & the Crow".
-raw_text = RAW_TEXT
-print(len(raw_text))
+raw_text = (
+    "One bright morning as the Fox was following his sharp nose through the wood in "
+    "search of a bite to eat, he saw a Crow on the limb of a tree overhead."
+)
 
-# Preprocess: all sequences of 15 characters and the one after them.
-vocabulary = Vocabulary.of(raw_text)
-ids = vocabulary.encode(raw_text)
-sequences = windows(ids, 15)
+
+def preprocess(raw_text, length):
+    """All sequences of `length` characters and the one after them."""
+    sequences = []
+    for i in range(length, len(raw_text)):
+        sequences.append(raw_text[i - length : i + 1])
+    return sequences
+
+
+def mapp(raw_text):
+    """From each character to its number, in sorted order."""
+    chars = sorted(set(raw_text))
+    return {c: i for i, c in enumerate(chars)}
+
+
+def encode(sequences, mapping):
+    """Each sequence as a row of numbers."""
+    return np.array([[mapping[char] for char in line] for line in sequences])
+
+
+def split(sequences_encode):
+    """What is read, and the character that follows it."""
+    return sequences_encode[:, :-1], sequences_encode[:, -1]
+
+
+def to_categorical(ids, num_classes):
+    """One-hot: 1 in the column of the number, 0 elsewhere."""
+    return np.eye(num_classes, dtype=np.float32)[ids]
+
+
+sequences = preprocess(raw_text, length=15)
 print(len(sequences))
-
-# Encode sequences: the mapping is sorted, so that it is the same every time.
-print(vocabulary.size)
-print(vocabulary.mapping)
-print(sequences[:5])
-
-# Split input and output.
-X, y = sequences[:, :-1], sequences[:, -1]
+mapping = mapp(raw_text)
+vocab_size = len(mapping)
+print(vocab_size)
+print(mapping)
+sequences_encode = encode(sequences, mapping)
+print(sequences_encode[:5])
+X, y = split(sequences_encode)
 print(X[0], y[0])
-
-# One-hot. What Keras is fed with; the kernels below take the ids, which say the same.
-print(one_hot(X, vocabulary.size).shape, one_hot(y, vocabulary.size).shape)
+X, y = to_categorical(X, vocab_size), to_categorical(y, vocab_size)
+print(X.shape, y.shape)
 
 # Here the blog's text stops. Its model: LSTM(75) and a softmax, cross-entropy, Adam.
-settings = ModelSettings(cell="lstm", hidden_size=75, num_layers=1)
-engine = open_engine(settings, vocabulary.size, initial_weights(settings, vocabulary.size, seed=0))
-batches = Windows(ids, batch_size=32, sequence_length=15, seed=0)
-for epoch in range(100):
-    nats = 0.0
-    for index in range(batches.batches_in(epoch)):
-        batch = batches.batch(epoch, index)
-        start = State.zeros(settings, batch.inputs.shape[1])
-        step = StepSettings(learning_rate=0.005)
-        nats += engine.train_step(batch.inputs, batch.targets, start, step).nats
-    if epoch % 20 == 0 or epoch == 99:
-        print(f"epoch {epoch + 1:3}  loss {nats / len(sequences):.4f}")
+model = charloom.Model.untrained(
+    charloom.ModelSettings(hidden_size=75, num_layers=1), charloom.Vocabulary.of(raw_text)
+)
+assert model.vocabulary.mapping == mapping
+losses = model.fit(X, y, epochs=100, batch_size=32, learning_rate=0.005)
+for epoch in (1, 20, 40, 60, 80, 100):
+    print(f"epoch {epoch:3}  loss {losses[epoch - 1]:.4f}")
 
 # The sentence, written back: always the likeliest character after the last 15.
 text = raw_text[:15]
 while len(text) < len(raw_text):
-    window = vocabulary.encode(text[-15:]).astype(np.int32)[:, None]
-    logits, _ = engine.logits(window, State.zeros(settings, 1))
-    text += vocabulary.decode([logits[-1, 0].argmax()])
+    expected = model.next(text[-15:])
+    text += max(expected, key=lambda character: expected[character])
 print(text)

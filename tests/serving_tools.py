@@ -19,6 +19,7 @@ from charloom import Model, ModelSettings
 from charloom.engines.weights import initial_weights
 from charloom.model.provenance import Provenance
 from charloom.serving.page_api import make_app
+from charloom.serving.patience import PatientProtocol
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = (
@@ -87,7 +88,11 @@ def served(model: Model, text: str = TEXT) -> Iterator[Page]:
         port = listener.getsockname()[1]
         hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
         config = uvicorn.Config(
-            make_app(model, hosts, text), log_level="critical", lifespan="off", ws="none"
+            make_app(model, hosts, text),
+            http=PatientProtocol,
+            log_level="critical",
+            lifespan="off",
+            ws="none",
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

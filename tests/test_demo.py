@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import charloom
 from charloom.demo import RAW_TEXT, one_hot, tell
 from charloom.text.batches import windows
 from charloom.text.vocabulary import Vocabulary
@@ -62,3 +65,13 @@ def test_the_example_does_what_the_demo_tells(capsys):
     assert printed[-1] == RAW_TEXT
     told = [line.split()[-1] for line in tell() if "epoch 100" in line]
     assert printed[-2].split()[-1] == told[0]
+
+
+def test_the_example_uses_public_names_only():
+    source = (Path(__file__).parents[1] / "examples" / "fox_and_crow.py").read_text("utf-8")
+    imported = [
+        n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Import | ast.ImportFrom)
+    ]
+    assert [ast.unparse(node) for node in imported] == ["import numpy as np", "import charloom"]
+    used = set(re.findall(r"charloom\.(\w+)", source.replace("charloom.py", "")))
+    assert used and used <= set(charloom.__all__)

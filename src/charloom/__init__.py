@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .settings import TrainingSettings as TrainingSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
+    from .text.vocabulary import Vocabulary as Vocabulary
     from .training.progress import Progress as Progress
     from .training.run import Run as Run
     from .training.start import resume as resume
@@ -52,6 +53,7 @@ _HOME = {
     "Score": "model.scoring",
     "TextSettings": "settings",
     "TrainingSettings": "settings",
+    "Vocabulary": "text.vocabulary",
     "read": "text.reading",
     "resume": "training.start",
     "train": "training.start",

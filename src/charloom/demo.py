@@ -11,11 +11,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from .engines.base import Engine, StepSettings
-from .engines.selection import open_engine
-from .engines.weights import Array, initial_weights, parameter_count
+from .engines.weights import Array
+from .model.model import Model
 from .settings import ModelSettings
-from .text.batches import Windows, windows
+from .text.batches import windows
 from .text.vocabulary import Vocabulary
 
 RAW_TEXT = (
@@ -42,28 +41,12 @@ def one_hot(ids: Array, vocabulary_size: int) -> Array:
     return np.eye(vocabulary_size, dtype=np.float32)[ids]
 
 
-def fit(engine: Engine, ids: Array, *, epochs: int = EPOCHS, seed: int = 0) -> Iterator[float]:
-    """Train on all windows of the text; yields the mean loss of each epoch, in nats."""
-    batches = Windows(ids, batch_size=BATCH_SIZE, sequence_length=LENGTH, seed=seed)
-    step = StepSettings(learning_rate=LEARNING_RATE)
-    for epoch in range(epochs):
-        nats, targets = 0.0, 0
-        for index in range(batches.batches_in(epoch)):
-            batch = batches.batch(epoch, index)
-            start = engine.zero_state(batch.inputs.shape[1])
-            done = engine.train_step(batch.inputs, batch.targets, start, step)
-            nats += done.nats
-            targets += done.characters
-        yield nats / targets
-
-
-def write_back(engine: Engine, vocabulary: Vocabulary, start: str, length: int) -> str:
+def write_back(model: Model, start: str, length: int) -> str:
     """Continue `start` to `length` characters, each the likeliest after the last 15."""
     text = start
     while len(text) < length:
-        window = vocabulary.encode(text[-LENGTH:]).astype(np.int32)[:, None]
-        logits, _ = engine.logits(window, engine.zero_state(1))
-        text += vocabulary.decode([int(logits[-1, 0].argmax())])
+        likeliest, *_ = model.next(text[-LENGTH:])
+        text += likeliest
     return text
 
 
@@ -102,20 +85,21 @@ def tell(seed: int = 0) -> Iterator[str]:
     yield ""
     yield (f"One-hot: X {one_hot(X, vocabulary.size).shape}, y {one_hot(y, vocabulary.size).shape}")
 
-    weights = initial_weights(SETTINGS, vocabulary.size, seed=seed)
-    engine = open_engine(SETTINGS, vocabulary.size, weights)
-    count = parameter_count(SETTINGS, vocabulary.size)
+    model = Model.untrained(SETTINGS, vocabulary, seed=seed)
     yield ""
     yield (
         f"Model: LSTM({SETTINGS.hidden_size}) and a softmax over {vocabulary.size}, "
-        f"{count:,} weights. Cross-entropy, Adam at {LEARNING_RATE},"
+        f"{model.parameters:,} weights. Cross-entropy, Adam at {LEARNING_RATE},"
     )
+    engine = model.engine
     yield f"  {EPOCHS} epochs in batches of {BATCH_SIZE} ({engine.kernels}, {engine.precision}):"
-    for epoch, loss in enumerate(fit(engine, ids, seed=seed), 1):
-        if epoch == 1 or epoch % 20 == 0:
-            yield f"  epoch {epoch:3}   loss {loss:.4f}"
+    losses = model.fit(
+        X, y, epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=LEARNING_RATE, seed=seed
+    )
+    for epoch in (1, *range(20, EPOCHS + 1, 20)):
+        yield f"  epoch {epoch:3}   loss {losses[epoch - 1]:.4f}"
 
-    written = write_back(engine, vocabulary, RAW_TEXT[:LENGTH], len(RAW_TEXT))
+    written = write_back(model, RAW_TEXT[:LENGTH], len(RAW_TEXT))
     right = sum(a == b for a, b in zip(written, RAW_TEXT, strict=True))
     yield ""
     yield f"Written back from its first {LENGTH} characters, {right} of {len(RAW_TEXT)} right:"

@@ -499,11 +499,11 @@ def test_a_model_that_cannot_be_used_is_one_line(
 ):
     path = tmp_path / "model.safetensors"
     if how == "newer":
-        from charloom.model import file as checkpoint
+        from charloom.model import container
 
         model = charloom.Model.load(run)
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, "FORMAT", checkpoint.FORMAT + 1)
+            patch.setattr(container, "FORMAT", container.FORMAT + 1)
             model.save(path)
     elif how != "missing":
         path.write_bytes(damaged((run / "model.safetensors").read_bytes(), how))

@@ -25,8 +25,8 @@ from serving_tools import TEXT, Page, served, small_model
 from charloom import Model
 from charloom.cli.main import main
 from charloom.errors import OutputError, SettingsError, TextError
-from charloom.serving import guard as limits
-from charloom.serving.activations import BLOCK, Blocks, Passage
+from charloom.serving import guard
+from charloom.serving.activations import BLOCK, BlockCache, TracedText
 from charloom.serving.offline import page as exporting
 from charloom.serving.offline.packing import SIGNED, UNIT
 from charloom.serving.offline.page import export, room
@@ -73,7 +73,7 @@ def values(page: Page, **query: object) -> np.ndarray:
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines: bool):
     model = small_model({"training": {"batches": "lines"}} if lines else None, cell=cell)
-    trace, passage = model.trace(TEXT), Passage(model, TEXT, Blocks())
+    trace, passage = model.trace(TEXT), TracedText(model, TEXT, BlockCache())
     blocks = list(passage.blocks())
     assert len(blocks) > 1
     assert list(passage.cells) == list(trace.symbols)
@@ -91,7 +91,7 @@ def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines
 
 def test_a_passage_that_forgets_its_blocks_computes_them_again(model, monkeypatch):
     monkeypatch.setattr("charloom.serving.activations._MEMORY", 1)
-    passage = Passage(model, TEXT, Blocks())
+    passage = TracedText(model, TEXT, BlockCache())
     list(passage.blocks())
     trace = model.trace(TEXT)
     for start in (0, BLOCK + 3, 5):
@@ -141,7 +141,7 @@ def test_a_vocabulary_of_bytes_is_shown_byte_by_byte():
     from charloom.engines.weights import initial_weights
 
     weights = initial_weights(model.settings, 256, seed=0)
-    passage = Passage(Model(model.settings, vocabulary, weights), "é!", Blocks())
+    passage = TracedText(Model(model.settings, vocabulary, weights), "é!", BlockCache())
     assert list(passage.cells) == ["C3", "A9", "!"]
 
 
@@ -213,14 +213,14 @@ def test_a_page_from_elsewhere_may_not_post(page):
         ("/api/read", b"[]", 400, "no object"),
         ("/api/read", {"text": 3}, 400, "must be str"),
         ("/api/read", {"text": ""}, 400, "empty"),
-        ("/api/read", {"text": "a" * (limits.CHARACTERS + 1)}, 413, "at most 100,000"),
-        ("/api/read", b" " * (limits.BODY + 1), 413, "too long"),
+        ("/api/read", {"text": "a" * (guard.CHARACTERS + 1)}, 413, "at most 100,000"),
+        ("/api/read", b" " * (guard.BODY + 1), 413, "too long"),
         ("/api/write", {"temperature": -1}, 400, "at least 0"),
         ("/api/write", {"temperature": "warm"}, 400, "temperature"),
         ("/api/write", {"length": True}, 400, "must be int"),
         ("/api/write", {"length": 10**9}, 400, "at most 20,000"),
         ("/api/write", {"length": -1}, 400, "at least 0"),
-        ("/api/write", {"prompt": "a" * (limits.CHARACTERS + 1)}, 413, "at most 100,000"),
+        ("/api/write", {"prompt": "a" * (guard.CHARACTERS + 1)}, 413, "at most 100,000"),
         ("/api/write", {"layer": 2}, 400, "no layer 2"),
         ("/api/values", None, 404, "read it again"),
         ("/api/read", None, 405, "GET /api/read"),
@@ -257,7 +257,7 @@ def test_a_range_that_is_none_is_named(page, changes, error):
 
 
 def test_too_many_numbers_at_once_are_refused(page, monkeypatch):
-    monkeypatch.setattr(limits, "VALUES", 100)
+    monkeypatch.setattr(guard, "VALUES", 100)
     heading, _ = read(page, TEXT)
     query = f"text={heading['text']}&layer=0&start=0&stop=9"
     assert page.ask(f"/api/values?{query}&quantities=C_t").status == 413
@@ -279,10 +279,10 @@ def test_a_body_that_hides_its_length_is_stopped(page):
 
 
 def test_a_request_that_never_ends_does_not_keep_its_place(page, monkeypatch):
-    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
     head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
-    slow = [socket.create_connection(("127.0.0.1", page.port), 20) for _ in range(limits.AT_ONCE)]
+    slow = [socket.create_connection(("127.0.0.1", page.port), 20) for _ in range(guard.AT_ONCE)]
     try:
         for connection in slow:
             connection.sendall(head.encode())
@@ -295,13 +295,13 @@ def test_a_request_that_never_ends_does_not_keep_its_place(page, monkeypatch):
 
 
 def test_an_answer_that_nobody_takes_is_given_up(monkeypatch):
-    monkeypatch.setattr(limits, "PATIENCE", 0.3)
+    monkeypatch.setattr(guard, "SEND_SECONDS", 0.3)
     with served(small_model(hidden_size=256)) as page:  # more gates than the network can hold
         request = json.dumps({"length": 20_000}).encode()
         head = f"POST /api/write HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(request)}\r\n\r\n"
         deaf = []
-        for _ in range(limits.WRITERS):
+        for _ in range(guard.GENERATIONS):
             connection = socket.socket()
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             connection.connect(("127.0.0.1", page.port))
@@ -330,7 +330,7 @@ def test_who_goes_away_in_the_middle_is_no_news(page, capfd):
 
 
 def test_too_many_requests_are_told_to_wait(page, monkeypatch):
-    monkeypatch.setattr(limits, "AT_ONCE", 0)
+    monkeypatch.setattr(guard, "AT_ONCE", 0)
     answer = page.ask("/")
     assert answer.status == 429
     assert "wait" in answer.json["error"]
@@ -341,7 +341,7 @@ def test_only_some_texts_are_written_at_a_time(model):
         request = json.dumps({"prompt": "a", "length": 20_000}).encode()
         headers = {"Content-Type": "application/json"}
         writers = []
-        for _ in range(limits.WRITERS):
+        for _ in range(guard.GENERATIONS):
             connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
             connection.request("POST", "/api/write", request, headers)
             answer = connection.getresponse()
@@ -360,7 +360,7 @@ def test_only_some_texts_are_written_at_a_time(model):
 
 def test_old_texts_are_forgotten(page):
     first, _ = read(page, TEXT)
-    for _ in range(limits.PASSAGES):
+    for _ in range(guard.TEXTS):
         read(page, "the Fox")
     answer = page.ask(f"/api/totals?text={first['text']}&layer=0&quantity=C_t")
     assert answer.status == 404
@@ -487,18 +487,18 @@ def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):
 
 
 def test_a_part_that_is_not_read_yet_is_said_to_be_so(model):
-    passage = Passage(model, TEXT, Blocks())
+    passage = TracedText(model, TEXT, BlockCache())
     next(passage.blocks())
     with pytest.raises(SettingsError, match="not read yet"):
         passage.values(0, ["C_t"], 2 * BLOCK, 2 * BLOCK + 1)
 
 
 def test_all_texts_together_keep_no_more_blocks_than_there_is_room_for(model, monkeypatch):
-    kept = Blocks()
-    block = Passage(model, TEXT, kept)._block(0)
+    kept = BlockCache()
+    block = TracedText(model, TEXT, kept)._block(0)
     size = sum(array.nbytes for array in block.values())
     monkeypatch.setattr("charloom.serving.activations._MEMORY", 3 * size)
-    passages = [Passage(model, TEXT, kept) for _ in range(4)]
+    passages = [TracedText(model, TEXT, kept) for _ in range(4)]
     for passage in passages:
         list(passage.blocks())
     assert 2 * size < kept._bytes <= 3 * size

@@ -2,7 +2,9 @@
 
 The verbs are short, and say where their work is done.
 
+    untrained, fit           a model from nothing, and the blog's training on windows
     load, save               a file, with all of it
+    next                     the distribution of the next character
     generate, generate_many  texts that follow a prompt
     score, evaluate          the surprisal of a text, in parts or in total
     trace, trace_pieces      every gate and state while a text is read
@@ -17,14 +19,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
+import numpy as np
+
 from ..engines.base import Engine
+from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
-from ..engines.weights import Weights, check_weights, parameter_count
+from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
 from ..errors import ModelFileError
 from ..settings import ModelSettings, SamplingSettings, TextSettings
 from ..text.reading import InMemory, read
 from ..text.vocabulary import Vocabulary
-from . import generation, scoring, tracing
+from . import fitting, generation, scoring, tracing
 from .container import FORMAT, MODEL_FILE
 from .file import ModelFile, read_model, write_model
 from .predictor import Predictor
@@ -82,6 +87,76 @@ class Model:
         self.provenance = provenance or Provenance()
         self._weights = _read_only(weights)
         self._precision, self._threads = precision, threads
+
+    @classmethod
+    def untrained(
+        cls,
+        settings: ModelSettings,
+        vocabulary: Vocabulary,
+        *,
+        seed: int = 0,
+        precision: str = "auto",
+        threads: int = 0,
+    ) -> Model:
+        """A model with first values, a function of the seed, in place of trained weights."""
+        weights = initial_weights(settings, vocabulary.size, seed)
+        return cls(settings, vocabulary, weights, precision=precision, threads=threads)
+
+    def fit(
+        self,
+        X: Array,
+        y: Array,
+        *,
+        epochs: int = 100,
+        batch_size: int = 32,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+    ) -> list[float]:
+        """Train on windows, as the blog does: X (N, T) ids, y (N,) the id after each.
+
+        Either may be one-hot, X (N, T, V) and y (N, V). Every window is read from a zero
+        state. Returns the mean loss of each epoch in nats. For a text of your own use
+        `charloom.train`, which carries the state, validates and can be resumed.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("ab"))
+        >>> losses = model.fit(np.array([[0, 1], [1, 0]]), np.array([0, 1]), epochs=30)
+        >>> losses[0] > losses[-1]
+        True
+        """
+        losses = fitting.fit_windows(
+            self.engine,
+            X,
+            y,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+        )
+        self._weights = _read_only(self.engine.weights())
+        return losses
+
+    def next(self, text: str) -> dict[str, float]:
+        """The probability of every character to come next after a text, the likeliest first.
+
+        The unknown character is shown as U+FFFD, a byte that is no character as two
+        hexadecimal digits. An empty text stands after a line feed, where there is one.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("abc"))
+        >>> expected = model.next("ab")
+        >>> sorted(expected), round(sum(expected.values()), 6)
+        (['a', 'b', 'c'], 1.0)
+        """
+        predictor = self.predictor
+        ids = predictor.context(text)
+        V = self.vocabulary.size
+        logits = np.zeros(V)
+        if len(ids):
+            state = predictor.read(ids[:-1])
+            logits = self.engine.logits(ids[-1:, None], state)[0][0, 0].astype(np.float64)
+        shares = np.exp(log_softmax(logits))
+        order = np.argsort(-shares, kind="stable")
+        names = tracing.symbols(self.vocabulary, order)
+        return dict(zip(names, shares[order].tolist(), strict=True))
 
     @classmethod
     def load(cls, path: str | Path, *, precision: str = "auto", threads: int = 0) -> Model:

@@ -35,7 +35,7 @@ ALTERNATIVES = 8
 _MEMORY = 2**29  # bytes of all blocks that are kept: 10,000 characters of 3 x 512 units
 
 
-class Blocks:
+class BlockCache:
     """Blocks of all texts that are open: those asked for last, as many as there is room for.
 
     The engine does one thing at a time: who computes holds the `lock`.
@@ -43,18 +43,18 @@ class Blocks:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self._kept: OrderedDict[tuple[Passage, int], dict[str, Array]] = OrderedDict()
+        self._kept: OrderedDict[tuple[TracedText, int], dict[str, Array]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, passage: Passage, number: int) -> dict[str, Array] | None:
+    def get(self, traced: TracedText, number: int) -> dict[str, Array] | None:
         """A block, if it is kept."""
-        if (passage, number) in self._kept:
-            self._kept.move_to_end((passage, number))
-        return self._kept.get((passage, number))
+        if (traced, number) in self._kept:
+            self._kept.move_to_end((traced, number))
+        return self._kept.get((traced, number))
 
-    def keep(self, passage: Passage, number: int, block: dict[str, Array]) -> None:
+    def keep(self, traced: TracedText, number: int, block: dict[str, Array]) -> None:
         """Keep a block, in the place of others if need be."""
-        self._kept[passage, number] = block
+        self._kept[traced, number] = block
         self._bytes += _size(block)
         while self._bytes > _MEMORY and len(self._kept) > 1:
             self._bytes -= _size(self._kept.popitem(last=False)[1])
@@ -64,7 +64,7 @@ def _size(block: dict[str, Array]) -> int:
     return sum(array.nbytes for array in block.values())
 
 
-class Passage:
+class TracedText:
     """A text and what the model made of it; read it with `blocks` before asking.
 
     >>> from charloom import ModelSettings
@@ -72,10 +72,10 @@ class Passage:
     >>> from charloom.text.vocabulary import Vocabulary
     >>> vocabulary, settings = Vocabulary.of("banana"), ModelSettings(hidden_size=4)
     >>> model = Model(settings, vocabulary, initial_weights(settings, 3, seed=0))
-    >>> passage = Passage(model, "nab", Blocks())
-    >>> [block["start"] for block in passage.blocks()]
+    >>> traced = TracedText(model, "nab", BlockCache())
+    >>> [block["start"] for block in traced.blocks()]
     [0]
-    >>> passage.values(1, ["C_t", "h_t"], 0, 3).shape
+    >>> traced.values(1, ["C_t", "h_t"], 0, 3).shape
     (2, 3, 4)
 
     Attributes:
@@ -88,7 +88,7 @@ class Passage:
 
     """
 
-    def __init__(self, model: Model, text: str, kept: Blocks) -> None:
+    def __init__(self, model: Model, text: str, kept: BlockCache) -> None:
         """Take a text as the model's own was; TextError if it cannot be read."""
         text = "".join(read(InMemory(text), model.text_settings))
         vocabulary = model.vocabulary

@@ -12,8 +12,6 @@ An error is {"error": one line}, with a status of 4xx.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import secrets
 import sys
@@ -35,9 +33,9 @@ from starlette.routing import Route
 from ..errors import CharloomError
 from ..model.model import Model
 from ..settings import SamplingSettings
-from . import guard as limits
-from .activations import Blocks, Passage
-from .guard import Limits, RequestError
+from . import guard
+from .activations import BlockCache, TracedText
+from .guard import Guard, RequestError
 from .live_text import write
 
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -71,7 +69,7 @@ def make_app(model: Model, hosts: Iterable[str], text: str = "") -> Starlette:
             Route("/api/write", server.write, methods=["POST"]),
             Route("/{name}", server.page),
         ],
-        middleware=[Middleware(Limits, hosts=frozenset(hosts))],
+        middleware=[Middleware(Guard, hosts=frozenset(hosts))],
         exception_handlers={
             CharloomError: _refuse,
             ClientDisconnect: _gone,
@@ -85,9 +83,9 @@ class _Server:
     def __init__(self, model: Model, text: str) -> None:
         self._model, self._text = model, text
         self._files = page_files()
-        self._blocks = Blocks()
-        self._writers = BoundedSemaphore(limits.WRITERS)
-        self._passages: OrderedDict[str, Passage] = OrderedDict()
+        self._blocks = BlockCache()
+        self._writers = BoundedSemaphore(guard.GENERATIONS)
+        self._texts: OrderedDict[str, TracedText] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
         name = request.path_params.get("name", "page.html")
@@ -98,31 +96,31 @@ class _Server:
 
     async def start(self, request: Request) -> Response:
         """What the page shows first."""
-        return JSONResponse({"text": self._text, "characters": limits.CHARACTERS})
+        return JSONResponse({"text": self._text, "characters": guard.CHARACTERS})
 
     async def read(self, request: Request) -> Response:
         text = _field(await _body(request), "text", str, "")
-        if len(text) > limits.CHARACTERS:
+        if len(text) > guard.CHARACTERS:
             raise RequestError(
-                f"the text has {len(text):,} characters; at most {limits.CHARACTERS:,} are "
+                f"the text has {len(text):,} characters; at most {guard.CHARACTERS:,} are "
                 "read here (charloom score takes any length)",
                 413,
             )
-        passage = await run_in_threadpool(Passage, self._model, text, self._blocks)
+        traced = await run_in_threadpool(TracedText, self._model, text, self._blocks)
         name = secrets.token_urlsafe(9)
-        self._passages[name] = passage
-        while len(self._passages) > limits.PASSAGES:
-            self._passages.popitem(last=False)
+        self._texts[name] = traced
+        while len(self._texts) > guard.TEXTS:
+            self._texts.popitem(last=False)
 
         def lines() -> Iterator[dict[str, Any]]:
-            yield {"text": name, **passage.heading()}
-            yield from passage.blocks()
+            yield {"text": name, **traced.heading()}
+            yield from traced.blocks()
             yield {"done": True}
 
-        return _stream(lines())
+        return _Stream(lines())
 
     async def values(self, request: Request) -> Response:
-        passage = self._passage(request)
+        traced = self._traced_text(request)
         quantities = request.query_params.get("quantities", "").split(",")
         layer, start, stop = (_number(request, name) for name in ("layer", "start", "stop"))
         unit = _number(request, "unit") if "unit" in request.query_params else None
@@ -130,22 +128,22 @@ class _Server:
         _check_size(len(quantities) * (stop - start) * units)
 
         def computed() -> bytes:
-            values = passage.values(layer, quantities, start, stop, unit)
+            values = traced.values(layer, quantities, start, stop, unit)
             return values.astype("<f4").tobytes()
 
         return _octets(await run_in_threadpool(computed))
 
     async def levels(self, request: Request) -> Response:
-        passage = self._passage(request)
+        traced = self._traced_text(request)
         quantity = request.query_params.get("quantity", "")
         layer, start, stop = (_number(request, name) for name in ("layer", "start", "stop"))
         _check_size((stop - start) * self._model.settings.hidden_size)
-        levels = await run_in_threadpool(passage.levels, layer, quantity, start, stop)
+        levels = await run_in_threadpool(traced.levels, layer, quantity, start, stop)
         return _octets(levels.tobytes())
 
     async def totals(self, request: Request) -> Response:
         quantity = request.query_params.get("quantity", "")
-        totals = self._passage(request).totals(_number(request, "layer"), quantity)
+        totals = self._traced_text(request).totals(_number(request, "layer"), quantity)
         return _octets(totals.astype("<f8").tobytes())
 
     async def write(self, request: Request) -> Response:
@@ -155,16 +153,18 @@ class _Server:
         layer = _field(body, "layer", int, 0)
         names = SamplingSettings.model_fields
         sampling = SamplingSettings(**{n: body[n] for n in names if n in body})
-        if len(prompt) > limits.CHARACTERS:
+        if len(prompt) > guard.CHARACTERS:
             told = f"the prompt has {len(prompt):,} characters"
-            raise RequestError(f"{told}; at most {limits.CHARACTERS:,} are read", 413)
-        if not 0 <= length <= limits.WRITTEN:
-            raise RequestError(f"length: it must be at least 0 and at most {limits.WRITTEN:,}")
+            raise RequestError(f"{told}; at most {guard.CHARACTERS:,} are read", 413)
+        if not 0 <= length <= guard.GENERATED:
+            raise RequestError(f"length: it must be at least 0 and at most {guard.GENERATED:,}")
         if not 0 <= layer < self._model.settings.num_layers:
             raise RequestError(f"layer: there is no layer {layer}")
         await run_in_threadpool(self._model.vocabulary.encode, prompt)  # complain before 200
         if not self._writers.acquire(blocking=False):
-            raise RequestError(f"{limits.WRITERS} texts are being written; stop one of them", 429)
+            raise RequestError(
+                f"{guard.GENERATIONS} texts are being written; stop one of them", 429
+            )
         lock = self._blocks.lock
         written = write(
             self._model, prompt, length=length, sampling=sampling, layer=layer, lock=lock
@@ -174,20 +174,20 @@ class _Server:
             yield {}  # a browser waits for the first byte
             yield from written
 
-        return _stream(lines(), self._writers)
+        return _Stream(lines(), self._writers)
 
-    def _passage(self, request: Request) -> Passage:
+    def _traced_text(self, request: Request) -> TracedText:
         name = request.query_params.get("text", "")
-        if name not in self._passages:
+        if name not in self._texts:
             raise RequestError("that text is no longer remembered; read it again", 404)
-        self._passages.move_to_end(name)
-        return self._passages[name]
+        self._texts.move_to_end(name)
+        return self._texts[name]
 
 
-class _stream(StreamingResponse):  # noqa: N801  used as the function that it stands for
-    """Lines of JSON, as they are made; what goes wrong on the way is the last of them.
+class _Stream(StreamingResponse):
+    """Lines of JSON, as they are made; an error on the way is the last of them.
 
-    A semaphore is given back when all are sent, or when nobody listens any more.
+    A semaphore is released when all are sent, or when the client is gone.
     """
 
     def __init__(self, lines: Iterator[dict[str, Any]], held: Any = None) -> None:
@@ -195,12 +195,8 @@ class _stream(StreamingResponse):  # noqa: N801  used as the function that it st
         super().__init__(_lines(lines), media_type="application/x-ndjson")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        async def sent(message: Any) -> None:
-            await asyncio.wait_for(send(message), limits.PATIENCE)
-
         try:
-            with contextlib.suppress(asyncio.TimeoutError):  # nobody takes it
-                await super().__call__(scope, receive, sent)
+            await super().__call__(scope, receive, send)
         finally:
             if self._held is not None:
                 self._held.release()
@@ -223,9 +219,9 @@ def _octets(content: bytes) -> Response:
 
 
 def _check_size(count: int) -> None:
-    if count > limits.VALUES:
+    if count > guard.VALUES:
         raise RequestError(
-            f"{count:,} numbers were asked for; at most {limits.VALUES:,} are sent at a time: "
+            f"{count:,} numbers were asked for; at most {guard.VALUES:,} are sent at a time: "
             "ask for fewer characters",
             413,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import warnings
 from collections.abc import Callable
 
 import uvicorn
@@ -12,6 +13,7 @@ import uvicorn
 from ..errors import OutputError, SettingsError
 from ..model.model import Model
 from .page_api import make_app
+from .patience import PatientProtocol
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 EVERYWHERE = ("0.0.0.0", "::")
@@ -46,8 +48,15 @@ def serve(
     hosts = {known for here in _names(host) for known in (f"{here}:{port}", here)}
     if port != 80:  # which is the only one that a browser leaves out
         hosts = {known for known in hosts if known.endswith(f":{port}")}
+    if host not in (*LOCAL, "::1"):
+        warnings.warn(
+            f"{host}: everybody who reaches this address can read and generate with the model, "
+            "without a password; use 127.0.0.1 for this machine alone",
+            stacklevel=2,
+        )
     config = uvicorn.Config(
         make_app(model, hosts, text),
+        http=PatientProtocol,
         log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
         access_log=False,
         server_header=False,

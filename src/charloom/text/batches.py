@@ -270,9 +270,19 @@ class Windows:
                 f"{len(ids)} characters are too few for a window of {sequence_length} "
                 "and one more; give a longer text, lower sequence_length, or use streams"
             )
-        self.windows = windows(ids, sequence_length)
-        self.batch_size = min(batch_size, len(self.windows))
-        self.sequence_length = sequence_length
+        self._cut(windows(ids, sequence_length), batch_size, seed, shuffle)
+
+    @classmethod
+    def of(cls, rows: Ids, *, batch_size: int, seed: int, shuffle: bool = True) -> Windows:
+        """Batches of windows that are made already: (N, T + 1) ids, the last the target."""
+        made = cls.__new__(cls)
+        made._cut(rows, batch_size, seed, shuffle)
+        return made
+
+    def _cut(self, rows: Ids, batch_size: int, seed: int, shuffle: bool) -> None:
+        self.windows = rows
+        self.batch_size = min(batch_size, len(rows))
+        self.sequence_length = rows.shape[1] - 1
         self.seed, self.shuffle = seed, shuffle
         self._planned: tuple[int, Ids] = (0, self._order(0))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ...engines.cell import CELLS
 from ...model.model import Model
 from ...text.reading import InMemory, read
-from ..activations import Blocks, Passage
+from ..activations import BlockCache, TracedText
 from ..page_api import page_files
 from .packing import pack
 
@@ -60,17 +60,17 @@ def export(model: Model, text: str) -> Page:
     """
     text = "".join(read(InMemory(text), model.text_settings))
     kept, cut = text[: room(model)], len(text) > room(model)
-    passage = Passage(model, kept, Blocks())
-    blocks = list(passage.blocks())
-    short = 4 * _numbers(model) * len(passage.ids) > EXACT_BYTES
+    traced = TracedText(model, kept, BlockCache())
+    blocks = list(traced.blocks())
+    short = 4 * _numbers(model) * len(traced.ids) > EXACT_BYTES
     off: dict[str, float] = {}
     planes: dict[str, str] = {}
-    heading = passage.heading()
+    heading = traced.heading()
     cell = CELLS[model.settings.cell]
     for layer in range(model.settings.num_layers):
-        values = passage.values(layer, passage.quantities, 0, len(passage.ids))
-        exact = dict(zip(passage.quantities, values, strict=True))
-        packed = pack(cell, exact, before=passage.before[layer], fresh=passage.fresh, short=short)
+        values = traced.values(layer, traced.quantities, 0, len(traced.ids))
+        exact = dict(zip(traced.quantities, values, strict=True))
+        packed = pack(cell, exact, before=traced.before[layer], fresh=traced.fresh, short=short)
         planes |= {f"{name} {layer}": plane for name, plane in packed.planes.items()}
         off = {name: max(most, off.get(name, 0)) for name, most in packed.off.items()}
     data = {**heading, "blocks": blocks, "cut": cut, "off": off}

@@ -14,9 +14,8 @@ from charloom.engines.random import dropout_mask, stream_seeds
 from charloom.engines.reference import lstm
 from charloom.engines.reference.adam import global_norm
 from charloom.engines.reference.engine import ReferenceEngine
-from charloom.engines.selection import open_engine
-from charloom.engines.weights import initial_weights, weight_shapes
-from charloom.errors import ModelFileError, SettingsError
+from charloom.engines.weights import initial_weights
+from charloom.errors import ModelFileError
 from charloom.settings import ModelSettings, SamplingSettings
 from charloom.text.batches import NOT_COUNTED
 
@@ -33,56 +32,6 @@ def engine(settings: ModelSettings = SETTINGS, dtype: type = np.float32) -> Refe
 
 
 # The first weights
-
-
-@pytest.mark.parametrize("settings", [SETTINGS, EMBEDDED, RNN])
-def test_the_first_weights_have_the_shapes_of_the_contract(settings: ModelSettings):
-    weights = initial_weights(settings, 5, seed=0)
-    shapes = {name: weight.shape for name, weight in weights.items()}
-    assert shapes == weight_shapes(settings, 5)
-    assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
-
-
-def test_kernels_are_glorot_uniform_over_the_gates_taken_together():
-    weights = initial_weights(ModelSettings(hidden_size=64, num_layers=1), 40, seed=0)
-    for name, fans in (("lstm.weight_ih_l0", 40 + 256), ("head.weight", 40 + 64)):
-        limit = math.sqrt(6 / fans)
-        assert 0.99 * limit < np.abs(weights[name]).max() < limit
-        assert weights[name].std() == pytest.approx(limit / math.sqrt(3), rel=0.05)
-
-
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
-def test_recurrent_kernels_turn_without_stretching(cell: str):
-    settings = ModelSettings(hidden_size=16, cell=cell)
-    for layer in range(2):
-        q = initial_weights(settings, 5, 0, np.float64)[f"{cell}.weight_hh_l{layer}"]
-        assert_allclose(q.T @ q, np.eye(16), atol=1e-12)
-
-
-def test_a_new_cell_remembers_because_its_forget_bias_is_one():
-    weights = initial_weights(SETTINGS, 5, seed=0)
-    for layer in range(2):
-        assert_array_equal(
-            weights[f"lstm.bias_l{layer}"].reshape(4, 6), np.eye(4)[1][:, None] * np.ones(6)
-        )
-    assert not weights["head.bias"].any()
-    assert not initial_weights(RNN, 5, seed=0)["rnn.bias_l0"].any()
-
-
-def test_embeddings_start_small():
-    embedding = initial_weights(EMBEDDED, 300, seed=0)["embedding.weight"]
-    assert 0.049 < np.abs(embedding).max() <= 0.05
-
-
-def test_the_first_weights_are_a_function_of_the_seed():
-    one, same, other = (initial_weights(SETTINGS, 5, seed) for seed in (3, 3, 4))
-    for name, weight in one.items():
-        assert_array_equal(weight, same[name])
-        assert "bias" in name or (weight != other[name]).all()
-    assert_array_equal(
-        initial_weights(SETTINGS, 5, 3, np.float64)["head.weight"].astype(np.float32),
-        one["head.weight"],
-    )
 
 
 # Forward
@@ -264,21 +213,3 @@ def test_the_state_returned_is_the_one_before_the_last_id_is_read():
 
 
 # Opening
-
-
-def test_the_environment_chooses_the_core(monkeypatch: pytest.MonkeyPatch):
-    weights = initial_weights(SETTINGS, 5, seed=0)
-    monkeypatch.delenv("CHARLOOM_ENGINE", raising=False)
-    assert open_engine(SETTINGS, 5, weights).kernels.startswith("native")
-    monkeypatch.setenv("CHARLOOM_ENGINE", "reference")
-    opened = open_engine(SETTINGS, 5, weights)
-    assert (opened.kernels, opened.precision) == ("reference", "float32")
-    monkeypatch.setenv("CHARLOOM_ENGINE", "abacus")
-    with pytest.raises(SettingsError, match="'abacus'; it must be native or reference"):
-        open_engine(SETTINGS, 5, weights)
-
-
-def test_the_reference_says_that_it_has_no_bfloat16(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CHARLOOM_ENGINE", "reference")
-    with pytest.raises(SettingsError, match="no bfloat16; use float32"):
-        open_engine(SETTINGS, 5, initial_weights(SETTINGS, 5, 0), precision="bfloat16")
