@@ -91,8 +91,7 @@ def test_a_run_is_named_after_its_text_and_never_overwritten(tmp_path, monkeypat
     before = (tmp_path / "book.run/model.safetensors").read_bytes()
     message = complaint(capsys, ["train", book, *QUICK], 1)
     assert "book.run" in message
-    assert "--resume" in message
-    assert "-o" in message
+    assert "resume it, or choose another folder" in message
     assert (tmp_path / "book.run/model.safetensors").read_bytes() == before
 
 
@@ -564,23 +563,23 @@ def test_an_unknown_character_where_it_is_refused_is_one_line(tmp_path, capsys, 
 
 
 def test_a_loss_that_is_not_finite_is_one_line(tmp_path, monkeypatch, capsys, book):
-    from charloom.training.run import Run
+    from charloom.training.trainer import Trainer
 
-    def explode(self, zero):
+    def explode(self, position):
         raise charloom.CharloomError("step 3: the loss is not finite")
 
-    monkeypatch.setattr(Run, "_step", explode)
+    monkeypatch.setattr(Trainer, "step", explode)
     assert main(["train", str(book), "-o", str(tmp_path / "run"), *QUICK]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == ("charloom: step 3: the loss is not finite")
 
 
 def test_too_large_a_network_for_the_memory_is_one_line(monkeypatch, tmp_path, capsys, book):
-    from charloom.training import run as training
+    from charloom.training import trainer
 
     def huge(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(training, "initial_weights", huge)
+    monkeypatch.setattr(trainer, "initial_weights", huge)
     message = complaint(capsys, ["train", book, "-o", tmp_path / "run"], 1)
     assert "not enough memory" in message
     assert not (tmp_path / "run").exists()
