@@ -91,8 +91,7 @@ def test_a_run_is_named_after_its_text_and_never_overwritten(tmp_path, monkeypat
     before = (tmp_path / "book.run/model.safetensors").read_bytes()
     message = complaint(capsys, ["train", book, *QUICK], 1)
     assert "book.run" in message
-    assert "--resume" in message
-    assert "-o" in message
+    assert "resume it, or choose another folder" in message
     assert (tmp_path / "book.run/model.safetensors").read_bytes() == before
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from runs import PLAN
 
 from charloom.engines.base import OptimizerState, State
 from charloom.engines.weights import weight_shapes
@@ -15,21 +16,9 @@ from charloom.errors import ModelFileError
 from charloom.model.container import read_container, write_container
 from charloom.model.file import read_model
 from charloom.model.scoring import Score
-from charloom.settings import ModelSettings, TextSettings, TrainingSettings
-from charloom.text.vocabulary import Vocabulary
+from charloom.settings import ModelSettings
 from charloom.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from charloom.training.plan import Plan
 from charloom.training.position import Position
-
-PART = {"start": 0, "stop": 9, "sha256": "0" * 64}
-PLAN = Plan(
-    text=TextSettings(),
-    model=ModelSettings(hidden_size=2, num_layers=2),
-    training=TrainingSettings(),
-    vocabulary=Vocabulary.of("abc", unknown=True),
-    corpus={"characters": 9, "utf8_bytes": 9, "sha256": "0" * 64, "unknown_count": 0},
-    split={"training": PART, "validation": PART},
-)
 
 
 def a_checkpoint() -> Checkpoint:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import random
 import shutil
@@ -17,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from runs import SMALL, TEXT, checkpoint_of, losses, outcome, settings, start
 
 from charloom.engines.base import State, Step
 from charloom.errors import (
@@ -29,72 +29,12 @@ from charloom.errors import (
 from charloom.model.model import Model
 from charloom.model.scoring import Score
 from charloom.model.sealed import sealed
-from charloom.settings import ModelSettings, TextSettings, TrainingSettings
+from charloom.settings import TextSettings
 from charloom.text.corpus import InMemory
 from charloom.training import run as module
 from charloom.training import saving, trainer
-from charloom.training.checkpoint import read_checkpoint, write_checkpoint
-from charloom.training.folder import RunFolder
-from charloom.training.run import Run
+from charloom.training.checkpoint import write_checkpoint
 from charloom.training.start import resume, train
-
-TEXT = "".join(f"{n} bottles of {color} ale\n" for n in range(40) for color in ("red", "dark"))
-SMALL = ModelSettings(hidden_size=8, num_layers=2)
-
-
-def settings(**changes) -> TrainingSettings:
-    values = {
-        "batches": "streams",
-        "steps": 12,
-        "batch_size": 4,
-        "sequence_length": 8,
-        "validate_every": 4,
-        "dropout": 0.2,
-        "unknown_share": 0.05,
-        "learning_rate": 0.02,
-        "warmup_steps": 3,
-    }
-    return TrainingSettings(**{**values, **changes})
-
-
-def start(folder: Path | None, text: str = TEXT, model: ModelSettings = SMALL, **changes) -> Run:
-    return train(InMemory(text), output=folder, model=model, training=settings(**changes))
-
-
-def losses(folder: Path) -> list[tuple[int, float, float, float | None]]:
-    """All that is deterministic in the lines of a log."""
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [
-        (
-            line["step"],
-            line["nats"],
-            line["gradient_norm"],
-            line["validation"]["nats"] if "validation" in line else None,
-        )
-        for line in lines
-    ]
-
-
-def checkpoint_of(folder: Path):
-    files = RunFolder(folder)
-    return read_checkpoint(files.checkpoint, files.read_plan())
-
-
-def outcome(folder: Path) -> tuple[bytes, list, dict[str, bytes]]:
-    """What must be equal to the last bit: the best model, the log, the last weights."""
-    checkpoint = checkpoint_of(folder)
-    groups = {
-        "weight": checkpoint.weights,
-        "mean": checkpoint.optimizer.mean,
-        "mean square": checkpoint.optimizer.mean_square,
-        "state": {"hidden": checkpoint.state.hidden, "cell": checkpoint.state.cell},
-    }
-    last = {
-        f"{group} {name}": array.tobytes()
-        for group, arrays in groups.items()
-        for name, array in arrays.items()
-    }
-    return (folder / "model.safetensors").read_bytes(), losses(folder), last
 
 
 @pytest.mark.parametrize("batches", ["streams", "lines", "windows"])
@@ -158,9 +98,10 @@ def test_a_run_that_is_killed_goes_on_exactly(tmp_path):
     folder = tmp_path / "killed"
     program = f"""
 import sys, time
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 from pathlib import Path
-from test_run import start, resume
+from charloom import resume
+from runs import start
 folder = Path({str(folder)!r})
 run = resume(folder) if (folder / "run.json").exists() else start(folder, steps=60)
 print("ready", flush=True)

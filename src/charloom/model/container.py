@@ -56,7 +56,7 @@ def write_container(
         stored = {name: _stored(array) for name, array in tensors.items()}
         order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
         header = _header(kind, content, {name: stored[name] for name in order})
-        arrays = [memoryview(stored[name].reshape(-1).view(np.uint8)) for name in order]
+        arrays = [_bytes_of(stored[name]) for name in order]
         digest = hashlib.sha256(header)
         for array in arrays:
             digest.update(array)
@@ -72,9 +72,15 @@ def write_container(
         ) from None
 
 
+def _bytes_of(array: Array) -> memoryview:
+    """The memory of a contiguous array, not a copy."""
+    flat: Any = array.reshape(-1).view(np.uint8)
+    return memoryview(flat)
+
+
 def _stored(array: Array) -> Array:
     """An array as it stands in a file: little-endian, row by row."""
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    return np.asarray(array, array.dtype.newbyteorder("<"), order="C")
 
 
 def _header(kind: str, content: dict[str, Any], tensors: dict[str, Array]) -> bytes:
@@ -208,7 +214,7 @@ def _read_tensors(
         if math.prod(shape) * code.itemsize != stop - start:
             _refuse(path, f"its tensor {name!r:.80} is {shape}, which does not fit its bytes")
         array = np.empty(shape, code)
-        view = memoryview(array.reshape(-1).view(np.uint8))
+        view = _bytes_of(array)
         if file.readinto(view) != len(view):  # pyright: ignore[reportAttributeAccessIssue]
             _refuse(path, f"is truncated while it is read; {_COPY}")
         digest.update(view)

@@ -13,7 +13,7 @@ import numpy as np
 from ..engines.base import OptimizerState, State, Step, StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
-from ..errors import SettingsError, TrainingError
+from ..errors import ModelFileError, SettingsError, TrainingError
 from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import TrainingSettings
@@ -38,6 +38,8 @@ class Trainer:
         self._plan = plan
         self._held_out = _measurable(parts.validation.ids, settings)
         self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
+        if checkpoint is not None:
+            self._check(checkpoint)
         start = checkpoint or self._beginning()
         self._state = start.state
         self.engine = open_engine(
@@ -71,6 +73,20 @@ class Trainer:
             kernels="",
         )
 
+    def _check(self, checkpoint: Checkpoint) -> None:
+        """ModelFileError if a checkpoint does not fit the text."""
+        position, state = checkpoint.position, checkpoint.state
+        try:
+            batch = self._batches.batch(position.epoch, position.index)
+        except IndexError:
+            batch = None
+        carried = batch is not None and (batch.fresh or batch.inputs.shape[1] == state.streams)
+        if not carried or checkpoint.optimizer.steps != position.step:
+            raise ModelFileError(
+                f"the checkpoint of step {position.step} does not fit the text of its run; put "
+                "another copy of the folder back"
+            )
+
     def weights(self) -> Weights:
         """A copy of the weights."""
         return self.engine.weights()
@@ -85,8 +101,7 @@ class Trainer:
         at = (position.epoch, position.index)
         batch = self._batches.batch(*at)
         batch = with_unknowns(batch, unknown_id, settings.unknown_share, settings.seed, *at)
-        fresh = batch.fresh or self._state.streams != batch.inputs.shape[1]
-        state = self.engine.zero_state(batch.inputs.shape[1]) if fresh else self._state
+        state = self.engine.zero_state(batch.inputs.shape[1]) if batch.fresh else self._state
         step = self.engine.train_step(
             batch.inputs,
             batch.targets,
