@@ -91,7 +91,7 @@ def test_a_run_is_named_after_its_text_and_never_overwritten(tmp_path, monkeypat
     before = (tmp_path / "book.run/model.safetensors").read_bytes()
     message = complaint(capsys, ["train", book, *QUICK], 1)
     assert "book.run" in message
-    assert "resume it, or choose another folder" in message
+    assert "go on with --resume, or choose another folder" in message
     assert (tmp_path / "book.run/model.safetensors").read_bytes() == before
 
 
@@ -574,7 +574,7 @@ def test_a_loss_that_is_not_finite_is_one_line(tmp_path, monkeypatch, capsys, bo
 def test_too_large_a_network_for_the_memory_is_one_line(monkeypatch, tmp_path, capsys, book):
     from charloom.training import trainer
 
-    def huge(*arguments):
+    def huge(*arguments, **options):
         raise MemoryError
 
     monkeypatch.setattr(trainer, "initial_weights", huge)

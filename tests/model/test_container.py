@@ -68,7 +68,7 @@ def test_too_little_memory_is_one_line_and_loses_nothing(tmp_path, monkeypatch):
     write_container(path, "model", tensors, {})
     before = path.read_bytes()
 
-    def none_left(*arguments):
+    def none_left(*arguments, **options):
         raise MemoryError
 
     with monkeypatch.context() as patch:

@@ -367,7 +367,7 @@ def test_a_text_that_is_too_short_says_so_and_leaves_nothing(tmp_path):
 def test_a_run_is_never_overwritten(tmp_path):
     start(tmp_path / "run").finish()
     before = outcome(tmp_path / "run")
-    with pytest.raises(OutputError, match="resume it"):
+    with pytest.raises(OutputError, match="go on with `resume`"):
         start(tmp_path / "run")
     assert outcome(tmp_path / "run") == before
 

@@ -58,29 +58,29 @@ def serve(
             "port",
             "host",
         ) from None
-    port = listener.getsockname()[1]
-    name = f"[{host}]" if ":" in host else host
-    hosts = {known for here in _names(host) for known in (f"{here}:{port}", here)}
-    if port != 80:  # which is the only one that a browser leaves out
-        hosts = {known for known in hosts if known.endswith(f":{port}")}
-    if host not in (*LOCAL, "::1"):
-        warnings.warn(
-            f"{host}: everybody who reaches this address can read and generate with the model, "
-            "without a password; use 127.0.0.1 for this machine alone",
-            stacklevel=2,
-        )
-    config = uvicorn.Config(
-        make_app(model, hosts, shown),
-        http=PatientProtocol,
-        log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
-        h11_max_incomplete_event_size=2**16,
-        lifespan="off",
-        ws="none",
-    )
     with listener:
+        port = listener.getsockname()[1]
+        name = f"[{host}]" if ":" in host else host
+        hosts = {known for here in _names(host) for known in (f"{here}:{port}", here)}
+        if port != 80:  # which is the only one that a browser leaves out
+            hosts = {known for known in hosts if known.endswith(f":{port}")}
+        if host not in (*LOCAL, "::1"):
+            warnings.warn(
+                f"{host}: everybody who reaches this address can read and generate with the model, "
+                "without a password; use 127.0.0.1 for this machine alone",
+                stacklevel=2,
+            )
+        config = uvicorn.Config(
+            make_app(model, hosts, shown),
+            http=PatientProtocol,
+            log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=2**16,
+            lifespan="off",
+            ws="none",
+        )
         listening = f"http://{name}:{port}/"
         ready(listening)
         with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
