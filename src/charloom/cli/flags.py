@@ -22,6 +22,7 @@ GROUPS = {
     "TextSettings": "The text",
     "ModelSettings": "The network",
     "TrainingSettings": "Training",
+    "AmountSettings": "Sampling",
     "SamplingSettings": "Sampling",
     "ComputingSettings": "Computing",
     "RecallSettings": "The experiment",
