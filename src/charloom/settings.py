@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from .errors import SettingsError
+from .errors import SettingsError, shown
 
 DEFAULT_STEPS = 3500
 """Optimizer steps of a run when neither steps, epochs nor minutes are given."""
@@ -51,8 +51,8 @@ class Settings(BaseModel):
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    given = first.get("input")
+    name = shown(".".join(str(part) for part in first["loc"]))
+    given = shown(repr(first.get("input")))
     context = first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
@@ -71,8 +71,8 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
         case "value_error":
             return str(context["error"])
         case _:
-            return f"{name}: {given!r} was given; {first['msg'].lower()}"
-    return f"{name}: {given!r} was given; it must be {expected}"
+            return f"{name}: {given} was given; {first['msg'].lower()}"
+    return f"{name}: {given} was given; it must be {expected}"
 
 
 class TextSettings(Settings):

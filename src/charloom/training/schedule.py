@@ -13,6 +13,8 @@ from ..settings import DEFAULT_STEPS, TrainingSettings
 UNPLANNED_STEPS = 10**12
 """Steps of a run of so many minutes until its speed is known, at the first checkpoint."""
 
+_MOST = 2**53  # steps, which floats still tell apart
+
 VALIDATIONS = 10
 """How often a run validates by default."""
 
@@ -27,9 +29,9 @@ def planned_steps(settings: TrainingSettings, batches_per_epoch: int) -> int:
     10
     """
     if settings.steps is not None:
-        return settings.steps
+        return min(settings.steps, _MOST)
     if settings.epochs is not None:
-        return max(round(settings.epochs * batches_per_epoch), 1)
+        return max(round(min(settings.epochs * batches_per_epoch, _MOST)), 1)
     return DEFAULT_STEPS if settings.minutes is None else UNPLANNED_STEPS
 
 
@@ -39,7 +41,7 @@ def steps_that_fit(seconds_left: float, step: int, steps_per_second: float) -> i
     >>> steps_that_fit(10.0, step=100, steps_per_second=4.0)
     140
     """
-    return step + max(round(seconds_left * steps_per_second), 1)
+    return step + max(round(min(seconds_left * steps_per_second, _MOST)), 1)
 
 
 def learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> float:

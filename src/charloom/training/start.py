@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from ..errors import ModelFileError
+from ..errors import ModelFileError, TrainingError
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.corpus import Corpus, build_corpus
@@ -54,7 +55,7 @@ def train(
     """
     text, training = text or TextSettings(), training or TrainingSettings()
     folder = None if output is None else RunFolder(output)
-    with ExitStack() as undo:
+    with _enough_memory(), ExitStack() as undo:
         saving = None
         if folder is not None:
             lock = folder.create()
@@ -94,8 +95,8 @@ def resume(folder: str | Path) -> Run:
     TrainingError if another process is training there.
     """
     place = RunFolder(folder)
-    place.read_plan()  # so that nothing is written where there is no run
-    with ExitStack() as undo:
+    with _enough_memory(), ExitStack() as undo:
+        place.read_plan()  # so that nothing is written where there is no run
         lock = place.lock()
         undo.callback(lock.release)
         plan = place.read_plan()
@@ -146,6 +147,17 @@ def _open(
             f"{vocabulary.size}; start again from the text itself"
         )
     return corpus
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise TrainingError(
+            "not enough memory for this run; free some, or use a smaller hidden_size, num_layers "
+            "or batch_size"
+        ) from None
 
 
 def _facts(part: Part) -> PartFacts:
