@@ -1,14 +1,15 @@
-"""How fast Charloom is beside its peers and beside what the processor can do.
+"""The speed of charloom beside other libraries and beside the peak of the processor.
 
     make bench                                    # or: .venv/bin/python benchmarks/bench.py
     python benchmarks/bench.py --quick            # in under 90 seconds
     python benchmarks/bench.py --scaling --document docs/measurements.md
-    python benchmarks/bench.py --json new.json    # to be kept
+    python benchmarks/bench.py --json new.json    # results as a file
     python benchmarks/bench.py --compare old.json new.json
 
-Peers take part where they are installed (`pip install charloom[peers]`); oneDNN's own LSTM
-where its library is (`pip install onednn-devel-cpu-gomp`, or DNNLROOT) with a C++ compiler.
-All run on the same cores, in turns, and what counts is their ratio to ours within a round.
+Peers that are installed take part (`pip install charloom[peers]`), and so does oneDNN's own
+LSTM, given its library (`pip install onednn-devel-cpu-gomp`, or DNNLROOT) and a C++ compiler.
+All run on the same cores, in turns; what counts is the ratio of our rate to theirs within a
+round.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main() -> int:
         print(report.comparison(old, new))
         return 0
     if not util.find_spec("charloom"):
-        print("bench: charloom is not installed here; `make bench` does it", file=sys.stderr)
+        print("bench: charloom is not installed here; run `make bench`", file=sys.stderr)
         return 1
     started = time.monotonic()
     results = {"about": about(given.threads), "rates": {}, "absent": {}, "costs": {}}
@@ -66,7 +67,7 @@ def main() -> int:
         write_between(Path(given.document), SAID)
     if given.json:
         Path(given.json).write_text(json.dumps(results, indent=1) + "\n")
-    return int(EXACT in results["absent"])  # a peer may be absent; we may not
+    return int(EXACT in results["absent"])  # peers may be absent, charloom may not
 
 
 def arguments() -> argparse.Namespace:
@@ -79,10 +80,12 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--threads", type=int, default=len(usable_cores()))
     parser.add_argument("--rounds", type=int, help="turns of each contestant")
-    parser.add_argument("--seconds", type=float, help="length of a turn, at least")
-    parser.add_argument("--json", metavar="FILE", help="write everything measured here")
-    parser.add_argument("--document", metavar="FILE", help="put the output between its marks")
-    parser.add_argument("--compare", nargs=2, metavar=("OLD", "NEW"), help="two such files")
+    parser.add_argument("--seconds", type=float, help="minimum length of a turn")
+    parser.add_argument("--json", metavar="FILE", help="write all results to this file")
+    parser.add_argument("--document", metavar="FILE", help="put the output between its markers")
+    parser.add_argument(
+        "--compare", nargs=2, metavar=("OLD", "NEW"), help="compare two files of --json"
+    )
     given = parser.parse_args()
     given.rounds = given.rounds or (3 if given.quick else 7)
     given.seconds = given.seconds or (0.1 if given.quick else 0.5)
@@ -122,7 +125,7 @@ def contests(results: report.Results, given: argparse.Namespace) -> None:
 
 
 def measure_costs(results: report.Results, given: argparse.Namespace) -> None:
-    """Memory, commands, imports and disk."""
+    """Measure memory, commands, imports and disk space."""
     tell("memory, commands, disk")
     costs = results["costs"]
     costs |= footprint.memory(given.threads, alone=given.alone or given.quick)
@@ -134,7 +137,7 @@ def measure_costs(results: report.Results, given: argparse.Namespace) -> None:
 
 
 def about(threads: int) -> dict[str, object]:
-    """What one must know to read the numbers."""
+    """The machine, the versions and the date, which the numbers depend on."""
     packages = ("charloom", "numpy", "torch", "jax", "keras", "onednn-cpu-gomp")
     return {
         "date": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -158,8 +161,9 @@ def introduction(about: dict[str, object]) -> str:
     ]
     if load() > 0.5:
         lines.append(
-            f"WARNING: the load average is {load():.1f}: others compute here. A program that\n"
-            "waits for a second thread suffers far more from that: these ratios mean little."
+            f"WARNING: the load average is {load():.1f}, so other programs are running. They slow "
+            "down a\nprogram that waits for a second thread far more than others: these ratios "
+            "mean little."
         )
     return "\n".join(lines)
 
@@ -194,18 +198,18 @@ def usable_cores() -> set[int]:
 
 
 def load() -> float:
-    """How many processes have been computing in the last minute."""
+    """The load average of the last minute."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def say(text: str) -> None:
-    """Print, and keep for the document."""
+    """Print a text, and keep it for the document."""
     print(text + "\n", flush=True)
     SAID.append(text + "\n")
 
 
 def write_between(path: Path, lines: list[str]) -> None:
-    """Put what was said between the marks in a document."""
+    """Replace what a document has between the markers."""
     before, _, rest = path.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

@@ -1,9 +1,9 @@
-"""Contestants run in turns, so that a machine that drifts drifts for all of them.
+"""Contestants run in turns, so that a drift of the machine's speed affects all of them alike.
 
-Each library lives in a process of its own and sleeps while another is measured: no library
-sees the threads, the memory or the environment of the next. In every round each contestant
-works for the same short time, the order moving on by one; ratios are taken within a round,
-and of those the median.
+Each library has a process of its own, which sleeps while another is measured, so libraries
+share neither threads nor memory nor environment. In every round each contestant works for the
+same short time, in an order that rotates. A ratio is taken within a round; the median over
+all rounds counts.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from typing import Any
 from shapes import Shape
 
 Work = Callable[[], float]
-"""Does some work, waits until it is done, and says how many characters it was."""
+"""Does some work, waits until it is done, and returns how many characters it processed."""
 
 Rates = dict[str, list[float]]
 """Characters (or operations) per second of each contestant, one for each round."""
 
-LONG = 0.3  # seconds of work after which caches are warm enough without a turn that is not timed
+LONG = 0.3  # seconds; a step that takes this long needs no untimed one before it to warm the caches
 MEGABYTE = 1e6
 
 
 class AbsentError(Exception):
-    """A contestant cannot take part here, and why."""
+    """Why a contestant cannot take part here."""
 
 
 class Worker:
-    """A process that has one library, and measures its contestants when asked.
+    """A process with one library that measures its contestants on request.
 
-    `library` is a module beside this file, or `module:part`: its function
+    `library` is a module in this folder, or `module:part`; its function
     `prepare(contestant, task, shape, threads)` returns Work or raises AbsentError.
     """
 
@@ -63,19 +63,19 @@ class Worker:
             self._process.join()
 
     def prepare(self, contestant: str, task: str, shape: Shape) -> None:
-        """Build a contestant and run it once; AbsentError if that cannot be."""
+        """Build a contestant and run it once; AbsentError if that fails."""
         self._ask("prepare", contestant, task, shape)
 
     def forget(self) -> None:
-        """Drop all contestants, and their memory."""
+        """Drop all contestants and free their memory."""
         self._ask("forget")
 
     def rate(self, contestant: str, seconds: float) -> float:
-        """Characters per second over at least this long."""
+        """Characters per second, measured over at least `seconds`."""
         return self._ask("rate", contestant, seconds)
 
     def peak_megabytes(self) -> float:
-        """The most memory that the process ever had, Python included."""
+        """Peak memory of the process so far, including Python."""
         return self._ask("peak_megabytes")
 
     def _ask(self, *request: object) -> Any:
@@ -101,7 +101,7 @@ def compete(
 ) -> tuple[Rates, dict[str, str]]:
     """The rates of all contestants (name to library), and why some are absent.
 
-    No round begins after `limit` seconds, but for the first two.
+    Except for the first two, no round begins after `limit` seconds.
     """
     rates: Rates = {}
     absent: dict[str, str] = {}
@@ -125,7 +125,7 @@ def compete(
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How many times theirs ours is: the median over rounds.
+    """Our rate divided by theirs: the median over rounds.
 
     >>> ratio([2, 9, 4], [1, 3, 2])
     2.0
@@ -134,12 +134,12 @@ def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """What libraries read when they are loaded, so that all use the same cores."""
+    """Environment variables that libraries read when imported, so that all use the same cores."""
     count = str(threads)
     return {
         "OMP_NUM_THREADS": count,
         "MKL_NUM_THREADS": count,
-        "OPENBLAS_NUM_THREADS": "1",  # NumPy's, which only draws our first weights
+        "OPENBLAS_NUM_THREADS": "1",  # NumPy, which is not measured
         "KERAS_BACKEND": "jax",
         "JAX_PLATFORMS": "cpu",
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -147,8 +147,8 @@ def _environment(threads: int) -> dict[str, str]:
 
 
 def _serve(pipe: Connection, library: str, threads: int) -> None:
-    """The worker's own loop: answer until nobody asks any more."""
-    if hasattr(os, "sched_setaffinity"):  # XLA has as many threads as there are usable cores
+    """The loop of the worker's process: answer requests until the pipe is closed."""
+    if hasattr(os, "sched_setaffinity"):  # XLA starts as many threads as there are usable cores
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     prepared: dict[str, Work] = {}
     while True:
@@ -175,9 +175,9 @@ def _serve(pipe: Connection, library: str, threads: int) -> None:
             pipe.send(("absent", f"{error.name} is not installed"))
         except AbsentError as reason:
             pipe.send(("absent", str(reason)))
-        except Exception as error:  # a peer that fails is a peer that is absent, with its words
-            words = " ".join(f"{type(error).__name__}: {error}".split())
-            pipe.send(("absent", words[:160]))
+        except Exception as error:  # a peer that fails counts as absent, with its message
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            pipe.send(("absent", message[:160]))
 
 
 def _load(library: str) -> Callable[[str, str, Shape, int], Work]:
@@ -191,7 +191,7 @@ def _rate(work: Work, seconds: float) -> float:
     start = time.perf_counter()
     characters = work()
     passed = time.perf_counter() - start
-    if passed < LONG:  # that was to have the caches back, which others have used meanwhile
+    if passed < LONG:  # that one only refilled the caches, which other processes used meanwhile
         start, characters, passed = time.perf_counter(), 0.0, 0.0
     while passed < seconds or not characters:
         characters += work()
@@ -200,9 +200,9 @@ def _rate(work: Work, seconds: float) -> float:
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process ever had."""
+    """Peak memory of this process so far."""
     status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would begin with that of the parent, on Linux
+    if status.exists():  # on Linux, ru_maxrss starts at the value of the parent process
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / MEGABYTE
     unit = 1 if sys.platform == "darwin" else 1024

@@ -1,9 +1,9 @@
-"""How fast a text becomes ids, and in how much memory.
+"""How fast a text becomes ids, and how much memory that takes.
 
     python benchmarks/corpus_speed.py --megabytes 300
 
-Writes a text of ASCII and one of mixed UTF-8 into a temporary folder, and builds a
-corpus of each in a process of its own, whose largest resident memory is reported.
+Writes a text in ASCII and one in mixed UTF-8 to a temporary folder and builds a corpus of
+each, in a process of its own, whose peak resident memory is reported.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ALPHABETS = {
 
 
 def write_text(path: Path, alphabets: list[str], size: int) -> None:
-    """A file of about `size` bytes, of words that are each drawn from one alphabet."""
+    """Write a file of about `size` bytes, each of its words drawn from one alphabet."""
     random = Random(0)
     words = ("".join(random.choices(random.choice(alphabets), k=6)) for _ in range(100_000))
     block = "".join(word + random.choice("     \n") for word in words).encode()
@@ -45,14 +45,14 @@ def write_text(path: Path, alphabets: list[str], size: int) -> None:
 
 
 def measure(path: Path, settings: TextSettings) -> tuple[float, float, float]:
-    """Seconds, seconds of a processor, and megabytes of memory at the most."""
+    """Build a corpus: elapsed seconds, seconds of processor time, peak memory in megabytes."""
     start, worked = time.perf_counter(), time.process_time()
     build_corpus(path, settings, ids_path=path.with_suffix(".ids"))
     return time.perf_counter() - start, time.process_time() - worked, resident_megabytes()
 
 
 def resident_megabytes() -> float:
-    """The largest resident memory that this process has had, Python and NumPy included."""
+    """Peak resident memory of this process, including Python and NumPy."""
     kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kibibytes * (1 if sys.platform == "darwin" else 1024) / MEGABYTE
 

@@ -1,7 +1,7 @@
-"""What a user pays besides time per character: memory, waiting for a command, disk.
+"""Costs other than speed: memory, start-up time and disk space.
 
-Every figure is of a fresh process. Commands are measured whole, from before the process is
-started until it has ended, in turns, and the median counts.
+Every figure is that of a fresh process. A command is timed from before its process starts
+until it has ended; commands run in turns, and the median counts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shapes import EXACT, FAST, GENERATE, KERAS, LARGE, LIBRARIES, ONE_LARGE, TO
 Costs = dict[str, dict[str, Any]]
 """Name -> value and unit."""
 
-IMPORT_LIMIT, GENERATE_LIMIT = 0.15, 0.3  # seconds: the bars of the project
+IMPORT_LIMIT, GENERATE_LIMIT = 0.15, 0.3  # seconds: what this project requires of itself
 
 TIMED_IMPORT = """
 import time
@@ -34,7 +34,7 @@ print(time.perf_counter() - start)
 
 
 def memory(threads: int, *, alone: bool) -> Costs:
-    """Peak memory of whole processes that train, and that generate."""
+    """Peak memory of a process that trains and of one that generates."""
     costs: Costs = {}
     for task, shape in ((TRAIN, LARGE), (GENERATE, ONE_LARGE)):
         for name in (FAST, EXACT) if alone else (FAST, EXACT, TORCH, KERAS):
@@ -51,7 +51,7 @@ def memory(threads: int, *, alone: bool) -> Costs:
 
 
 def waiting(rounds: int, *, alone: bool) -> Costs:
-    """Seconds until a command has ended, and seconds of an import within its process."""
+    """Seconds that a command takes in all, and seconds that an import takes in a process."""
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / "model.safetensors"
         _save_model(model)
@@ -91,7 +91,7 @@ def waiting(rounds: int, *, alone: bool) -> Costs:
 
 
 def bounds(costs: Costs) -> list[dict[str, Any]]:
-    """The bars that are limits from above."""
+    """The upper limits, each with what was measured."""
     limits = {
         "seconds of an import: import charloom": IMPORT_LIMIT,
         "seconds of a whole process: charloom generate, 10 characters": GENERATE_LIMIT,
@@ -128,7 +128,7 @@ def _import(code: str) -> float | None:
 
 
 def installed() -> Costs:
-    """Megabytes on disk of a package and of all that it needs."""
+    """Megabytes on disk of a package with all its dependencies."""
     costs: Costs = {}
     for name, packages in {
         "charloom": ["charloom"],
@@ -146,7 +146,7 @@ OWN_NEEDS = ("numpy", "safetensors", "pydantic", "typer", "rich")  # as in pypro
 
 
 def _closure(packages: list[str]) -> set[str]:
-    """The packages, and those that they need without any extras."""
+    """The packages with all their dependencies, without extras."""
     found: set[str] = set()
     waiting = list(packages)
     while waiting:
@@ -157,15 +157,15 @@ def _closure(packages: list[str]) -> set[str]:
             needed = metadata.requires(name) or []
         except metadata.PackageNotFoundError:
             if name != "charloom":
-                continue  # needed elsewhere only: another platform or version
-            needed = list(OWN_NEEDS)  # run from a source tree
+                continue  # a dependency on other platforms or versions only
+            needed = list(OWN_NEEDS)  # charloom runs from a source tree
         found.add(name)
         waiting += [re.split(r"[^\w.-]", need)[0] for need in needed if "extra ==" not in need]
     return found
 
 
 def _size(package: str) -> int:
-    """Bytes of its files, without what Python compiles; ours also where it is a source tree."""
+    """Bytes of a package's files without .pyc; works for charloom in a source tree, too."""
     spec = util.find_spec(package) if package == "charloom" else None
     if spec and spec.submodule_search_locations:
         folders = (Path(place) for place in spec.submodule_search_locations)

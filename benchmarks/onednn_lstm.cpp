@@ -1,9 +1,8 @@
-// oneDNN's own LSTM, bare: forward and backward of every layer, nothing before or after.
+// oneDNN's own LSTM, bare: the forward and backward pass of every layer and nothing else.
 //
-// Compiled by peers.py where the library is installed. Reads lines "shape bfloat16 V H L B T",
-// then "step" again and again; answers each of these, when it is done, with its number of
-// characters. Weights lie in the layouts that oneDNN likes best; bringing them there is not
-// counted.
+// Compiled by peers.py where the library is installed. Reads a line "shape bfloat16 V H L B T",
+// then "step" repeatedly, and answers each step, once it is done, with its number of characters.
+// Weights are already in the layout that oneDNN prefers; converting them is not timed.
 #include <cstring>
 #include <iostream>
 #include <sstream>
@@ -23,12 +22,12 @@ static stream queue(cpu);
 
 static memory filled(const memory::desc& description) {
     memory made(description, cpu);
-    // 0x3c3c is about 0.011 in either type: small, equal numbers, far from denormal.
+    // 0x3c3c is about 0.011 in either type: small, equal, and far from denormal numbers.
     std::memset(made.get_data_handle(), 0x3c, description.get_size());
     return made;
 }
 
-// Layers of equal input size: the first alone, since V differs from H, then all others.
+// Layers of equal input size: the first on its own, since V differs from H, then all others.
 struct Layers {
     primitive forward, backward;
     Arguments up, down;
@@ -46,33 +45,33 @@ struct Layers {
         const memory::desc dx(source, f32, Tag::tnc), dy(target, f32, Tag::tnc);
         const memory::desc ds(state, f32, Tag::ldnc);
         const auto direction = rnn_direction::unidirectional_left2right;
-        lstm_forward::primitive_desc going_up(
+        lstm_forward::primitive_desc forward_desc(
             cpu, prop_kind::forward_training, direction, x, h, c, any(input_weights, type),
             any(hidden_weights, type), bias, y, h, c);
-        lstm_backward::primitive_desc going_down(
+        lstm_backward::primitive_desc backward_desc(
             cpu, prop_kind::backward, direction, x, h, c, any(input_weights, type),
             any(hidden_weights, type), bias, y, h, c, dx, ds, ds, any(input_weights, f32),
-            any(hidden_weights, f32), bias, dy, ds, ds, going_up);
-        forward = lstm_forward(going_up);
-        backward = lstm_backward(going_down);
+            any(hidden_weights, f32), bias, dy, ds, ds, forward_desc);
+        forward = lstm_forward(forward_desc);
+        backward = lstm_backward(backward_desc);
         up = {{DNNL_ARG_SRC_LAYER, filled(x)},
               {DNNL_ARG_SRC_ITER, filled(h)},
               {DNNL_ARG_SRC_ITER_C, filled(c)},
-              {DNNL_ARG_WEIGHTS_LAYER, filled(going_up.weights_layer_desc())},
-              {DNNL_ARG_WEIGHTS_ITER, filled(going_up.weights_iter_desc())},
+              {DNNL_ARG_WEIGHTS_LAYER, filled(forward_desc.weights_layer_desc())},
+              {DNNL_ARG_WEIGHTS_ITER, filled(forward_desc.weights_iter_desc())},
               {DNNL_ARG_BIAS, filled(bias)},
               {DNNL_ARG_DST_LAYER, filled(y)},
               {DNNL_ARG_DST_ITER, filled(h)},
               {DNNL_ARG_DST_ITER_C, filled(c)},
-              {DNNL_ARG_WORKSPACE, filled(going_up.workspace_desc())}};
+              {DNNL_ARG_WORKSPACE, filled(forward_desc.workspace_desc())}};
         down = up;
-        down[DNNL_ARG_WEIGHTS_LAYER] = filled(going_down.weights_layer_desc());
-        down[DNNL_ARG_WEIGHTS_ITER] = filled(going_down.weights_iter_desc());
+        down[DNNL_ARG_WEIGHTS_LAYER] = filled(backward_desc.weights_layer_desc());
+        down[DNNL_ARG_WEIGHTS_ITER] = filled(backward_desc.weights_iter_desc());
         down[DNNL_ARG_DIFF_SRC_LAYER] = filled(dx);
         down[DNNL_ARG_DIFF_SRC_ITER] = filled(ds);
         down[DNNL_ARG_DIFF_SRC_ITER_C] = filled(ds);
-        down[DNNL_ARG_DIFF_WEIGHTS_LAYER] = filled(going_down.diff_weights_layer_desc());
-        down[DNNL_ARG_DIFF_WEIGHTS_ITER] = filled(going_down.diff_weights_iter_desc());
+        down[DNNL_ARG_DIFF_WEIGHTS_LAYER] = filled(backward_desc.diff_weights_layer_desc());
+        down[DNNL_ARG_DIFF_WEIGHTS_ITER] = filled(backward_desc.diff_weights_iter_desc());
         down[DNNL_ARG_DIFF_BIAS] = filled(bias);
         down[DNNL_ARG_DIFF_DST_LAYER] = filled(dy);
         down[DNNL_ARG_DIFF_DST_ITER] = filled(ds);

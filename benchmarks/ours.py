@@ -1,7 +1,7 @@
-"""Charloom among the contestants: everything through the engine that its verbs use.
+"""charloom as a contestant, measured through the native engine.
 
-Training is the whole optimizer step (one-hot input, layers, head, loss, clipping, Adam) on
-the next of a few batches, the state carried on; generation has its sampling in it.
+Training is a whole optimizer step (one-hot input, layers, head, loss, clipping, Adam) on the
+next of a few batches, with the state carried on. Generation includes sampling.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from charloom.engines.native import NativeEngine, available_kernels
 from charloom.engines.random import stream_seeds
 from charloom.engines.weights import initial_weights
 from charloom.model.generation import generate
+from charloom.model.predictor import Predictor
 from charloom.model.scoring import SEGMENTS, evaluate
 from charloom.settings import ModelSettings, SamplingSettings
 from charloom.text.vocabulary import Vocabulary
@@ -25,13 +26,13 @@ BATCHES = 8
 
 
 def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
-    """`contestant` ends in its precision; "peak" in front of it is the bare product."""
+    """The work of a contestant, whose name ends in its precision; "peak" is the bare product."""
     if contestant == ROUND_TRIP:
         return _round_trips(threads)
     what, precision = contestant.rsplit(" ", 1)
     kernels = available_kernels()[0]
     if precision != "float32" and kernels != "avx512_bf16":
-        raise AbsentError(f"this processor does not multiply {precision}")
+        raise AbsentError(f"this processor has no instructions for {precision} products")
     if what == "peak":
         return _peak(kernels, precision == "bfloat16", threads)
     settings = ModelSettings(hidden_size=shape.H, num_layers=shape.L)
@@ -62,7 +63,7 @@ def _round_trips(threads: int) -> Work:
     from charloom.engines._native import round_trip
 
     if threads < 2:
-        raise AbsentError("there is one thread")
+        raise AbsentError("there is only one thread")
     seconds = 0.02
     return lambda: seconds / round_trip(seconds)
 
@@ -100,19 +101,20 @@ def _generation(engine: NativeEngine, settings: ModelSettings, shape: Shape) -> 
 
 
 def _texts(engine: NativeEngine, shape: Shape) -> Work:
-    """The text itself, in pieces as they are made: what `Model.generate` does."""
-    vocabulary = _vocabulary(shape)
-    start = vocabulary.decode([0])
-    return lambda: len("".join(generate(engine, vocabulary, start, length=256)))
+    """Text in pieces, as `Model.generate` yields it."""
+    predictor = _predictor(engine, shape)
+    start = predictor.vocabulary.decode([0])
+    return lambda: len("".join(generate(predictor, start, length=256)))
 
 
 def _evaluation(engine: NativeEngine, shape: Shape) -> Work:
-    """A short text, but with the share of warm-up that a long one has: 128 in 2**14."""
-    vocabulary = _vocabulary(shape)
+    """A short text with the share of warm-up of a long one: 128 in 2**14."""
+    predictor = _predictor(engine, shape)
     each = 1024 if shape.H < 256 else 512
     ids = np.random.default_rng(0).integers(shape.V, size=SEGMENTS * each, dtype=np.uint8)
-    return lambda: evaluate(engine, vocabulary, ids, warmup=each // 128).characters
+    return lambda: evaluate(predictor, ids, warmup=each // 128).characters
 
 
-def _vocabulary(shape: Shape) -> Vocabulary:
-    return Vocabulary.of("".join(chr(0x100 + n) for n in range(shape.V)))
+def _predictor(engine: NativeEngine, shape: Shape) -> Predictor:
+    vocabulary = Vocabulary.of("".join(chr(0x100 + n) for n in range(shape.V)))
+    return Predictor(engine=engine, vocabulary=vocabulary)

@@ -1,7 +1,7 @@
-"""The other libraries, each as its users would write it, and with its fast options on.
+"""The other libraries, each used as its users would, with its fast options.
 
 float32 peers run whole optimizer steps: one-hot input or a gather, LSTM layers, head, loss,
-clipping, Adam. A star marks a bare LSTM, forward and backward alone, with nothing around it.
+clipping, Adam. A star marks a bare LSTM: the forward and backward pass of its layers alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def prepare_torch(contestant: str, task: str, shape: Shape, threads: int) -> Wor
 
 
 def prepare_torch_single(contestant: str, task: str, shape: Shape, threads: int) -> Work:
-    """One thread, which may be faster where there is little to do."""
+    """PyTorch with one thread, which can be faster on small shapes."""
     return prepare_torch(contestant, task, shape, 1)
 
 
@@ -112,7 +112,7 @@ def prepare_jax(contestant: str, task: str, shape: Shape, threads: int) -> Work:
     from jax import numpy as jnp
 
     if task != TRAIN:
-        raise AbsentError("is measured in training alone")
+        raise AbsentError("measured in training only")
     G, random = 4 * shape.H, np.random.default_rng(0)
 
     def drawn(*size: int):
@@ -130,7 +130,7 @@ def prepare_jax(contestant: str, task: str, shape: Shape, threads: int) -> Work:
         layers, head, head_bias = weights
         after, x = [], None
         for (input_weights, hidden_weights, bias), start in zip(layers, state, strict=True):
-            # Every step at once; a one-hot input is a gather of rows.
+            # The input product of all steps at once; with one-hot input it is a gather of rows.
             inputs = (input_weights[batch[:-1]] if x is None else x @ input_weights) + bias
 
             def cell(carry, gates, hidden_weights=hidden_weights):
@@ -242,7 +242,7 @@ def prepare_onednn(contestant: str, task: str, shape: Shape, threads: int) -> Wo
 
 @cache
 def _onednn_program() -> Path:
-    """The program around oneDNN's LSTM, compiled; kept until this process ends."""
+    """Compile the program that runs oneDNN's LSTM, once per process."""
     roots = [os.environ.get("DNNLROOT"), sys.prefix, "/usr/local", "/usr"]
     found = (Path(root) for root in roots if root)
     root = next((r for r in found if (r / "include" / "dnnl.hpp").exists()), None)

@@ -1,14 +1,14 @@
-"""How good the models get, and in what time: runs on a text of your own, as Markdown rows.
+"""The quality that models reach on a text, and the time they take, as Markdown rows.
 
-    python benchmarks/quality.py tinyshakespeare.txt                all of it, about 30 minutes
+    python benchmarks/quality.py tinyshakespeare.txt                everything, about 30 minutes
     python benchmarks/quality.py tinyshakespeare.txt --only recipes --recipe default
 
-recipes     the default settings (the best known for 2 minutes on 2 cores), and for 15 minutes
-precision   bfloat16 against float32 at equal steps, five seeds or `--seeds`, and a control
-int8        what weights of 8 bits cost, on models of 128, 256 (the default) and 512 units
-warmup      the error of parallel segments against the definition, by the warm-up's length
+recipes     the default settings (the best known for 2 minutes on 2 cores) and a run of 15 minutes
+precision   bfloat16 against float32 after equal steps, with five seeds or `--seeds`, and a control
+int8        the loss from weights of 8 bits, for models of 128, 256 (the default) and 512 units
+warmup      the error of parallel segments relative to one stream, by the length of the warm-up
 
-The last tenth of the text is held out. Times are those of training, validation included.
+The last tenth of the text is held out. Times are those of training, including validation.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WARMUPS = (0, 4, 16, 32, 64, WARMUP, 256)
 
 
 def trained(text: Path, model: ModelSettings, training: TrainingSettings):
-    """The best model of a run, and the seconds it took."""
+    """The best model of a run, and the seconds that the run took."""
     start = time.perf_counter()
     best = charloom.train(text, model=model, training=training).finish()
     return best, time.perf_counter() - start
@@ -67,7 +67,7 @@ def recipes(text: Path, wanted: str | None) -> None:
 
 
 def precision(text: Path, seeds: Sequence[int]) -> None:
-    """The control is float32 on narrower vectors: another rounding, not a coarser one."""
+    """The control is float32 on narrower vectors: it rounds differently, but just as finely."""
     columns = {"float32": None, "bfloat16": None, "float32, avx2": "avx2"}
     print(f"| seed | {' | '.join(columns)} | bfloat16 - float32 | avx2 - float32 |")
     print("| --- " * 6 + "|")
@@ -93,7 +93,7 @@ def precision(text: Path, seeds: Sequence[int]) -> None:
 
 @contextmanager
 def kernels_chosen(name: str | None) -> Iterator[None]:
-    """CHARLOOM_KERNELS for a while; None leaves it alone."""
+    """Set CHARLOOM_KERNELS within a `with` block; None leaves it as it is."""
     before = os.environ.get("CHARLOOM_KERNELS")
     if name:
         os.environ["CHARLOOM_KERNELS"] = name
@@ -107,7 +107,7 @@ def kernels_chosen(name: str | None) -> Iterator[None]:
 
 
 def int8(text: Path, model: charloom.Model | None) -> None:
-    """Weights rounded after training; held-out bits in each precision."""
+    """Held-out bits per character in each precision, of weights rounded after training."""
     models = [model] if model else [trained(text, m, t)[0] for m, t in INT8_RECIPES]
     print("| model | float32 | bfloat16 | int8 | int8 - float32 |")
     print("| --- " * 5 + "|")
@@ -115,7 +115,7 @@ def int8(text: Path, model: charloom.Model | None) -> None:
         bits = []
         for name in ("float32", "bfloat16", "int8"):
             again = charloom.Model(best.settings, best.vocabulary, best.weights, precision=name)
-            score = evaluate(again.engine, again.vocabulary, held_out(text, again))
+            score = evaluate(again.predictor, held_out(text, again))
             bits.append(score.bits_per_character)
         shape = f"{best.settings.num_layers} x {best.settings.hidden_size}"
         row = " | ".join(f"{b:.5f}" for b in bits)
@@ -123,18 +123,18 @@ def int8(text: Path, model: charloom.Model | None) -> None:
 
 
 def held_out(text: Path, model: charloom.Model):
-    """The ids of the last tenth."""
+    """The ids of the last tenth of the text."""
     whole = "".join(charloom.read(text, charloom.TextSettings()))
     return model.vocabulary.encode(whole[-(len(whole) // 10) :])
 
 
 def warmup(text: Path, model: charloom.Model) -> None:
     ids = held_out(text, model)
-    exact = evaluate(model.engine, model.vocabulary, ids, exact=True).bits_per_character
+    exact = evaluate(model.predictor, ids, exact=True).bits_per_character
     print(f"| warm-up | error in bits per character, {SEGMENTS} segments |")
     print("| --- | --- |")
     for length in WARMUPS:
-        parallel = evaluate(model.engine, model.vocabulary, ids, warmup=length)
+        parallel = evaluate(model.predictor, ids, warmup=length)
         print(f"| {length} | {parallel.bits_per_character - exact:+.6f} |", flush=True)
 
 

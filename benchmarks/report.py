@@ -1,4 +1,4 @@
-"""Results as text: one table for each task, the bars, and two results side by side."""
+"""Results as text: a table for each task, the bars, and the comparison of two results."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from shapes import (
 )
 
 Results = dict[str, Any]
-"""What goes to JSON; `rates` is task, shape, contestant -> a rate for each round."""
+"""The content of the JSON file; `rates` maps task, shape, contestant to a rate per round."""
 
 STAR = (
-    "Each column is how many times its rate ours is, whole optimizer steps on our side; the\n"
-    "median over rounds. A starred peer is the bare LSTM, forward and backward, with neither\n"
-    "head nor loss nor optimizer. GFLOP/s counts the matrix products alone. A round trip is\n"
-    "that of a cache line to the other core and back: the median over rounds, and the range."
+    "The column of a peer is our rate divided by its rate, the median over rounds; ours runs\n"
+    "whole optimizer steps. A starred peer is the bare LSTM, forward and backward, without\n"
+    "head, loss or optimizer. GFLOP/s counts the matrix products alone. A round trip is that\n"
+    "of a cache line to the other core and back: the median over rounds, and the range."
 )
 
 
 def table(rows: Iterable[Iterable[str]]) -> str:
-    """Columns aligned, the first to the left.
+    """Align columns, the first to the left and the others to the right.
 
     >>> print(table([["a", "bb"], ["ccc", "d"]]))
     a    bb
@@ -48,7 +48,7 @@ def table(rows: Iterable[Iterable[str]]) -> str:
 
 
 def speed(results: Results, task: str) -> str:
-    """Our rates at each shape, and how many times each peer's they are."""
+    """Our rates at each shape, and their ratios to the rates of the peers."""
     _, shapes, names = next(contest for contest in CONTESTS if contest[0] == task)
     ours = [name for name in names if name in PEAKS]
     peers = [name for name in names if name not in PEAKS]
@@ -69,7 +69,7 @@ def speed(results: Results, task: str) -> str:
 
 
 def peaks(results: Results) -> str:
-    """What the bare product does here, which is the yardstick of each share."""
+    """The rate of the bare product on this machine, to which the shares of peak refer."""
     all_of_it: Rates = {}
     for shapes in results["rates"].values():
         for rates in shapes.values():
@@ -114,7 +114,7 @@ def _share(rates: Rates, name: str, task: str, shape: Shape) -> float:
 
 
 def bars(results: Results) -> str:
-    """What was asked for, what was reached."""
+    """A table of the bars: what is required, and what was reached."""
     rows = [["bar", "at least", "reached", "", "stretch", ""]]
     rows += [_bar(results, bar) for bar in BARS if bar.task in results["rates"]]
     for bound in results.get("bounds", ()):
@@ -127,7 +127,7 @@ def bars(results: Results) -> str:
 def _bar(results: Results, bar: Bar) -> list[str]:
     rates = results["rates"].get(bar.task, {}).get(str(bar.shape), {})
     peak = bar.peer in PEAKS.values()
-    # A share of a peak is a percentage; all else so many times the peer.
+    # Against a peak the result is a percentage, against a peer a ratio of rates.
     text = "{:.0%}".format if peak else "{:.2f}x".format
     what = f"{bar.task}, {bar.shape}: {bar.ours.removeprefix('charloom ')} against {bar.peer}"
     value = None
@@ -148,14 +148,14 @@ def _verdict(limit: float | None, value: float | None, text: Any, *between: str)
 
 
 def absent(results: Results) -> str:
-    """Who did not take part, and why."""
+    """The contestants that did not take part, and why."""
     return "\n".join(
         f"{name} is absent: {reason}" for name, reason in sorted(results["absent"].items())
     )
 
 
 def comparison(old: Results, new: Results) -> str:
-    """How many times the old rate the new one is, plainly and against the peak of its run."""
+    """New rates divided by old ones, as they are and as shares of the peak in their run."""
     rows = [["new / old", "characters/s", "share of peak", "spread of new"]]
     for task, shapes, names in CONTESTS:
         for shape in shapes:
@@ -183,7 +183,7 @@ def _change(before: Rates, after: Rates, name: str) -> list[str]:
 
 
 def costs(results: Results) -> Iterator[str]:
-    """Seconds, megabytes and the like, ours beside others."""
+    """Tables of the other costs (memory, seconds, disk space), ours beside the peers'."""
     groups: dict[str, list[list[str]]] = {}
     for key, cost in results.get("costs", {}).items():
         group, _, name = key.partition(": ")

@@ -1,7 +1,7 @@
 """How time and memory grow with H, L, B, T, V, threads and the size of the corpus.
 
-One number is varied at a time, from one shape; each point is a process of its own, so that
-its peak memory is that of the point. The chart beside a column is linear from zero.
+One parameter varies at a time, starting from one shape. Each point has a process of its own,
+so that peak memory is measured for that point alone. The bars start at zero and are linear.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ CORPUS = (1, 4, 16, 64)  # megabytes
 WIDTH = 24  # characters of the longest bar
 
 Points = dict[str, list[dict[str, float]]]
-"""Axis -> the points along it, each with its value and what was measured there."""
+"""Axis -> its points, each with the value and the measurements."""
 
 
 def measure(threads: int, cores: int, *, quick: bool) -> Points:
-    """All axes; `threads` go up to twice the cores, which must slow down and not stall."""
+    """Measure along all axes; with twice as many threads as cores it may be slow, but not stall."""
     seconds = 0.05 if quick else 0.4
     points: Points = {}
     for axis, values in VALUES.items():
@@ -80,7 +80,7 @@ def _corpus(megabytes: int) -> dict[str, float]:
 
 
 def charts(points: Points) -> Iterator[str]:
-    """A table for each axis, with what grows drawn beside it."""
+    """A table for each axis, with bars for time and memory."""
     for axis, along in points.items():
         yield _corpus_chart(along) if axis == "corpus" else _chart(axis, along)
 

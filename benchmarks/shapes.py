@@ -1,12 +1,12 @@
-"""What is measured, and what is asked of it: shapes, their operations, and the bars.
+"""What is measured and what is required: shapes, their operations, and the bars.
 
 T time steps, B streams, V vocabulary, H hidden units, L layers, G = 4H, as in
-`charloom.engines.base`. Operations are those of the matrix products alone, by the count
+`charloom.engines.base`. Only the operations of the matrix products are counted:
 
     forward:  2 G (H + inputs) per layer, inputs = 0 for the one-hot first   + 2 H V
     training: 3 times that
 
-so that what a program does besides (cell, loss, optimizer) lowers its rate, as it should.
+so everything else that a program computes (cell, loss, optimizer) lowers its rate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """A network and the batch it is given."""
+    """The sizes of a network and of its batches."""
 
     name: str
     V: int = 65
@@ -27,7 +27,7 @@ class Shape:
 
     @property
     def forward_operations(self) -> int:
-        """Of the products, for one character on its way up.
+        """Operations of the products in the forward pass, per character.
 
         >>> TRAINING[0].forward_operations      # 2 * 300 * 75 + 2 * 75 * 27
         49050
@@ -37,7 +37,7 @@ class Shape:
 
     @property
     def training_operations(self) -> int:
-        """Of the products, for one character up and down."""
+        """Operations of the products in a training step, per character."""
         return 3 * self.forward_operations
 
     def __str__(self) -> str:
@@ -67,12 +67,12 @@ PEAKS = {
     BYTES: "peak bfloat16",
     EXACT: "peak float32",
 }
-"""The bare product at each of our precisions, in operations per second; int8 is set against
-the faster of those that are measured."""
+"""The bare product in each of our precisions, in operations per second; int8 is compared with
+the faster of the two that are measured."""
 
 ROUND_TRIP = "round trip"
-"""A cache line to the other core and back, as many times a second: no constant where a virtual
-machine is moved from core to core."""
+"""Round trips of a cache line to the other core and back, per second. Not constant on a virtual
+machine that is moved between cores."""
 
 LIBRARIES = {
     ROUND_TRIP: "ours",
@@ -91,7 +91,7 @@ LIBRARIES = {
     ONEDNN: "peers:onednn",
     ONEDNN_BF16: "peers:onednn",
 }
-"""Where each contestant is found; see contest.Worker."""
+"""The module that has each contestant; see contest.Worker."""
 
 TRAIN, GENERATE, EVALUATE = "training", "generation", "evaluation"
 MANY = "generation, 64 streams"
@@ -101,14 +101,14 @@ CONTESTS = (
     (MANY, (MANY_LARGE,), (FAST, EXACT, TORCH, KERAS)),
     (EVALUATE, (SMALL, LARGE), (FAST, OWN_TRAINING)),
 )
-"""Task, shapes, contestants; the peaks and the round trip take part in each."""
+"""Task, shapes, contestants; the peaks and the round trip take part in every task."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bar:
-    """`ours` must do at least `least` times what `peer` does in the same task.
+    """The rate of `ours` must be at least `least` times that of `peer` in the same task.
 
-    Where the peer is a peak, what counts is our operations as a share of it.
+    Where the peer is a peak, our operations count as a share of it.
     """
 
     task: str

@@ -62,7 +62,9 @@ print(X.shape, y.shape)
 
 # Here the blog's text stops. Its model: LSTM(75) and a softmax, cross-entropy, Adam.
 model = charloom.Model.untrained(
-    charloom.ModelSettings(hidden_size=75, num_layers=1), charloom.Vocabulary.of(raw_text)
+    charloom.ModelSettings(hidden_size=75, num_layers=1),
+    charloom.Vocabulary.of(raw_text),
+    first_values="keras",
 )
 assert model.vocabulary.mapping == mapping
 losses = model.fit(X, y, epochs=100, batch_size=32, learning_rate=0.005)

@@ -9,21 +9,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import typer
 
-from charloom.cli.main import VERBS, app
-from charloom.inspection.settings import ReachSettings, RecallSettings, UnitsSettings
-from charloom.settings import ModelSettings, SamplingSettings, TextSettings, TrainingSettings
+from charloom.cli.flags import GROUPS
+from charloom.cli.help import OWN
+from charloom.cli.lazy import app
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
-
-GROUPS = {
-    "Sampling": SamplingSettings,
-    "The text": TextSettings,
-    "The network": ModelSettings,
-    "The experiment": RecallSettings,
-    "Looking back": ReachSettings,
-    "Claims": UnitsSettings,
-    "Training and computing": TrainingSettings,
-}
 
 OPENING = """\
 # The command line
@@ -32,38 +22,41 @@ OPENING = """\
 
 Results go to standard output, progress and warnings to standard error. An error is one
 line. The exit status is 0 for success, 1 for failure, 2 for wrong use, and 130 after Ctrl-C.
-`charloom COMMAND --help` shows what stands here.
+`charloom COMMAND --help` shows what stands here, and `charloom --install-completion` makes the
+Tab key complete commands and flags.
 """
 
 
 def page() -> str:
     """The whole page."""
-    commands = [command.callback for command in app(VERBS).registered_commands]
-    return "\n".join([OPENING, *(section(command) for command in commands if command)])
+    commands = app().registered_commands
+    return "\n".join(
+        [OPENING, *(section(c.name or "", c.callback) for c in commands if c.callback)]
+    )
 
 
-def section(command: Callable[..., Any]) -> str:
+def section(name: str, command: Callable[..., Any]) -> str:
     """A command: how it is called, what it does, and a table for each group of its flags."""
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     described = [p for p in parameters if p.annotation is not typer.Context]
     arguments = [p for p in described if isinstance(info(p), type(typer.Argument()))]
     flags = [p for p in described if p not in arguments]
-    usage = ["charloom", command.__name__, *(argument(p) for p in arguments)]
+    usage = ["charloom", name, *(argument(p) for p in arguments)]
+    text, _, example = inspect.cleandoc(command.__doc__ or "").partition("\n\nFor example:\n\n")
     parts = [
-        f"## {command.__name__}",
+        f"## {name}",
         f"```sh\n{' '.join(usage)}{' [FLAGS]' if flags else ''}\n```",
-        inspect.cleandoc(command.__doc__ or ""),
-        "\n".join(f"* `{argument(p)}`: {info(p).help}" for p in arguments),
+        text,
+        f"```sh\n{inspect.cleandoc(example)}\n```",
+        "\n".join(f"* `{metavar(p)}`: {info(p).help}" for p in arguments),
     ]
-    own = [p for p in flags if not any(p.name in g.model_fields for g in GROUPS.values())]
-    tables = {"": own, **{title: [] for title in GROUPS}}
+    tables: dict[str, list[inspect.Parameter]] = {OWN: [], **{t: [] for t in GROUPS.values()}}
     for flag in flags:
-        if flag not in own:
-            tables[group_of(flag)].append(flag)
+        tables[info(flag).rich_help_panel or OWN].append(flag)
     for title, members in tables.items():
         if members:
             rows = ["| flag | what it does | default |", "|---|---|---|", *map(row, members)]
-            parts.append("\n".join([*([f"{title}:", ""] if title else []), *rows]))
+            parts.append("\n".join([f"{title}:", "", *rows]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -72,19 +65,17 @@ def info(parameter: inspect.Parameter) -> Any:
     return get_args(parameter.annotation)[1]
 
 
-def argument(parameter: inspect.Parameter) -> str:
-    """Its name in the usage line."""
-    several = get_origin(get_args(parameter.annotation)[0]) is list or parameter.default is None
+def metavar(parameter: inspect.Parameter) -> str:
+    """The name of an argument: TEXT, or TEXT... for several."""
+    kinds = [get_args(parameter.annotation)[0], *get_args(get_args(parameter.annotation)[0])]
+    several = any(get_origin(kind) is list for kind in kinds)
     return f"{info(parameter).metavar}{'...' if several else ''}"
 
 
-def group_of(flag: inspect.Parameter) -> str:
-    """The settings whose field it is: a name in two of them is told apart by its help."""
-    for title, settings in GROUPS.items():
-        field = settings.model_fields.get(flag.name)
-        if field is not None and info(flag).help.startswith(str(field.description)):
-            return title
-    raise AssertionError(flag)
+def argument(parameter: inspect.Parameter) -> str:
+    """An argument in the usage line, in brackets if it can be left out."""
+    name = metavar(parameter)
+    return name if parameter.default is parameter.empty else f"[{name}]"
 
 
 def row(flag: inspect.Parameter) -> str:
@@ -95,12 +86,14 @@ def row(flag: inspect.Parameter) -> str:
     if kind is bool and not declared:
         name += f" / --no-{flag.name.replace('_', '-')}"
     elif kind is not bool:
-        name += f" {metavar(kind, described)}"
-    default = ("", "on")[flag.default] if kind is bool else flag.default
-    return f"| `{name}` | {described.help} | {'' if default is None else default} |"
+        name += f" {value(kind, described)}"
+    default = "" if flag.default in (None, flag.empty) else flag.default
+    if kind is bool:
+        default = "on" if flag.default else ""
+    return f"| `{name}` | {described.help} | {default} |"
 
 
-def metavar(kind: Any, described: Any) -> str:
+def value(kind: Any, described: Any) -> str:
     """What stands for the value of a flag."""
     if described.metavar:
         return described.metavar

@@ -31,6 +31,7 @@ PLAN = Plan(
 
 def settings(**changes) -> TrainingSettings:
     values = {
+        "batches": "streams",
         "steps": 12,
         "batch_size": 4,
         "sequence_length": 8,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import uvicorn
 
-from charloom import Model, ModelSettings
+from charloom import Model, ModelSettings, TrainingSettings
 from charloom.engines.weights import initial_weights
 from charloom.model.provenance import Provenance
 from charloom.serving.page_api import make_app
@@ -29,13 +29,14 @@ TEXT = (
 ) * 3
 
 
-def small_model(provenance: Provenance | None = None, **settings: Any) -> Model:
+def small_model(*, lines: bool = False, **settings: Any) -> Model:
     """Random weights, large enough that the gates open and close."""
     shape = ModelSettings(**{"hidden_size": 24, "num_layers": 2, **settings})
     vocabulary = Vocabulary.of(TEXT, unknown=True)
     weights = initial_weights(shape, vocabulary.size, seed=3)
     weights = {name: (weight * np.float32(2.5)) for name, weight in weights.items()}
-    return Model(shape, vocabulary, weights, provenance, precision="float32")
+    training = TrainingSettings(batches="lines") if lines else None
+    return Model(shape, vocabulary, weights, Provenance(training=training), precision="float32")
 
 
 @dataclass(frozen=True)

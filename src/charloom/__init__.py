@@ -1,9 +1,9 @@
-"""Character-level LSTM language models: train, generate, score, evaluate.
+"""Character-level LSTM language models: train, generate, score, evaluate, explain.
 
     import charloom
 
     run = charloom.train("book.txt", output="book.run")     # a folder; resume("book.run")
-    for progress in run:                                    # one step of the optimizer
+    for progress in run:                                    # one optimizer step
         print(progress.step, progress.bits_per_character)
 
     model = charloom.Model.load("book.run")                 # the best model of a run
@@ -13,11 +13,14 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-The verbs are `train`, `resume`, `Model.load`, `Model.save`, `Model.generate`,
-`Model.generate_many`, `Model.score`, `Model.evaluate`, `Model.trace`, `Model.trace_pieces`
-and `Model.describe`; `read` gives the text of files, and `InMemory` stands for a text where
-files are expected. What can be chosen is in TextSettings, ModelSettings, TrainingSettings and
-SamplingSettings. Every error raised on purpose is a CharloomError (see charloom.errors).
+Train with `train` and `resume`; look at a run with `plot` and `export_log`. A `Model` has
+load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe.
+To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
+`recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
+a text where files are expected, and `visible` makes a text safe to print.
+
+What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
+is a CharloomError (see charloom.errors).
 """
 
 from __future__ import annotations
@@ -26,15 +29,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import CharloomError as CharloomError
+    from .inspection.files import save_trace as save_trace
+    from .inspection.logs import export_log as export_log
+    from .inspection.memory.context import ContextReport as ContextReport
+    from .inspection.memory.context import context as context
+    from .inspection.memory.recall import Recall as Recall
+    from .inspection.memory.recall import recall as recall
+    from .inspection.pictures import plot as plot
+    from .inspection.story import explain as explain
+    from .inspection.units.report import Report as Report
+    from .inspection.units.search import units as units
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
+    from .model.tracing import Trace as Trace
+    from .serving.offline.page import Page as Page
+    from .serving.offline.page import save_page as save_page
+    from .serving.server import serve as serve
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
+    from .text.visible import visible as visible
     from .text.vocabulary import Vocabulary as Vocabulary
     from .training.progress import Progress as Progress
     from .training.run import Run as Run
@@ -43,20 +61,35 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CharloomError": "errors",
+    "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
     "Model": "model.model",
     "ModelSettings": "settings",
+    "Page": "serving.offline.page",
     "Part": "model.scoring",
     "Progress": "training.progress",
+    "Recall": "inspection.memory.recall",
+    "Report": "inspection.units.report",
     "Run": "training.run",
     "SamplingSettings": "settings",
     "Score": "model.scoring",
     "TextSettings": "settings",
+    "Trace": "model.tracing",
     "TrainingSettings": "settings",
     "Vocabulary": "text.vocabulary",
+    "context": "inspection.memory.context",
+    "explain": "inspection.story",
+    "export_log": "inspection.logs",
+    "plot": "inspection.pictures",
     "read": "text.reading",
+    "recall": "inspection.memory.recall",
     "resume": "training.start",
+    "save_page": "serving.offline.page",
+    "save_trace": "inspection.files",
+    "serve": "serving.server",
     "train": "training.start",
+    "units": "inspection.units.search",
+    "visible": "text.visible",
 }
 """Where each public name lives; it is loaded when first used, so that importing is fast."""
 

@@ -85,7 +85,7 @@ def tell(seed: int = 0) -> Iterator[str]:
     yield ""
     yield (f"One-hot: X {one_hot(X, vocabulary.size).shape}, y {one_hot(y, vocabulary.size).shape}")
 
-    model = Model.untrained(SETTINGS, vocabulary, seed=seed)
+    model = Model.untrained(SETTINGS, vocabulary, seed=seed, first_values="keras")
     yield ""
     yield (
         f"Model: LSTM({SETTINGS.hidden_size}) and a softmax over {vocabulary.size}, "

@@ -8,8 +8,10 @@
     ├── OutputError           something could not be written: no space, no permission
     └── TrainingError         a run that cannot go on, such as a loss that is not finite
 
-Each message says what was given, what was expected, and the next step. The command
-line prints it as one line: exit status 2 for a SettingsError, 1 for the others.
+Each message says what was given, what was expected, and the next step. Settings in it are
+named as Python names them, in backquotes, and `settings` lists those names, so that who shows
+the message can name them otherwise: the command line prints `batch_size` as --batch-size.
+It prints one line, with exit status 2 for a SettingsError and 1 for the others.
 """
 
 from __future__ import annotations
@@ -28,11 +30,35 @@ def shown(value: object, most: int = 160) -> str:
 
 
 class CharloomError(Exception):
-    """Base of all errors raised on purpose; catching it catches them all."""
+    """Base of all errors raised on purpose; catching it catches them all.
+
+    >>> error = CharloomError("`steps` and `minutes` were given", "steps", "minutes")
+    >>> str(error), error.settings
+    ('`steps` and `minutes` were given', ('steps', 'minutes'))
+
+    Attributes:
+        settings: names of the settings and arguments that the message has in backquotes.
+
+    """
+
+    def __init__(self, message: str, *settings: str) -> None:
+        super().__init__(message)
+        self.settings = settings
 
 
 class SettingsError(CharloomError):
-    """A setting is out of range, or two of them do not go together."""
+    """A setting is out of range, or two of them do not go together.
+
+    A message about one setting starts with its name and a colon.
+
+    >>> SettingsError("layer: 3 was given; the model has layers 1 to 2").settings
+    ('layer',)
+    """
+
+    def __init__(self, message: str, *settings: str) -> None:
+        name, colon, _ = message.partition(": ")
+        own = (name,) if colon and name.isidentifier() else ()
+        super().__init__(message, *own, *settings)
 
 
 class TextError(CharloomError):

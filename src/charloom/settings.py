@@ -21,8 +21,11 @@ from typing_extensions import Self
 
 from .errors import SettingsError, shown
 
-DEFAULT_STEPS = 3500
-"""Optimizer steps of a run when neither steps, epochs nor minutes are given."""
+MOST_STEPS = 10**12
+"""Steps of the longest run; at a million a second, eleven days."""
+
+LARGEST = 2**31 - 1
+"""The largest int of 32 bits, which is what most counts are in C++."""
 
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
 
@@ -37,7 +40,7 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise SettingsError(_one_line(error, type(self))) from None
+            raise _one_line(error, type(self)) from None
 
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one.
@@ -45,10 +48,11 @@ class Settings(BaseModel):
         >>> ModelSettings().replace(cell="rnn").cell
         'rnn'
         """
-        return type(self)(**{**self.model_dump(), **changes})
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**{**given, **changes})
 
 
-def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
+def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
     name = shown(".".join(str(part) for part in first["loc"]))
@@ -57,7 +61,7 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
     match first["type"]:
         case "extra_forbidden":
             known = ", ".join(settings.model_fields)
-            return f"{name} is not a setting; the settings are {known}"
+            return SettingsError(f"{name} is not a setting; the settings are {known}")
         case "greater_than_equal":
             expected = f"at least {context['ge']}"
         case "greater_than":
@@ -66,17 +70,21 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> str:
             expected = f"at most {context['le']}"
         case "less_than":
             expected = f"less than {context['lt']}"
+        case "finite_number":
+            expected = "a finite number"
         case "literal_error":
             expected = f"one of {context['expected']}"
         case "value_error":
-            return str(context["error"])
+            return SettingsError(*context["error"].args)
         case _:
-            return f"{name}: {given} was given; {first['msg'].lower()}"
-    return f"{name}: {given} was given; it must be {expected}"
+            return SettingsError(f"{name}: {given} was given; {first['msg'].lower()}")
+    return SettingsError(f"{name}: {given} was given; it must be {expected}")
 
 
 class TextSettings(Settings):
     """How text is read, which characters are known, and what is held out."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     encoding: str = Field(default="utf-8", description="encoding of the files")
     errors: Literal["strict", "replace"] = Field(
@@ -89,7 +97,10 @@ class TextSettings(Settings):
         default="characters", description="what one step reads: a code point or a UTF-8 byte"
     )
     minimum_count: int = Field(
-        default=1, ge=1, description="rarer characters are read as the unknown character"
+        default=1,
+        ge=1,
+        le=LARGEST,
+        description="rarer characters are read as the unknown character",
     )
     unknown: bool = Field(
         default=True, description="learn an unknown character, so that no text is refused"
@@ -98,15 +109,17 @@ class TextSettings(Settings):
         default=0.1, ge=0, lt=1, description="the share at the end of the text that is held out"
     )
     validation_limit: int = Field(
-        default=1_000_000, ge=1, description="at most this many characters are held out"
+        default=1_000_000, ge=1, lt=2**63, description="at most this many characters are held out"
     )
 
     @model_validator(mode="after")
     def _rare_characters_need_an_unknown(self) -> Self:
         if self.vocabulary == "characters" and self.minimum_count > 1 and not self.unknown:
             raise ValueError(
-                f"minimum_count is {self.minimum_count} and unknown is off: rarer characters "
-                "would have no id; use minimum_count=1 or unknown=True"
+                f"`minimum_count` is {self.minimum_count} and `unknown` is off: rarer characters "
+                "would have no id; use `minimum_count=1` or `unknown=True`",
+                "minimum_count",
+                "unknown",
             )
         return self
 
@@ -127,44 +140,74 @@ class ModelSettings(Settings):
 class TrainingSettings(Settings):
     """How a network is trained."""
 
-    batches: Literal["streams", "lines", "windows"] = Field(
-        default="streams",
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    batches: Literal["auto", "streams", "lines", "windows"] = Field(
+        default="auto",
         description="streams carry the state along the text; lines are separate items; "
-        "windows are the blog's, one target each",
+        "windows are the blog's, one target each; auto is lines for a list, else streams",
     )
-    batch_size: int = Field(default=32, ge=1, description="streams, lines or windows side by side")
-    sequence_length: int = Field(default=64, ge=1, description="characters in one step of training")
+    batch_size: int = Field(
+        default=32, ge=1, le=2**20, description="streams, lines or windows side by side"
+    )
+    sequence_length: int = Field(
+        default=64, ge=1, le=2**20, description="characters in one step of training"
+    )
     steps: int | None = Field(
-        default=None, ge=1, description="stop after this many optimizer steps"
+        default=None, ge=1, le=MOST_STEPS, description="stop after this many optimizer steps"
     )
-    epochs: float | None = Field(default=None, gt=0, description="stop after this many passes")
-    minutes: float | None = Field(default=None, gt=0, description="stop after about this long")
+    epochs: float | None = Field(
+        default=None, gt=0, le=10**6, description="stop after this many passes"
+    )
+    minutes: float | None = Field(
+        default=None, gt=0, le=10**6, description="stop after about this long"
+    )
     learning_rate: float = Field(default=4e-3, gt=0, lt=10, description="Adam's, at its highest")
-    warmup_steps: int = Field(default=50, ge=0, description="steps of linear rise at the start")
+    warmup_steps: int = Field(
+        default=50, ge=0, le=MOST_STEPS, description="steps of linear rise at the start"
+    )
     decay: Literal["linear", "cosine", "constant"] = Field(
         default="linear", description="how the learning rate falls towards the end"
     )
     final_learning_rate: float = Field(
         default=0.0, ge=0, le=1, description="share of the learning rate that is left at the end"
     )
-    beta1: float = Field(default=0.9, ge=0, lt=1, description="Adam's decay of the mean")
+    beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's decay of the mean")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean square")
-    epsilon: float = Field(default=1e-7, gt=0, description="Adam's epsilon, Keras's form and value")
+    epsilon: float = Field(
+        default=1e-7, ge=1e-30, le=1, description="Adam's epsilon, Keras's form and value"
+    )
     clip_norm: float = Field(
-        default=1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
+        default=1.0,
+        ge=0,
+        le=1e30,
+        description="largest global norm of the gradient; 0 does not clip",
     )
     dropout: float = Field(
-        default=0.1, ge=0, lt=1, description="share of each layer's outputs dropped on the way up"
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="share of each layer's outputs dropped on the way to the next",
+    )
+    final_dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="the same at the last step, if it is another"
+    )
+    first_values: Literal["scaled", "keras"] = Field(
+        default="scaled", description="of the weights; keras is Keras's, as in the blog's program"
     )
     unknown_share: float = Field(
         default=0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"
     )
     validate_every: int | None = Field(
-        default=None, ge=1, description="steps between validations; by default a tenth of the run"
+        default=None,
+        ge=1,
+        le=MOST_STEPS,
+        description="steps between validations; by default a tenth of the run",
     )
     patience: int = Field(
         default=0,
         ge=0,
+        le=MOST_STEPS,
         description="stop after so many validations without a better one; 0 is never",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -177,7 +220,8 @@ class TrainingSettings(Settings):
     def _one_length(self) -> Self:
         given = [n for n in ("steps", "epochs", "minutes") if getattr(self, n) is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} were given; give one of them")
+            named = " and ".join(f"`{name}`" for name in given)
+            raise ValueError(f"{named} were given; give one of them", *given)
         return self
 
 
@@ -192,8 +236,14 @@ class ComputingSettings(Settings):
     threads: Threads = 0
 
 
+COLDEST = 1e-4
+"""The lowest temperature but 0: below it logits / temperature may leave float32."""
+
+
 class SamplingSettings(Settings):
     """How the next character is drawn from the model's distribution."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     temperature: float = Field(
         default=1.0,
@@ -201,7 +251,9 @@ class SamplingSettings(Settings):
         le=100,
         description="1 is the model's own distribution; 0 always its best",
     )
-    top_k: int = Field(default=0, ge=0, description="only the k most likely characters; 0 is all")
+    top_k: int = Field(
+        default=0, ge=0, le=LARGEST, description="only the k most likely characters; 0 is all"
+    )
     top_p: float = Field(
         default=1.0,
         gt=0,
@@ -209,3 +261,18 @@ class SamplingSettings(Settings):
         description="only the most likely characters that make up this share",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the same seed gives the same text")
+
+    @model_validator(mode="after")
+    def _no_temperature_is_tiny(self) -> Self:
+        if 0 < self.temperature < COLDEST:
+            raise ValueError(
+                f"temperature: {self.temperature} was given; it must be 0, or at least {COLDEST:g}"
+            )
+        return self
+
+
+class AmountSettings(Settings):
+    """How much is generated."""
+
+    length: int = Field(default=500, ge=0, lt=2**40, description="characters to generate")
+    count: int = Field(default=1, ge=1, le=65536, description="number of texts")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -28,9 +30,9 @@ def trace(model: Model) -> Trace:
     return model.trace(TEXT)
 
 
-def point(page, **changes):
-    """Look at something, as the page's own controls do."""
-    page.evaluate("(changes) => view.set(changes)", changes)
+def show(page, **changes):
+    """Change what is shown, as the page's own controls do."""
+    page.evaluate("(changes) => state.set(changes)", changes)
 
 
 def shown(value: float, digits: int = 3) -> str:
@@ -38,27 +40,27 @@ def shown(value: float, digits: int = 3) -> str:
     return text if text.strip("\u22120.") else text.lstrip("\u2212")  # zero has no sign
 
 
-def squash(name: str, values):
+def bounded(name: str, values):
     return values / (1 + abs(values)) if name in ("C_t", "fC_t") else values
 
 
 def level(name: str, value: float) -> int:
-    """Of the 256 colours, the one of a value."""
-    value = squash(name, float(value))
+    """Of the 256 colors, the one of a value."""
+    value = bounded(name, float(value))
     return round(255 * (value if name in ("f_t", "i_t", "o_t") else (value + 1) / 2))
 
 
 # Looking.
 
 
-def test_the_text_is_all_there_and_coloured_by_surprise(shared, trace):
-    point(shared, cursor=0, shade="surprise")
-    cells = shared.locator(".cell")
-    text = "".join(cells.all_text_contents())
+def test_the_text_is_all_there_and_colored_by_surprisal(shared, trace):
+    show(shared, cursor=0, colorBy="surprisal")
+    boxes = shared.locator(".character")
+    text = "".join(boxes.all_text_contents())
     assert text == TEXT.replace("\n", "↵")[: len(text)]
-    fill = shared.evaluate("colours.scales.surprise.fill")
+    fill = shared.evaluate("colors.scales.surprisal.fill")
     painted = shared.evaluate(
-        "[...document.querySelectorAll('.cell')].map((cell) => cell.style.backgroundColor)"
+        "[...document.querySelectorAll('.character')].map((box) => box.style.backgroundColor)"
     )
     for t in range(0, len(painted), 7):
         at = 255 * min(trace.bits[t] / 8, 1)
@@ -70,13 +72,13 @@ def as_commas(colour: str) -> str:
     return ",".join(re.findall(r"[\d.]+", colour))
 
 
-def test_under_the_pointer_are_the_alternatives_that_the_model_weighed(shared, trace):
+def test_under_the_pointer_are_the_characters_that_the_model_expected(shared, trace):
     for t in (1, 30, 77):
-        shared.locator(f'.cell[data-at="{t}"]').hover()
-        shared.wait_for_selector(f'#verdict[data-at="{t}"]')
-        verdict = shared.inner_text("#verdict")
-        assert f"{trace.bits[t]:.2f} bits" in verdict
-        assert f"number {trace.rank[t]} of 32" in verdict
+        shared.locator(f'.character[data-at="{t}"]').hover()
+        shared.wait_for_selector(f'#surprisal[data-at="{t}"]')
+        told = shared.inner_text("#surprisal")
+        assert f"{trace.bits[t]:.2f} bits" in told
+        assert f"rank {trace.rank[t]} of 32" in told
         rows = shared.locator("#alternatives tr")
         symbols = rows.locator("th").all_text_contents()
         names = [symbol for symbol, _ in trace.alternatives(t)]
@@ -90,25 +92,25 @@ def test_under_the_pointer_are_the_alternatives_that_the_model_weighed(shared, t
 
 
 def test_the_keyboard_goes_where_the_pointer_goes(shared, trace):
-    point(shared, cursor=0, pointed=None)
+    show(shared, cursor=0, hovered=None)
     shared.focus("#text")
     for key in ("ArrowRight", "ArrowRight", "End", "ArrowDown", "ArrowLeft", "Home", "PageDown"):
         shared.keyboard.press(key)
-    t = shared.evaluate("view.cursor")
-    shared.wait_for_selector(f'#verdict[data-at="{t}"]')
-    assert f"{trace.bits[t]:.2f} bits" in shared.inner_text("#verdict")
+    t = shared.evaluate("state.cursor")
+    shared.wait_for_selector(f'#surprisal[data-at="{t}"]')
+    assert f"{trace.bits[t]:.2f} bits" in shared.inner_text("#surprisal")
     shared.keyboard.press("Control+Home")
-    shared.wait_for_selector('#verdict[data-at="0"]')
-    assert "nothing stands before it" in shared.inner_text("#verdict")
+    shared.wait_for_selector('#surprisal[data-at="0"]')
+    assert "nothing comes before it" in shared.inner_text("#surprisal")
     shared.keyboard.press("Control+End")
-    shared.wait_for_selector(f'#verdict[data-at="{len(TEXT) - 1}"]')
+    shared.wait_for_selector(f'#surprisal[data-at="{len(TEXT) - 1}"]')
 
 
 def test_one_units_numbers_are_those_of_the_trace_to_the_last_bit(shared, trace):
     for layer, unit, t in itertools.product((0, 1), (0, 17), (0, 1, 100, 255, 256, 400)):
-        point(shared, layer=layer, unit=unit, cursor=t)
-        shared.wait_for_selector(f'#numbers[data-at="{layer} {unit} {t}"] dd[data-value*="."]')
-        for item in shared.locator("#numbers dd").all():
+        show(shared, layer=layer, unit=unit, cursor=t)
+        shared.wait_for_selector(f'#unit-values[data-at="{layer} {unit} {t}"] dd[data-value*="."]')
+        for item in shared.locator("#unit-values dd").all():
             name = item.get_attribute("data-quantity")
             value = trace.quantities[name][t, layer, unit]
             told = np.float32(item.get_attribute("data-value"))
@@ -118,20 +120,21 @@ def test_one_units_numbers_are_those_of_the_trace_to_the_last_bit(shared, trace)
 
 
 @pytest.mark.parametrize("quantity", ["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"])
-def test_the_map_is_coloured_by_the_trace(shared, trace, quantity):
+def test_the_map_is_colored_by_the_trace(shared, trace, quantity):
     shared.check(f"input[name=quantity][value={quantity}]", force=True)
-    point(shared, layer=1, cursor=270, unit=2, pointed=None, selection=None)
+    show(shared, layer=1, cursor=270, unit=2, hovered=None, selection=None)
     shared.wait_for_function(
-        "([q]) => weave.tiles.has(`1 ${q} 0`) && weave.tiles.has(`1 ${q} 1`)", arg=[quantity]
+        "([q]) => heatmap.tiles.has(`1 ${q} 0`) && heatmap.tiles.has(`1 ${q} 1`)", arg=[quantity]
     )
     look = """([t, u]) => new Promise((resolve) => {
-      weave.draw();
+      heatmap.draw();
       requestAnimationFrame(() => requestAnimationFrame(() => {
-        const x = (t + 0.5) * weave.width - weave.frame.scrollLeft;
-        const y = weave.top + (u + 0.5) * weave.row - weave.frame.scrollTop;
-        const pen = document.getElementById("cloth").getContext("2d");
+        const { scale } = state.trace.cell.quantities[state.quantity];
+        const x = (t + 0.5) * heatmap.columnWidth - heatmap.frame.scrollLeft;
+        const y = heatmap.top + (u + 0.5) * heatmap.rowHeight - heatmap.frame.scrollTop;
+        const pen = document.getElementById("canvas").getContext("2d");
         const pixel = [...pen.getImageData(x, y, 1, 1).data.slice(0, 3)];
-        resolve([pixel, [...colours.of(view.quantity).rgba]]);
+        resolve([pixel, [...colors.scales[scale.colors].rgba]]);
       }));
     })"""
     for t, u in ((250, 5), (257, 9), (260, 12)):
@@ -140,30 +143,30 @@ def test_the_map_is_coloured_by_the_trace(shared, trace, quantity):
         assert pixel in [rgba[4 * n : 4 * n + 3] for n in (max(at - 1, 0), at, min(at + 1, 255))]
 
 
-def test_the_text_is_coloured_by_a_unit(shared, trace):
+def test_the_text_is_colored_by_a_unit(shared, trace):
     shared.check("input[name=quantity][value=f_t]", force=True)
-    shared.check("input[name=shade][value=unit]", force=True)
-    point(shared, layer=0, unit=3, cursor=0)
+    shared.check("input[name=color-by][value=unit]", force=True)
+    show(shared, layer=0, unit=3, cursor=0)
     shared.wait_for_function("() => text.unitValues.get(0) instanceof Float32Array")
-    fill = shared.evaluate("colours.scales.gate.fill")
+    fill = shared.evaluate("colors.scales.gate.fill")
     for t in range(0, 200, 11):
-        cell = shared.locator(f'.cell[data-at="{t}"]')
-        painted = as_commas(cell.evaluate("(cell) => cell.style.backgroundColor"))
+        box = shared.locator(f'.character[data-at="{t}"]')
+        painted = as_commas(box.evaluate("(box) => box.style.backgroundColor"))
         at = level("f_t", trace.f_t[t, 0, 3])
         assert painted in {as_commas(fill[n]) for n in (max(at - 1, 0), at, min(at + 1, 255))}
-    shared.check("input[name=shade][value=surprise]", force=True)
+    shared.check("input[name=color-by][value=surprisal]", force=True)
 
 
-def test_a_phrase_finds_the_units_that_are_active_in_it_and_where_else(shared, trace):
-    point(shared, layer=1, quantity="h_t", selection=None)
+def test_a_selection_finds_the_units_that_are_active_in_it_and_where_else(shared, trace):
+    show(shared, layer=1, quantity="h_t", selection=None)
     start = TEXT.index("the Fox")
     shared.evaluate("document.getElementById('text').scrollTop = 0")
-    shared.locator(f'.cell[data-at="{start}"]').hover()
+    shared.locator(f'.character[data-at="{start}"]').hover()
     shared.mouse.down()
-    shared.locator(f'.cell[data-at="{start + 6}"]').hover()
+    shared.locator(f'.character[data-at="{start + 6}"]').hover()
     shared.mouse.up()
-    shared.wait_for_selector("#found tr.chosen")
-    assert shared.evaluate("view.selection") == [start, start + 7]
+    shared.wait_for_selector("#selection-units tr.selected")
+    assert shared.evaluate("state.selection") == [start, start + 7]
     values = trace.h_t[:, 1].astype(float)
     inside = np.zeros(len(TEXT), bool)
     inside[start : start + 7] = True
@@ -171,7 +174,7 @@ def test_a_phrase_finds_the_units_that_are_active_in_it_and_where_else(shared, t
     spread = sum(part.var(axis=0) * len(part) for part in (values[inside], values[~inside]))
     apart = (means[0] - means[1]) / np.sqrt(spread / len(TEXT))
     best = np.argsort(-abs(apart))[:8]
-    rows = shared.locator("#found tbody tr")
+    rows = shared.locator("#selection-units tbody tr")
     assert [int(row.get_attribute("data-unit")) for row in rows.all()] == best.tolist()
     first = rows.first.locator("td").all_text_contents()
     unit = best[0]
@@ -182,15 +185,15 @@ def test_a_phrase_finds_the_units_that_are_active_in_it_and_where_else(shared, t
     runs = {(a, b) for a, b in edges.reshape(-1, 2).tolist() if b <= start or a >= start + 7}
     listed = shared.locator("#places li").all()
     places = {
-        tuple(int(li.get_attribute(f"data-{end}")) for end in ("from", "to")) for li in listed
+        tuple(int(li.get_attribute(f"data-{end}")) for end in ("start", "stop")) for li in listed
     }
     assert places <= runs
     assert f"in {len(runs)} other" in shared.inner_text("#places-title")
     listed[0].locator("button").click()
-    assert shared.evaluate("view.cursor") in {a for a, _ in runs}
+    assert shared.evaluate("state.cursor") in {a for a, _ in runs}
     shared.focus("#text")
     shared.keyboard.press("Escape")
-    assert shared.evaluate("view.selection") is None
+    assert shared.evaluate("state.selection") is None
 
 
 # The newspaper.
@@ -198,7 +201,7 @@ def test_a_phrase_finds_the_units_that_are_active_in_it_and_where_else(shared, t
 
 def test_the_newspaper_is_edited_with_the_numbers_of_the_trace(shared, trace):
     t, layer, unit = 41, 1, 6
-    point(shared, layer=layer, unit=unit, cursor=t, pointed=None)
+    show(shared, layer=layer, unit=unit, cursor=t, hovered=None)
     shared.wait_for_selector(f'#sheet[data-at="{layer} {t}"]')
     q = {name: values[t, layer, unit] for name, values in trace.quantities.items()}
     old = trace.C_before[t, layer, unit]
@@ -207,12 +210,17 @@ def test_the_newspaper_is_edited_with_the_numbers_of_the_trace(shared, trace):
         [shown(old), "", "", ""],
         [f"{shown(old)} {TIMES} {shown(q['f_t'])} = {shown(q['fC_t'])}", "", "", ""],
         [None, f"{shown(q['i_t'])} {TIMES} {shown(q['g_t'])} = ", shown(q["C_t"]), ""],
-        [None, None, None, f"{shown(q['o_t'])} · {shown(np.tanh(q['C_t']))} = {shown(q['h_t'])}"],
+        [
+            None,
+            None,
+            None,
+            f"{shown(q['o_t'])} {TIMES} {shown(np.tanh(q['C_t']))} = {shown(q['h_t'])}",
+        ],
     ]
-    for phase, expected in enumerate(steps):
-        shared.click(f'#phases button[data-phase="{phase}"]')
-        shared.wait_for_selector(f'#sheet[data-phase="{phase}"]')
-        told = row.locator(".sum").all_text_contents()
+    for step, expected in enumerate(steps):
+        shared.click(f'#steps button[data-step="{step}"]')
+        shared.wait_for_selector(f'#sheet[data-step="{step}"]')
+        told = row.locator(".equation").all_text_contents()
         for cell, text in zip(told, expected, strict=True):
             assert text is None or (cell.startswith(text) if text else cell == "")
     assert row.locator("ins").inner_text().lstrip("+") == shown(q["gi_t"])
@@ -220,9 +228,9 @@ def test_the_newspaper_is_edited_with_the_numbers_of_the_trace(shared, trace):
 
 
 def test_the_headline_is_what_the_model_expects_next(shared, trace):
-    point(shared, cursor=20, layer=1, pointed=None)
-    shared.click('#phases button[data-phase="3"]')
-    shared.wait_for_selector('#sheet[data-at="1 20"][data-phase="3"]')
+    show(shared, cursor=20, layer=1, hovered=None)
+    shared.click('#steps button[data-step="3"]')
+    shared.wait_for_selector('#sheet[data-at="1 20"][data-step="3"]')
     letters = shared.locator("#headline .letter").all()
     for letter, (symbol, share) in zip(letters, trace.alternatives(21), strict=False):
         assert letter.inner_text().startswith({" ": "␣", "\n": "↵"}.get(symbol, symbol))
@@ -231,55 +239,55 @@ def test_the_headline_is_what_the_model_expects_next(shared, trace):
 
 
 def test_it_steps_and_plays_both_ways(shared):
-    point(shared, cursor=10, layer=0, pointed=None)
-    shared.click('#phases button[data-phase="3"]')
+    show(shared, cursor=10, layer=0, hovered=None)
+    shared.click('#steps button[data-step="3"]')
     shared.click("#next")
-    shared.wait_for_selector('#sheet[data-at="0 11"][data-phase="0"]')
+    shared.wait_for_selector('#sheet[data-at="0 11"][data-step="0"]')
     for _ in range(5):
         shared.click("#back")
-    assert shared.evaluate("[view.cursor, newspaper.phase]") == [9, 3]
-    shared.fill("#pace", "10")
-    shared.click("#forward")
-    shared.wait_for_function("() => view.cursor >= 12", timeout=10_000)
-    shared.click("#reverse")
-    shared.wait_for_function("() => view.cursor === 0 && newspaper.phase === 0", timeout=20_000)
+    assert shared.evaluate("[state.cursor, newspaper.step]") == [9, 3]
+    shared.fill("#speed", "10")
+    shared.click("#play-forward")
+    shared.wait_for_function("() => state.cursor >= 12", timeout=10_000)
+    shared.click("#play-backward")
+    shared.wait_for_function("() => state.cursor === 0 && newspaper.step === 0", timeout=20_000)
     shared.wait_for_function("() => newspaper.playing === 0")
     assert shared.inner_text("#headline") == "No headline yet"
 
 
-# Writing.
+# Generating.
 
 
-def test_it_writes_what_generate_writes_with_its_gates_moving(open_page, address, model):
+def test_it_generates_what_the_model_generates_and_draws_its_gates(open_page, address, model):
     page = open_page(address)
     for name, value in {"prompt": "the ", "temperature": 0.7, "top_k": 12, "top_p": 0.9}.items():
         page.fill(f"#{name}", str(value))
     page.fill("#seed", "4")
     page.fill("#length", "120")
     before = page.evaluate("document.getElementById('gates').toDataURL()")
-    page.click("#start")
-    page.wait_for_selector("#written[data-state=done]")
-    text = "".join(page.locator("#written span").all_text_contents())
+    page.click("#generate")
+    page.wait_for_selector("#output[data-state=done]")
+    text = "".join(page.locator("#output span").all_text_contents())
     options = {"temperature": 0.7, "top_k": 12, "top_p": 0.9, "seed": 4}
     expected = "the " + "".join(model.generate("the ", length=120, **options))
     assert text == expected
     assert page.evaluate("document.getElementById('gates').toDataURL()") != before
-    page.click("#take")
-    page.wait_for_function("(n) => view.passage.length === n && view.passage.done", arg=124)
-    assert page.evaluate("view.passage.cells.join('')") == expected
+    page.click("#use-text")
+    page.wait_for_function("(n) => state.trace.length === n && state.trace.done", arg=124)
+    assert page.evaluate("state.trace.characters.join('')") == expected
 
 
-def test_the_gates_of_what_it_writes_are_drawn_in_their_order(open_page, address, model):
+def test_the_gates_of_what_it_generates_are_drawn_in_their_order(open_page, address, model):
     page = open_page(address)
-    page.evaluate("view.set({layer: 1})")
+    page.evaluate("state.set({layer: 1})")
     page.fill("#prompt", "the ")
     page.fill("#length", "30")
-    page.click("#start")
-    page.wait_for_selector("#written[data-state=done]")
-    trace = model.trace("".join(page.locator("#written span").all_text_contents()))
-    scale = page.evaluate("[...colours.scales.gate.rgba]")
+    page.click("#generate")
+    page.wait_for_selector("#output[data-state=done]")
+    trace = model.trace("".join(page.locator("#output span").all_text_contents()))
+    scale = page.evaluate("[...colors.scales.gate.rgba]")
     look = """([column, y]) => [...document.getElementById("gates").getContext("2d")
-      .getImageData(64 + column * COLUMN + 2, y, 1, 1).data.slice(0, 3)]"""
+      .getImageData(GATE_LABELS + column * GATE_COLUMN + 2, y, 1, 1).data.slice(0, 3)]"""
     for band, gate in enumerate((trace.f_t, trace.i_t, trace.o_t)):
         for column, unit in ((0, 3), (29, 3), (29, 20)):
             pixel = page.evaluate(look, [column, int(64 * band + 2 + (unit + 0.5) * 60 / 24)])
@@ -292,24 +300,24 @@ def test_a_page_asks_again_when_too_many_ask_at_once(open_page, address, monkeyp
     page = open_page(address)
     monkeypatch.setattr(limits, "AT_ONCE", 0)
     with page.expect_response(lambda response: response.status == 429):
-        page.evaluate("view.set({layer: 0, cursor: 300, unit: 9})")
+        page.evaluate("state.set({layer: 0, cursor: 300, unit: 9})")
     monkeypatch.undo()
-    page.wait_for_selector('#numbers[data-at="0 9 300"] dd[data-value*="."]')
+    page.wait_for_selector('#unit-values[data-at="0 9 300"] dd[data-value*="."]')
     page.wait_for_selector('#sheet[data-at="0 300"]')
-    assert page.is_hidden("#problem")
+    assert page.is_hidden("#error")
     assert all("429" in line for line in page.wrong)  # the browser's own notes of it
     page.wrong.clear()
 
 
-def test_writing_can_be_stopped(open_page, address):
+def test_generating_can_be_stopped(open_page, address):
     page = open_page(address)
     page.fill("#length", "20000")
-    page.click("#start")
-    page.wait_for_function("() => document.querySelectorAll('#written span').length > 20")
+    page.click("#generate")
+    page.wait_for_function("() => document.querySelectorAll('#output span').length > 20")
     page.click("#stop")
-    page.wait_for_selector("#written[data-state=done]")
-    assert page.evaluate("document.querySelectorAll('#written span').length") < 20_000
-    assert page.is_hidden("#problem")
+    page.wait_for_selector("#output[data-state=done]")
+    assert page.evaluate("document.querySelectorAll('#output span').length") < 20_000
+    assert page.is_hidden("#error")
 
 
 # What may go wrong.
@@ -320,26 +328,26 @@ def test_hostile_text_is_shown_as_text(open_page, tmp_path, kind, request):
     model = small_model()
     if kind == "served":
         page = open_page(request.getfixturevalue("address"))
-        page.click("#other summary")
-        page.fill("#given", "")
+        page.click("#another-text summary")
+        page.fill("#new-text", "")
         page.evaluate("(text) => readText(text)", HOSTILE)
-        page.wait_for_function("(n) => view.passage.length === n", arg=len(HOSTILE))
+        page.wait_for_function("(n) => state.trace.length === n", arg=len(HOSTILE))
     else:
         path = tmp_path / "hostile.html"
         path.write_text(export(model, HOSTILE).html, encoding="utf-8")
         page = open_page(path.as_uri())
-    page.wait_for_function("() => view.passage.done")
-    text = "".join(page.locator(".cell").all_text_contents())
+    page.wait_for_function("() => state.trace.done")
+    text = "".join(page.locator(".character").all_text_contents())
     assert text.startswith(
         "<script>alert(1)</script><img src=x onerror=alert(2)>&lt;b&gt;↵␁␛[31m␡▯"
     )
-    assert len(page.locator(".cell").all()) == len(HOSTILE)
+    assert len(page.locator(".character").all()) == len(HOSTILE)
     for t in range(0, len(HOSTILE), 5):
-        page.evaluate("(t) => view.set({cursor: t})", t)
-    page.evaluate("(n) => view.set({cursor: n - 1, selection: [n - 9, n - 1]})", len(HOSTILE))
+        page.evaluate("(t) => state.set({cursor: t})", t)
+    page.evaluate("(n) => state.set({cursor: n - 1, selection: [n - 9, n - 1]})", len(HOSTILE))
     page.wait_for_selector("#places-title:not([hidden])")
     assert "<u>" in page.inner_text("#context")
-    assert "<u>" in page.inner_text("#phrase-note")
+    assert "<u>" in page.inner_text("#selection-note")
     assert page.evaluate("document.querySelectorAll('img, u, #text script').length") == 0
 
 
@@ -347,12 +355,12 @@ def test_a_long_line_is_in_the_page_as_far_as_it_is_seen(open_page, address):
     page = open_page(address)
     page.evaluate("readText('the Fox '.repeat(12500))")
     page.wait_for_function(
-        "() => view.passage.length === 100000 && view.passage.done", timeout=60_000
+        "() => state.trace.length === 100000 && state.trace.done", timeout=60_000
     )
-    assert page.evaluate("document.querySelectorAll('.cell').length") < 6000
+    assert page.evaluate("document.querySelectorAll('.character').length") < 6000
     page.focus("#text")
     page.keyboard.press("Control+End")
-    page.wait_for_selector('.cell.cursor[data-at="99999"]')
+    page.wait_for_selector('.character.cursor[data-at="99999"]')
 
 
 def test_only_what_is_seen_is_fetched(open_page, address):
@@ -360,31 +368,31 @@ def test_only_what_is_seen_is_fetched(open_page, address):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.evaluate("readText('the Fox and the Crow '.repeat(476))")  # 9,996 characters
-    page.wait_for_function("() => view.passage.length === 9996 && view.passage.done")
-    page.wait_for_function("() => weave.tiles.size > 0")
-    page.evaluate("view.set({shade: 'unit'})")
-    page.evaluate("document.getElementById('loom').scrollLeft = 60000")
-    page.wait_for_function("() => weave.tiles.size > 1")
+    page.wait_for_function("() => state.trace.length === 9996 && state.trace.done")
+    page.wait_for_function("() => heatmap.tiles.size > 0")
+    page.evaluate("state.set({colorBy: 'unit'})")
+    page.evaluate("document.getElementById('map').scrollLeft = 60000")
+    page.wait_for_function("() => heatmap.tiles.size > 1")
     levels = [url for url in asked if "/api/levels" in url]
     assert 2 <= len(levels) <= 5
     assert len([url for url in asked if "/api/values" in url]) <= 20
 
 
-def test_a_file_in_short_shows_what_it_says_it_is_worth(open_page, tmp_path, monkeypatch):
+def test_a_file_of_rounded_numbers_is_as_exact_as_it_says(open_page, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
-    model = small_model({"training": {"batches": "lines"}})
+    model = small_model(lines=True)
     trace, made = model.trace(TEXT), export(model, TEXT)
     (tmp_path / "short.html").write_text(made.html, encoding="utf-8")
     page = open_page((tmp_path / "short.html").as_uri())
     assert f"off by at most f {made.off['f_t']:.2g}" in page.inner_text("#map-note")
     values = page.evaluate(
         """async () => Promise.all([0, 1].map(async (layer) =>
-          [...await source.values(layer, QUANTITIES, 0, source.passage.length)]))"""
+          [...await data.values(layer, state.trace.quantities, 0, state.trace.length)]))"""
     )
     for layer, found in enumerate(np.array(values).reshape(2, 8, len(TEXT), 24)):
         for shown, name in zip(found, trace.quantities, strict=True):
             assert abs(shown - trace.quantities[name][:, layer]).max() <= made.off[name] + 1e-6
-    numbers = page.locator("#numbers dd").all_inner_texts()
+    numbers = page.locator("#unit-values dd").all_inner_texts()
     assert all(re.search(r"\d\.\d\d$", text) for text in numbers)
 
 
@@ -403,8 +411,8 @@ def test_a_browser_that_cannot_read_base64_itself_gets_the_same_bytes(open_page,
 def test_what_the_server_refuses_is_told(open_page, address):
     page = open_page(address)
     page.evaluate("readText('a'.repeat(100001))")
-    page.wait_for_selector("#problem:not([hidden])")
-    assert "at most 100,000 are read here" in page.inner_text("#problem")
+    page.wait_for_selector("#error:not([hidden])")
+    assert "at most 100,000 are read here" in page.inner_text("#error")
     assert any("413" in line for line in page.wrong)  # the browser's own note of it
     page.wrong.clear()
 
@@ -413,12 +421,140 @@ def test_a_plain_rnn_has_a_page_too(open_page):
     with served(small_model(cell="rnn")) as server:
         page = open_page(server.address)
         page.wait_for_selector("#sheet[data-at]")
-        assert "no article and no gates" in page.inner_text("#story")
+        assert "no article and no gates" in page.inner_text("#summary")
         assert page.locator("input[name=quantity]").count() == 1
 
 
+GRU = """{
+  quantities: {
+    r_t: { symbol: "r", name: "reset gate", meaning: "", scale: GATE, curve: ["ink", "dashed"] },
+    z_t: { symbol: "z", name: "update gate", meaning: "", scale: GATE, curve: ["ink", "solid"] },
+    n_t: { symbol: "n", name: "candidate", meaning: "", scale: SIGNED, curve: ["ink", "dotted"] },
+    h_t: { symbol: "h", name: "state", meaning: "", scale: SIGNED, curve: ["ink", "solid"] },
+  },
+  plots: [
+    { scale: GATE, quantities: ["r_t", "z_t"] },
+    { scale: SIGNED, quantities: ["n_t", "h_t"] },
+  ],
+  carried: "h_t",
+  newspaper: {
+    headings: ["old h * z", "(1 - z) * n", "new h", "shown"],
+    flow: ({ before, z_t, n_t, h_t }) => ({
+      old: before, keep: z_t, kept: z_t.map((z, u) => z * before[u]),
+      added: n_t.map((n, u) => (1 - z_t[u]) * n), article: h_t, headline: h_t,
+    }),
+    equations: ({ before, z_t, n_t, h_t }, show) => ({
+      old: show(before), kept: ` * ${show(z_t)}`, candidate: `${show(1 - z_t)} * ${show(n_t)} = `,
+      added: show((1 - z_t) * n_t), article: show(h_t), headline: show(h_t),
+    }),
+    drawn: (value) => value,
+    steps: [
+      { shows: "old", title: "Before", summary: () => "", caption: "" },
+      { shows: "kept", title: "Keep", summary: () => "", caption: "" },
+      { shows: "headline", title: "After", summary: () => "", caption: "" },
+    ],
+  },
+}"""
+
+
+def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
+    characters, units = list("a fox"), 3
+    T = len(characters)
+    random = np.random.default_rng(5)
+    r, z = random.random((2, T, units), np.float32)
+    n = 2 * random.random((T, units), np.float32) - 1
+    h = np.zeros((T + 1, units), np.float32)  # h[-1], the last, is the state before the first
+    for t in range(T):
+        h[t] = z[t] * h[t - 1] + (1 - z[t]) * n[t]
+    quantities = {"r_t": r, "z_t": z, "n_t": n, "h_t": h[:T]}
+
+    def encoded(values) -> str:
+        return base64.b64encode(np.asarray(values).tobytes()).decode()
+
+    block = {
+        "start": 0,
+        "nats": encoded(np.ones(T, np.float32)),
+        "ranks": encoded(np.ones(T, np.int32)),
+        "after": encoded(np.zeros(T, np.int32)),
+        "probabilities": encoded(np.ones(T, np.float32)),
+    }
+    stored = {
+        "cell": "gru",
+        "model": "Model(gru)",
+        "layers": 1,
+        "units": units,
+        "lines": False,
+        "quantities": list(quantities),
+        "block": 256,
+        "cells": characters,
+        "unknown": [],
+        "symbols": characters,
+        "alternatives": 1,
+        "speaks": encoded(np.zeros((2, units), np.int32)),
+        "before": encoded(np.zeros((1, units), np.float32)),
+        "blocks": [block],
+    }
+    planes = {
+        f"{name} 0": base64.b64encode(zlib.compress(values.T.tobytes())).decode()
+        for name, values in quantities.items()
+    }
+    page = open_page(address)
+    page.evaluate(
+        f"""([stored, planes]) => {{
+          for (const [id, content] of Object.entries(planes)) {{
+            const plane = element("i", content, "hidden");
+            plane.id = id;
+            document.body.append(plane);
+          }}
+          CELLS.gru = {GRU};
+          const file = new FileData(stored);
+          for (const name of ["read", "values", "levels", "totals"]) {{
+            data[name] = (...given) => file[name](...given);
+          }}
+          return readText("");
+        }}""",
+        [stored, planes],
+    )
+    names = ["reset gate r", "update gate z", "candidate n", "state h"]
+    assert page.locator("#quantities label").all_inner_texts() == names
+    assert page.locator("#steps button").all_inner_texts() == ["Before", "Keep", "After"]
+    unit, t = 2, 3
+    show(page, unit=unit, cursor=t, quantity="z_t", colorBy="unit")
+    page.wait_for_selector('#sheet[data-at="0 3"][data-step="2"]')
+    page.wait_for_selector('#unit-values[data-at="0 2 3"] dd[data-value*="."]')
+    numbers = page.locator("#unit-values dd b").all_inner_texts()
+    assert numbers == [shown(values[t, unit]) for values in quantities.values()]
+    assert page.locator(f'#article tr[data-unit="{unit}"] .equation').all_inner_texts() == [
+        f"{shown(h[t - 1, unit])} * {shown(z[t, unit])}",
+        f"{shown(1 - z[t, unit])} * {shown(n[t, unit])} = "
+        + ("+" if n[t, unit] > 0 else "")
+        + shown((1 - z[t, unit]) * n[t, unit]),
+        shown(h[t, unit]),
+        shown(h[t, unit]),
+    ]
+    show(page, selection=[1, 3])
+    page.wait_for_selector("#selection-units tr.selected")
+    assert "The reset and update gates" in page.inner_text("#gates-note")
+    assert not re.search("forget|input gate|output gate", page.inner_text("body"))
+
+
+def test_a_cell_that_the_page_does_not_know_is_named(open_page, address):
+    page = open_page(address)
+    page.evaluate("data.read = async () => newTrace({cell: 'sru'}); readText('')")
+    page.wait_for_selector("#error:not([hidden])")
+    assert page.inner_text("#error") == "this page cannot show the cell sru"
+
+
+def test_one_of_a_thing_is_named_in_the_singular(open_page):
+    with served(small_model(cell="rnn", num_layers=1, hidden_size=1), "a") as server:
+        page = open_page(server.address)
+        page.wait_for_selector("#sheet[data-at]")
+        assert page.inner_text("#total").startswith("1 character; ")
+        assert not re.search(r"\b1 \w+s\b", page.inner_text("body"))
+
+
 def test_lines_begin_with_no_article(open_page, tmp_path):
-    model = small_model({"training": {"batches": "lines"}})
+    model = small_model(lines=True)
     path = tmp_path / "lines.html"
     path.write_text(export(model, TEXT).html, encoding="utf-8")
     trace = model.trace(TEXT)
@@ -427,13 +563,13 @@ def test_lines_begin_with_no_article(open_page, tmp_path):
         for address in (server.address, path.as_uri()):
             page = open_page(address)
             for t in (0, feed, feed + 1):
-                page.evaluate("(t) => view.set({cursor: t, layer: 0, unit: 5})", t)
+                page.evaluate("(t) => state.set({cursor: t, layer: 0, unit: 5})", t)
                 page.wait_for_selector(f'#sheet[data-at="0 {t}"]')
-                page.click('#phases button[data-phase="0"]')
-                page.wait_for_selector('#sheet[data-phase="0"]')
-                told = page.locator('#article tr[data-unit="5"] .sum').first.inner_text()
-                page.click('#phases button[data-phase="3"]')
-                page.wait_for_selector('#sheet[data-phase="3"]')
+                page.click('#steps button[data-step="0"]')
+                page.wait_for_selector('#sheet[data-step="0"]')
+                told = page.locator('#article tr[data-unit="5"] .equation').first.inner_text()
+                page.click('#steps button[data-step="3"]')
+                page.wait_for_selector('#sheet[data-step="3"]')
                 assert told == shown(trace.C_before[t, 0, 5])
 
 
@@ -444,18 +580,18 @@ def test_lines_begin_with_no_article(open_page, tmp_path):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_it_fits_and_can_be_read(open_page, address, pictures, width, theme):
     page = open_page(address, width=width, theme=theme)
-    page.evaluate("view.set({cursor: 40, selection: [28, 35], unit: 6})")
+    page.evaluate("state.set({cursor: 40, selection: [28, 35], unit: 6})")
     page.wait_for_selector("#places li")
     page.fill("#length", "150")
-    page.click("#start")
-    page.wait_for_selector("#written[data-state=done]")
+    page.click("#generate")
+    page.wait_for_selector("#output[data-state=done]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     contrast = page.evaluate(
         """() => {
           const light = (colour) => luminance(colour.match(/[\\d.]+/g).slice(0, 3).map(Number));
           const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-          const paper = light(colours.paper);
-          const least = [ratio(light(colours.ink), paper), ratio(light(colours.soft), paper)];
+          const paper = light(colors.paper);
+          const least = [ratio(light(colors.ink), paper), ratio(light(colors.muted), paper)];
           const controls = "button, select, [type=number], [type=text]";
           for (const control of document.querySelectorAll(controls)) {
             const { color, backgroundColor, borderColor, borderWidth } = getComputedStyle(control);
@@ -463,10 +599,10 @@ def test_it_fits_and_can_be_read(open_page, address, pictures, width, theme):
             least.push(ratio(light(color), own));
             // 3 to 1 is asked of an edge, by WCAG 1.4.11; the filled ones need none
             const edge = light(borderColor);
-            const edged = parseFloat(borderWidth) && !control.closest("#places, .phases");
+            const edged = parseFloat(borderWidth) && !control.closest("#places, .steps");
             if (edged && edge !== own) least.push(1.5 * ratio(edge, paper));
           }
-          for (const { fill, dark } of Object.values(colours.scales)) {
+          for (const { fill, dark } of Object.values(colors.scales)) {
             fill.forEach((colour, n) => least.push(ratio(light(colour), dark[n] ? 1 : 0)));
           }
           return Math.min(...least);
@@ -480,7 +616,7 @@ def test_it_fits_and_can_be_read(open_page, address, pictures, width, theme):
 
 def test_blue_and_amber_stay_apart_for_the_colour_blind(open_page, address):
     page = open_page(address)
-    rgba = np.array(page.evaluate("[...colours.scales.signed.rgba]")).reshape(256, 4)[:, :3]
+    rgba = np.array(page.evaluate("[...colors.scales.signed.rgba]")).reshape(256, 4)[:, :3]
     linear = (rgba / 255) ** 2.2
     # Viénot, Brettel and Mollon 1999: what is left without the long or the middle cones.
     without = {
@@ -495,11 +631,11 @@ def test_blue_and_amber_stay_apart_for_the_colour_blind(open_page, address):
 
 def test_the_theme_is_chosen_and_remembered(open_page, address):
     page = open_page(address)
-    paper = page.evaluate("colours.paper")
+    paper = page.evaluate("colors.paper")
     page.click("#theme")
     page.click("#theme")
     assert page.inner_text("#theme") == "Theme: dark"
-    assert page.evaluate("colours.paper") != paper
+    assert page.evaluate("colors.paper") != paper
     page.reload()
     page.wait_for_selector("body[data-ready]")
     assert page.inner_text("#theme") == "Theme: dark"
@@ -517,4 +653,13 @@ def test_every_control_has_a_name_and_can_be_reached_by_keyboard(open_page, addr
     for _ in range(80):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
-    assert {"text", "loom", "unit", "layer", "zoom", "next", "forward", "start"} <= reached
+    assert {
+        "text",
+        "map",
+        "unit",
+        "layer",
+        "column-width",
+        "next",
+        "play-forward",
+        "generate",
+    } <= reached

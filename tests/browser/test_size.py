@@ -20,29 +20,29 @@ from charloom.serving.offline.page import export
 CHARACTERS = 10_000
 
 LOOKS = {
-    "another place": "view.set({ cursor: view.cursor + 3001 })",
-    "another unit": "view.set({ unit: 300 })",
-    "another quantity": "view.set({ quantity: 'C_t' })",
-    "another layer": "view.set({ layer: 0 })",
-    "the text by a unit": "view.set({ shade: 'unit' })",
-    "a phrase": "view.set({ selection: [200, 230] })",
+    "another place": "state.set({ cursor: state.cursor + 3001 })",
+    "another unit": "state.set({ unit: 300 })",
+    "another quantity": "state.set({ quantity: 'C_t' })",
+    "another layer": "state.set({ layer: 0 })",
+    "the text by a unit": "state.set({ colorBy: 'unit' })",
+    "a selection": "state.set({ selection: [200, 230] })",
 }
 """What is done, and then waited for until all that is seen of it is there."""
 
 SEEN = """() => {
-  const { layer, unit, quantity, cursor, passage, shade, selection } = view;
-  const block = Math.floor(cursor / passage.block);
-  return weave.tiles.has(`${layer} ${quantity} ${block}`)
-    && weave.curves.get(`${layer} ${unit} ${block}`)
+  const { layer, unit, quantity, cursor, trace, colorBy, selection } = state;
+  const block = Math.floor(cursor / trace.blockSize);
+  return heatmap.tiles.has(`${layer} ${quantity} ${block}`)
+    && heatmap.curves.values.get(`${layer} ${unit} ${block}`)
     && newspaper.at === `${layer} ${cursor}`
-    && (shade === "surprise" || [...text.unitValues.values()].every(Boolean))
+    && (colorBy === "surprisal" || [...text.unitValues.values()].every(Boolean))
     && (!selection || document.querySelector("#places li"));
 }"""
 
 FRAMES = """async () => {
   const spent = [];
   for (let n = 0; n < 60; n++) {
-    weave.frame.scrollLeft += 37;
+    heatmap.frame.scrollLeft += 37;
     const began = performance.now();
     await new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
     spent.push(performance.now() - began);
@@ -93,4 +93,4 @@ def test_what_is_looked_at_is_there_at_once(open_page, address):
     print(f"a frame while scrolling: {frame:.0f} ms")
     assert frame < 100  # 16 are usual, on a machine that does nothing else
     assert slowest < 5
-    assert page.evaluate("document.querySelectorAll('.cell').length") < 6000
+    assert page.evaluate("document.querySelectorAll('.character').length") < 6000

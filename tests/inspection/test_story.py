@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError
 from charloom.inspection import story
+from charloom.inspection.narration.moment import LARGEST
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
@@ -25,18 +26,6 @@ def make(**shape) -> Model:
     weights = initial_weights(settings, vocabulary.size, seed=3)
     weights = {name: 2 * values for name, values in weights.items()}
     return Model(settings, vocabulary, weights, precision="float32")
-
-
-def test_shares_are_what_was_struck_out_written_and_shown():
-    trace = make().trace(TEXT)
-    assert (story.struck_out(trace)[0] == 0).all()  # a blank article has nothing to strike out
-    assert_allclose(story.written(trace)[0], 1)
-    t, layer = 7, 1
-    before, kept = trace.C_before[t, layer], trace.fC_t[t, layer]
-    struck = sum(abs(b - k) for b, k in zip(before, kept, strict=True)) / sum(abs(before))
-    assert story.struck_out(trace)[t, layer] == pytest.approx(struck, rel=1e-5)
-    for share in (story.struck_out(trace), story.written(trace), story.shown(trace)):
-        assert ((share >= 0) & (share <= 1 + 1e-6)).all()
 
 
 def test_a_text_has_a_line_for_each_character_whatever_the_pieces():
@@ -67,7 +56,7 @@ def test_a_step_is_told_in_the_blogs_order_with_equations_that_come_out():
     equations = re.findall(
         r"(\w+) = \S+ [*+] .*? = (-?[\d.]+) ([*+]) (-?[\d.]+) = (-?[\d.]+)", told
     )
-    assert len(equations) == 4 * story.LARGEST
+    assert len(equations) == 4 * LARGEST
     for _, a, sign, b, result in equations:
         value = float(a) * float(b) if sign == "*" else float(a) + float(b)
         assert value == pytest.approx(float(result), abs=3e-3)
@@ -153,8 +142,8 @@ def test_a_plain_rnn_has_a_story_too():
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        ({"at": 99}, "no step 99"),
-        ({"at": -99}, "no step"),
+        ({"at": 99}, "at: 99 was given"),
+        ({"at": -99}, "at: -"),
         ({"at": 0, "unit": 9}, "units 0 to 8"),
         ({"at": 0, "layer": 3}, "layers 1 to 2"),
         ({"at": 0, "layer": 0}, "layers 1 to 2"),

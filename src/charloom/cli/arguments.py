@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,27 +12,48 @@ import charloom
 
 from ..errors import SettingsError
 from ..settings import ComputingSettings, TextSettings
-from . import formatting as tables
+from . import formatting
 from .flags import chosen, flags
+from .streams import say
 
 READING = ("encoding", "errors")
-Texts = Annotated[
-    list[str], typer.Argument(metavar="TEXT", help="files, folders, globs, or - for stdin")
-]
+
+
+def path(given: str) -> Path:
+    """A path on the command line; an empty one, of a variable without a value, is refused."""
+    if not given:
+        raise typer.BadParameter(
+            "an empty name was given; give a file or folder, or . for this one"
+        )
+    return Path(given)
+
+
+def text_name(given: str) -> Path | str:
+    """The name of a text: a path, or - for standard input."""
+    return given if given == "-" else path(given)
+
+
 ModelPath = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="a model file, or the folder of a run")
+    Path,
+    typer.Argument(parser=path, metavar="MODEL", help="a model file, or the folder of a run"),
+]
+RunPath = Annotated[Path, typer.Argument(parser=path, metavar="RUN", help="the folder of a run")]
+Texts = Annotated[
+    list[Any],
+    typer.Argument(parser=text_name, metavar="TEXT", help="files, folders, globs, or - for stdin"),
+]
+OptionalTexts = Annotated[
+    list[Any] | None,
+    typer.Argument(parser=text_name, metavar="TEXT", help="files, folders, globs, or - for stdin"),
 ]
 Literally = Annotated[
     str | None, typer.Option("--text", metavar="STRING", help="this text itself, not a file")
-]
-OptionalTexts = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="TEXT", help="files, folders, globs, or - for stdin"),
 ]
 Layer = Annotated[
     int | None,
     typer.Option(metavar="N", help="the layer, from 1; by default the top one"),
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,31 +67,23 @@ def load(path: Path, values: dict[str, Any]) -> charloom.Model:
     return charloom.Model.load(path, **chosen(ComputingSettings, values).model_dump())
 
 
-def pieces_of(model: charloom.Model, text: list[str], values: dict[str, Any]) -> Iterator[str]:
+def pieces_of(model: charloom.Model, text: list[Any], values: dict[str, Any]) -> Iterable[str]:
     """The text, read as the model's own was, or as flags say."""
     changes = {name: values[name] for name in READING if values[name] is not None}
     return charloom.read(text, model.text_settings.replace(**changes))
 
 
 def given_text(
-    model: charloom.Model, text: list[str] | None, literally: str | None, values: dict[str, Any]
-) -> Iterator[str]:
+    model: charloom.Model, text: list[Any] | None, literally: str | None, values: dict[str, Any]
+) -> Iterable[str]:
     """The text of files, or the one that --text gives."""
     if (literally is None) == (not text):
         raise SettingsError("give either TEXT, the name of a file, or --text STRING")
     if literally is not None:
-        return charloom.read(charloom.InMemory(literally), model.text_settings)
+        return model.pieces(charloom.InMemory(literally))
     return pieces_of(model, text or [], values)
 
 
 def show(facts: dict[str, Any], as_json: bool) -> None:
     """Print facts, in columns or as JSON."""
-    print(json.dumps(facts, indent=1, ensure_ascii=False) if as_json else tables.columns(facts))
-
-
-def beginning(pieces: Iterator[str], characters: int) -> str:
-    """A text of at most so many characters; no more of it is read than that needs."""
-    text = ""
-    while len(text) < characters and (piece := next(pieces, None)) is not None:
-        text += piece
-    return text[:characters]
+    say(formatting.as_json(facts) if as_json else formatting.columns(facts))

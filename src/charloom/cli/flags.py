@@ -13,16 +13,26 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from ..settings import (
-    ComputingSettings,
-    ModelSettings,
-    SamplingSettings,
-    Settings,
-    TextSettings,
-    TrainingSettings,
-)
+from ..errors import CharloomError, SettingsError
+from ..settings import Settings
 
 Chosen = TypeVar("Chosen", bound=Settings)
+
+GROUPS = {
+    "TextSettings": "The text",
+    "ModelSettings": "The network",
+    "TrainingSettings": "Training",
+    "AmountSettings": "Sampling",
+    "SamplingSettings": "Sampling",
+    "ComputingSettings": "Computing",
+    "RecallSettings": "The experiment",
+    "ContextSettings": "Looking back",
+    "UnitsSettings": "Claims",
+}
+"""The title under which help lists the flags of each class of settings."""
+
+NAMES = {"selections": "select", "patterns": "pattern"}
+"""Arguments of the library whose flags have other names: they are given one at a time."""
 
 
 def flags(
@@ -38,7 +48,7 @@ def flags(
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         made = [
-            _flag(name, field, instead)
+            _flag(name, field, instead, GROUPS[group.__name__])
             for group in groups
             for name, field in group.model_fields.items()
             if not only or name in only
@@ -49,20 +59,20 @@ def flags(
     return decorate
 
 
-def _flag(name: str, field: Any, instead: str) -> inspect.Parameter:
+def _flag(name: str, field: Any, instead: str, title: str) -> inspect.Parameter:
     kind: Any = field.annotation | None if instead else field.annotation
     text = f"{help_of(field)}; by default {instead}" if instead else help_of(field)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None if instead else field.default,
-        annotation=Annotated[kind, typer.Option(help=text)],
+        annotation=Annotated[kind, typer.Option(help=text, rich_help_panel=title)],
     )
 
 
 def chosen(settings: type[Chosen], values: dict[str, Any]) -> Chosen:
     """The settings of one class, from the values of all flags."""
-    return settings(**{name: values[name] for name in settings.model_fields})
+    return settings(**{name: values[name] for name in settings.model_fields if name in values})
 
 
 def given(context: typer.Context, name: str) -> bool:
@@ -71,9 +81,17 @@ def given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
+def refuse(context: typer.Context, names: Iterable[str], because: str) -> None:
+    """Refuse flags that would have no effect here."""
+    for name in names:
+        if given(context, name):
+            raise SettingsError(f"{name}: {because}; leave it out")
+
+
 def help_of(field: Any) -> str:
     """What a field is for, and its bounds.
 
+    >>> from charloom import ModelSettings
     >>> help_of(ModelSettings.model_fields["num_layers"])
     'layers, one above the other (at least 1, at most 64)'
     """
@@ -82,23 +100,41 @@ def help_of(field: Any) -> str:
         f"{words[key]} {getattr(limit, key)}"
         for limit in field.metadata
         for key in words
-        if abs(getattr(limit, key, 2**32)) < 2**32  # 2**63, of seeds, helps nobody
+        if abs(getattr(limit, key, 2**30)) < 2**30  # 2**63, of seeds, helps nobody
     ]
     return field.description + (f" ({', '.join(bounds)})" if bounds else "")
 
 
-def as_flags(message: str) -> str:
-    """A message about settings, with their names as flags.
+def as_flags(error: CharloomError) -> str:
+    r"""The message of an error, with the settings that it names as flags.
 
-    >>> as_flags("hidden_size: 0 was given; it must be at least 1")
+    >>> as_flags(SettingsError("hidden_size: 0 was given; it must be at least 1"))
     '--hidden-size: 0 was given; it must be at least 1'
+    >>> as_flags(SettingsError("use `batch_size=1` or `unknown=True`", "batch_size", "unknown"))
+    'use --batch-size 1 or --unknown'
+    >>> as_flags(CharloomError("`steps`: no such file"))
+    '`steps`: no such file'
     """
-    groups = (TextSettings, ModelSettings, TrainingSettings, SamplingSettings, ComputingSettings)
-    names = [
-        name
-        for group in groups
-        for name in group.model_fields
-        if "_" in name or message.startswith(f"{name}:")  # "steps" is a word, too
-    ]
-    pattern = rf"\b({'|'.join(names)})\b"
-    return re.sub(pattern, lambda match: "--" + match[1].replace("_", "-"), message)
+    message = str(error)
+    if isinstance(error, SettingsError):
+        name, colon, rest = message.partition(": ")
+        if colon and name in error.settings:
+            message = f"{flag(name)}{colon}{rest}"
+    if not error.settings:
+        return message
+    named = "|".join(map(re.escape, error.settings))
+    return re.sub(
+        rf"`({named})(?:=([^`]*))?`", lambda match: flag(match[1], match[2] or ""), message
+    )
+
+
+def flag(name: str, value: str = "") -> str:
+    """How a setting, or a setting with a value in Python's words, is written as a flag.
+
+    >>> flag("batch_size"), flag("errors", "'replace'"), flag("unknown", "False")
+    ('--batch-size', '--errors replace', '--no-unknown')
+    """
+    name = NAMES.get(name, name).replace("_", "-")
+    if value in ("", "True"):
+        return f"--{name}"
+    return f"--no-{name}" if value == "False" else f"--{name} {value.strip(chr(39))}"

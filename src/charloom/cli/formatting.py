@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict, is_dataclass
+from typing import Any, Literal
 
-from ..text.visible import visible
-
-if TYPE_CHECKING:  # NumPy would come with them, even for --help
-    from ..model.scoring import Part, Score
+import charloom
 
 
-def total(score: Score) -> dict[str, Any]:
+def total(score: charloom.Score) -> dict[str, Any]:
     """A score with all that is computed from it."""
     return {
         "bits_per_character": score.bits_per_character,
@@ -22,6 +20,19 @@ def total(score: Score) -> dict[str, Any]:
         "perplexity": score.perplexity,
         **asdict(score),
     }
+
+
+def as_json(value: Any, indent: int | None = 1) -> str:
+    r"""A value, or a dataclass, as JSON that is safe on a terminal and readable elsewhere.
+
+    >>> as_json({"text": "caf\u00e9 \x9b"}, indent=None)
+    '{"text": "café \\u009b"}'
+    """
+    facts = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    text = json.dumps(facts, indent=indent, ensure_ascii=False)
+    return re.sub(
+        "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", lambda m: f"\\u{ord(m[0]):04x}", text
+    )
 
 
 def columns(values: dict[str, Any]) -> str:
@@ -55,15 +66,15 @@ def _shown(value: Any) -> str:
             return f"{value:,}"
         case float():
             return f"{value:,.6g}"
-    return visible(str(value))
+    return charloom.visible(str(value))
 
 
-def written(parts: Iterable[Part], form: Literal["table", "json", "jsonl"]) -> Iterator[str]:
+def written(
+    parts: Iterable[charloom.Part], form: Literal["table", "json", "jsonl"]
+) -> Iterator[str]:
     """The parts of a text and their total, in pieces to be printed one after the other."""
-    from ..model.scoring import Score
-
     start, write, between, end = _FORMS[form]
-    whole = Score()
+    whole = charloom.Score()
     yield start
     for number, part in enumerate(parts):
         whole += part.score
@@ -71,22 +82,22 @@ def written(parts: Iterable[Part], form: Literal["table", "json", "jsonl"]) -> I
     yield end(whole) + "\n"
 
 
-def _row(part: Part) -> str:
+def _row(part: charloom.Part) -> str:
     rank = "" if part.rank is None else f"{part.rank:6}"
     unknown = f"  ({part.unknown_characters} unknown)" if part.unknown_characters else ""
-    return f"{part.bits:10.3f}{rank}  {visible(part.text)}{unknown}"
+    return f"{part.bits:10.3f}{rank}  {charloom.visible(part.text)}{unknown}"
 
 
-def _part(part: Part) -> str:
+def _part(part: charloom.Part) -> str:
     return _in_one_line({**asdict(part), "bits": part.bits})
 
 
 def _in_one_line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return as_json(value, indent=None)
 
 
 _FORMS: dict[
-    str, tuple[str, Callable[[Part], str], str, Callable[[Score], str]]
+    str, tuple[str, Callable[[charloom.Part], str], str, Callable[[charloom.Score], str]]
 ] = {  # what stands first, for each part, between them, and last
     "table": (
         "      bits  text\n",

@@ -1,12 +1,11 @@
-"""Commands that look into a model: serve, inspect, explain, memory and units."""
+"""Commands that look into a model: serve, inspect, explain, units, context and recall."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,33 +13,33 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
-from ..inspection.settings import ReachSettings, RecallSettings, UnitsSettings
-from ..settings import TrainingSettings
+from ..errors import OutputError, SettingsError
+from ..inspection.settings import ContextSettings, RecallSettings, UnitsSettings
+from ..settings import ComputingSettings
+from . import formatting
 from .arguments import (
+    AsJson,
     Layer,
     Literally,
     ModelPath,
     OptionalTexts,
     Texts,
-    beginning,
     given_text,
     load,
+    path,
     pieces_of,
     reading_flags,
 )
-from .flags import chosen, flags
+from .flags import chosen, flags, refuse
+from .streams import is_terminal, say, tell
 
 
 @reading_flags
 def serve(
     model: ModelPath,
-    text: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TEXT", help="what the page shows first"),
-    ] = None,
+    text: OptionalTexts = None,
     host: Annotated[
-        str, typer.Option(help="the address to serve; others than this machine can see it")
+        str, typer.Option(help="the address to serve; any but this one is open to other machines")
     ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="the port (at least 0, at most 65535); 0 takes a free one")
@@ -52,110 +51,112 @@ def serve(
 ) -> None:
     """Open a page that shows what happens inside a model.
 
-    Prints its address, and serves it to browsers on this machine until Ctrl-C. Without TEXT
-    the page shows what the model itself writes. Of a long TEXT it shows the beginning.
+    Prints the page's address and serves it to browsers on this machine until Ctrl-C. The page
+    first shows the beginning of TEXT, or without one a text by the model.
+
+    For example:
+
+        charloom serve book.run book.txt
     """
-    from ..serving.guard import CHARACTERS
-    from ..serving.server import serve as serve_page
 
     def ready(address: str) -> None:
-        print(address, flush=True)
+        try:
+            say(address)
+        except OutputError:  # a server without standard output is still one
+            tell(address)
         if browser:
             import webbrowser
 
             webbrowser.open(address)  # where there is none, the address has been told
 
     loaded = load(model, values)
-    shown = pieces_of(loaded, text, values) if text else loaded.generate(length=1000)
-    serve_page(
-        loaded,
-        host=host,
-        port=port,
-        text=beginning(shown, CHARACTERS),
-        ready=ready,
-    )
+    shown = pieces_of(loaded, text, values) if text else None
+    charloom.serve(loaded, shown, host=host, port=port, ready=ready)
 
 
 @reading_flags
 def inspect(
+    context: typer.Context,
     model: ModelPath,
     text: OptionalTexts = None,
     literally: Literally = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="write the page of `serve` as one file, for use offline"),
+        typer.Option(
+            parser=path, metavar="FILE", help="the page of `serve` as one file, for use offline"
+        ),
     ] = None,
     npz: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="arrays for NumPy, T x layers x units")
+        Path | None,
+        typer.Option(parser=path, metavar="FILE", help="arrays for NumPy, T x layers x units"),
     ] = None,
     parquet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="a row for each step and layer (needs pyarrow)"),
+        typer.Option(
+            parser=path, metavar="FILE", help="a row for each step and layer (needs pyarrow)"
+        ),
     ] = None,
-    as_json: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="an object for each step")
+    json: Annotated[
+        Path | None, typer.Option(parser=path, metavar="FILE", help="an object for each step")
     ] = None,
     png: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="a heat map of units x characters (needs matplotlib)"),
+        typer.Option(
+            parser=path, metavar="FILE", help="a heat map of units x characters (needs matplotlib)"
+        ),
     ] = None,
     quantity: Annotated[
         Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"],
-        typer.Option(help="what --png draws"),
+        typer.Option(help="the quantity that --png draws"),
     ] = "C_t",
-    layer: Layer = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="the layer that --png draws, from 1; by default the top one"
+        ),
+    ] = None,
     **values: Any,
 ) -> None:
-    """Write down what happens inside a model while it reads a text.
+    """Write files of what happens inside a model while it reads a text.
 
     For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t, with the
-    character's log-probability, its rank, and what was likeliest instead. The text is read
-    once for each file. It may be of any length, but a heat map holds 400 characters, and a
+    character's log-probability, its rank, and the likeliest alternatives. The text is read
+    once for each file and may be of any length, but a heat map holds 400 characters, and a
     page 64 MB of numbers: of a longer text, the beginning. A page of more than 4 million
-    numbers rounds each to one of 256 steps, and says how far they are off.
+    numbers rounds each to one of 256 steps, and says by how much they are off.
+
+    For example:
+
+        charloom inspect book.run --text "The Fox" --html fox.html
     """
-    paths = [path for path in (html, npz, parquet, as_json, png) if path is not None]
-    if not paths:
+    files = {"npz": npz, "parquet": parquet, "json": json, "png": png}
+    named = {form: file for form, file in files.items() if file is not None}
+    if html is None and not named:
         raise SettingsError(
             "nothing to write was named; give --html, --npz, --parquet, --json or --png FILE"
         )
-    if text and "-" in text and len(paths) > 1:
+    if png is None:
+        refuse(context, ("quantity", "layer"), "is for --png, which was not given")
+    if text and "-" in text and len(named) + (html is not None) > 1:
         raise SettingsError("standard input can be read only once; name one file to write")
     loaded = load(model, values)
 
-    def pieces() -> Iterator[str]:
+    def pieces() -> Iterable[str]:
         return given_text(loaded, text, literally, values)
 
     if html is not None:
-        _write_page(loaded, pieces(), html)
-    if npz or parquet or as_json or png:
-        from ..inspection import files, pictures
-
-        if npz is not None:
-            files.write_npz(npz, loaded.trace_pieces(pieces()))
-        if parquet is not None:
-            files.write_parquet(parquet, loaded.trace_pieces(pieces()))
-        if as_json is not None:
-            files.write_json(as_json, loaded.trace_pieces(pieces()))
-        if png is not None:
-            trace = loaded.trace_pieces(pieces())
-            pictures.plot_trace(png, trace, quantity=quantity, layer=layer)
+        _tell_of_page(charloom.save_page(loaded, pieces(), html), html)
+    for form, file in named.items():
+        options = {"quantity": quantity, "layer": layer} if form == "png" else {}
+        charloom.save_trace(loaded, pieces(), file, format=form, **options)  # type: ignore
 
 
-def _write_page(model: charloom.Model, pieces: Iterator[str], path: Path) -> None:
-    from ..files import replacing
-    from ..serving.offline.page import export, room
-
-    page = export(model, beginning(pieces, room(model) + 1))
-    with replacing(path) as file:
-        file.write(page.html.encode())
+def _tell_of_page(page: charloom.Page, file: Path) -> None:
     if page.cut:
-        print(f"charloom: {path}: holds the first {page.characters:,} characters", file=sys.stderr)
+        tell(f"charloom: {file}: holds the first {page.characters:,} characters")
     if page.off:
         off = ", ".join(f"{name} {most:.2g}" for name, most in page.off.items())
-        print(
-            f"charloom: {path}: holds numbers in 256 steps; off by at most {off}", file=sys.stderr
-        )
+        tell(f"charloom: {file}: holds numbers in 256 steps; off by at most {off}")
 
 
 @reading_flags
@@ -165,89 +166,30 @@ def explain(
     literally: Literally = None,
     at: Annotated[
         int | None,
-        typer.Option(metavar="N", help="the step to tell, from 0; negative ones from the end"),
+        typer.Option(metavar="N", help="explain this step, from 0; negative: from the end"),
     ] = None,
-    unit: Annotated[
-        int | None, typer.Option(metavar="N", help="tell of this unit alone, from 0")
-    ] = None,
+    unit: Annotated[int | None, typer.Option(metavar="N", help="only this unit, from 0")] = None,
     layer: Layer = None,
     **values: Any,
 ) -> None:
-    """Tell what happens in a model as it reads: the newspaper.
+    """Explain what happens in a model as it reads a text, with the newspaper's words.
 
     A line for each character: how much of the article (the cell state) was struck out, how
     much was written, and how much of it the headline (the hidden state) shows. With --at,
-    one step in the order in which it happens, its numbers in the equations. It is told in
+    one step in the order in which it happens, its numbers in the equations. Computed in
     float32 unless --precision says otherwise, so that the equations come out.
-    """
-    from ..inspection import story
 
+    For example:
+
+        charloom explain book.run --text "The Fox" --at 3
+    """
     if values["precision"] == "auto":
         values["precision"] = "float32"
     loaded = load(model, values)
-    pieces = loaded.trace_pieces(given_text(loaded, text, literally, values))
-    if at is not None:
-        trace = story.around(pieces, at)
-        lines = story.tell_step(loaded, trace, at, unit=unit, layer=layer)
-    elif unit is not None:
-        lines = story.tell_unit(loaded, pieces, unit, layer)
-    else:
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 80
-        lines = story.tell_text(loaded, pieces, layer, width=width)
-    for line in lines:
-        print(line)
-
-
-@flags(RecallSettings, only=("hidden_size", "steps", "seed"))
-@flags(ReachSettings, only=("characters", "places"))
-@reading_flags
-def memory(
-    model: Annotated[
-        Path | None,
-        typer.Argument(metavar="MODEL", help="a model file, or the folder of a run"),
-    ] = None,
-    text: OptionalTexts = None,
-    far: Annotated[
-        int | None,
-        typer.Option(
-            "--distance", metavar="N", help="how far to look; by default 64, or 256 in a model"
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    **values: Any,
-) -> None:
-    """Measure how far back a network remembers.
-
-    Without a MODEL, train an LSTM and plain RNNs of equal size to recall a symbol after
-    more and more other characters; --hidden-size, --steps and --seed are of those networks.
-    With one, measure how far back it looks in a text: bits per character with only so many
-    characters before each, and what changes when the character n steps back is another.
-    """
-    from dataclasses import asdict
-
-    from ..inspection.memory import context as reach
-    from ..inspection.memory import recall
-
-    changes: dict[str, int] = {"seed": values["seed"]}
-    if far is not None:
-        changes["distance"] = far
-    if model is None:
-        changes |= {name: values[name] for name in ("hidden_size", "steps")}
-        threads = TrainingSettings(threads=values["threads"]).threads
-        for found in recall.recall(RecallSettings(**changes), threads=threads):
-            lines = [json.dumps(asdict(found))] if as_json else [*recall.drawn(found), ""]
-            print(*lines, sep="\n", flush=True)
-        return
-    if not text:
-        raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
-    changes |= {name: values[name] for name in ("characters", "places")}
-    settings = ReachSettings(**changes)
-    loaded = load(model, values)
-    reaches = reach.measure(loaded, pieces_of(loaded, text, values), settings)
-    if as_json:
-        print(json.dumps(asdict(reaches), indent=1))
-    else:
-        print(*reach.drawn(reaches), sep="\n")
+    width = shutil.get_terminal_size().columns if is_terminal(sys.stdout) else 80
+    pieces = given_text(loaded, text, literally, values)
+    for line in charloom.explain(loaded, pieces, at=at, unit=unit, layer=layer, width=width):
+        say(line)
 
 
 @flags(UnitsSettings)
@@ -257,7 +199,7 @@ def units(
     text: Texts,
     pattern: Annotated[
         list[str] | None,
-        typer.Option(metavar="REGEX", help="what it matches is a label, too; may be repeated"),
+        typer.Option(metavar="REGEX", help="matches of this are a label, too; may be repeated"),
     ] = None,
     select: Annotated[
         list[str] | None,
@@ -265,40 +207,74 @@ def units(
             metavar="START:STOP", help="these characters, together, are a label; may be repeated"
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: AsJson = False,
     **values: Any,
 ) -> None:
-    """Find units and gates that follow something with a name, and test the claims.
+    """Find units and gates that follow a named property of the text, and test the claims.
 
-    Labels are quotes, brackets, the place in the line and in the word, capitals, digits,
+    Labels are quotes, brackets, the position in the line and in the word, capitals, digits,
     line starts, the next character, and what --pattern and --select say. The first half of
     the text is searched; a claim's score, a correlation, is that on the second half. Beside
-    it stand what the same search finds with shuffled labels and in the untrained network,
+    it are shown what the same search finds with shuffled labels and in the untrained network,
     and the bits that are lost when the unit is held at its mean.
+
+    For example:
+
+        charloom units book.run book.txt --pattern "[0-9]+"
     """
-    from dataclasses import asdict
-
-    from ..inspection.units.report import drawn
-    from ..inspection.units.search import find_claims
-
     settings = chosen(UnitsSettings, values)
-    selections = [_selection(given) for given in select or []]
+    selections = [_selection(one) for one in select or []]
     loaded = load(model, values)
-    report = find_claims(
+    report = charloom.units(
         loaded,
         pieces_of(loaded, text, values),
-        settings,
         patterns=pattern or [],
         selections=selections,
+        **settings.model_dump(),
     )
-    if as_json:
-        print(json.dumps(asdict(report), indent=1, ensure_ascii=False))
-    else:
-        print(*drawn(report), sep="\n")
+    say(formatting.as_json(report) if as_json else str(report))
 
 
 def _selection(given: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+):(\d+)", given)
+    match = re.fullmatch(r"(\d{1,18}):(\d{1,18})", given)
     if match is None:
-        raise SettingsError(f"select: {given!r} was given; it must be START:STOP, as in 10:25")
+        raise SettingsError(f"selections: {given!r} was given; it must be START:STOP, as in 10:25")
     return int(match[1]), int(match[2])
+
+
+@flags(ContextSettings)
+@reading_flags
+def context(model: ModelPath, text: Texts, as_json: AsJson = False, **values: Any) -> None:
+    """Measure how far back a model looks in a text.
+
+    Prints bits per character when only the n characters before each may be read, for
+    n = 1, 2, 4, ..., and how far the prediction moves when the character n steps back is
+    replaced by another one.
+
+    For example:
+
+        charloom context book.run book.txt --distance 64
+    """
+    settings = chosen(ContextSettings, values)
+    loaded = load(model, values)
+    found = charloom.context(loaded, pieces_of(loaded, text, values), **settings.model_dump())
+    say(formatting.as_json(found) if as_json else str(found))
+
+
+@flags(RecallSettings)
+@flags(ComputingSettings, only=("threads",))
+def recall(as_json: AsJson = False, **values: Any) -> None:
+    """Train an LSTM and plain RNNs to remember one letter, and compare how far they can.
+
+    The networks have equal numbers of units, or of weights. Each learns to repeat a letter
+    after more and more other letters; printed is the share of right answers by distance. No
+    model and no text is needed.
+
+    For example:
+
+        charloom recall --steps 1500
+    """
+    threads = chosen(ComputingSettings, values).threads
+    settings = chosen(RecallSettings, values)
+    for network in charloom.recall(threads=threads, **settings.model_dump()):
+        say(formatting.as_json(network, indent=None) if as_json else f"{network}\n")

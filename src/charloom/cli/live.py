@@ -1,25 +1,24 @@
 """A run as one watches it: live on a terminal, and as plain lines everywhere else.
 
-Both go to standard error, since results go to standard output. On a terminal two lines at
-the bottom are drawn again and again, and validations and samples scroll by above them;
-otherwise there is a line at each validation and about every ten seconds.
+Both go to standard error, since results go to standard output. On a terminal a bar and a line
+of numbers stay at the bottom, and validations and samples scroll by above them; elsewhere, and
+where TERM is dumb, there is a line at each validation and about every ten seconds.
 """
 
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..engines.weights import parameter_count
-from ..text.visible import visible
-from ..training.progress import Progress
-from ..training.run import Run
-from ..training.schedule import UNPLANNED_STEPS
+import charloom
+
+from .streams import is_terminal, tell
 
 REDRAW_SECONDS = 0.1
 LINE_SECONDS = 10.0
@@ -27,31 +26,59 @@ SAMPLE_SECONDS = 5.0
 """Least time between two samples, which cost time themselves."""
 
 
+UNPLANNED_STEPS = 10**12
+"""`Run.steps` of a run of so many minutes until its speed is known."""
+
+
 @contextmanager
-def watching(run: Run) -> Iterator[Callable[[Progress], None]]:
-    """Show a run on standard error: call what is yielded with each of its steps."""
-    view = _Terminal(run) if sys.stderr.isatty() else _Lines(run)
-    with view:
-        yield view.show
+def watching(run: charloom.Run) -> Iterator[Callable[[charloom.Progress], None]]:
+    """Show a run on standard error: call what is yielded with each of its steps.
+
+    Whatever goes wrong with the display ends the display and not the run.
+    """
+    view: _View | None = None
+    with suppress(Exception):
+        view = _Terminal(run) if _can_draw() else _Lines(run)
+        view.start()
+
+    def show(progress: charloom.Progress) -> None:
+        nonlocal view
+        if view is not None:
+            try:
+                view.show(progress)
+            except Exception:
+                view = None
+
+    try:
+        yield show
+    finally:
+        if view is not None:
+            with suppress(Exception):
+                view.stop()
 
 
-def opening(run: Run, name: str | Path) -> str:
-    """What a run is about to do, in a line."""
+def _can_draw() -> bool:
+    """Whether standard error is a terminal that can move its cursor."""
+    return is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+def opening(run: charloom.Run, name: str | Path) -> str:
+    """The size of the text and of the network, in a line."""
     plan, split = run.plan, run.plan.split
     model, count = plan.model, plan.vocabulary.size
     training, held_out = (part.stop - part.start for part in (split.training, split.validation))
     return (
         f"{name}: {training:,} characters to train on and {held_out:,} held out, {count:,} "
-        f"{plan.vocabulary.kind} known; {model.cell} with {model.num_layers} layers of "
-        f"{model.hidden_size}, {parameter_count(model, count):,} weights"
+        f"{plan.vocabulary.kind} known; {model.cell} with {plural(model.num_layers, 'layer')} "
+        f"of {model.hidden_size}, {run.parameters:,} weights"
     )
 
 
-def closing(run: Run, name: str | Path) -> str:
-    """What has come of a run, in a line."""
+def closing(run: charloom.Run, name: str | Path) -> str:
+    """The best measurement of a run, in a line."""
     best, at = run.best, run.best_step
-    if best is None:
-        return f"{name}  {run.step:,} of {_count(run.steps)} steps; nothing was validated"
+    if best is None or at is None:
+        return f"{name}  {run.step:,} of {plural(run.steps, 'step')}; nothing was validated"
     return (
         f"{name}  {_bits(best.nats_per_character)} per character held out, "
         f"at step {at:,} of {_count(run.steps)}"
@@ -61,7 +88,7 @@ def closing(run: Run, name: str | Path) -> str:
 class _View:
     """What both ways of showing need: a smoothed loss, the speed, the time that is left."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: charloom.Run) -> None:
         self.run = run
         self.minutes = run.plan.training.minutes
         self.nats = self.characters = self.validation = 0.0
@@ -69,13 +96,17 @@ class _View:
         self.read = 0  # characters since `began`
         self.sampled = self.began
 
-    def __enter__(self) -> _View:
-        return self
+    def start(self) -> None:
+        """Begin to show."""
 
-    def __exit__(self, *error: object) -> None:
-        pass
+    def show(self, progress: charloom.Progress) -> None:
+        """Show a step, if it is time to."""
+        raise NotImplementedError
 
-    def count(self, progress: Progress) -> None:
+    def stop(self) -> None:
+        """Stop showing."""
+
+    def count(self, progress: charloom.Progress) -> None:
         """Add a step to the mean over about the last 50 steps."""
         self.nats = 0.98 * self.nats + progress.nats
         self.characters = 0.98 * self.characters + progress.characters
@@ -91,13 +122,13 @@ class _View:
         parts.append(f"{_short(self.read / seconds)} characters/s")
         return ", ".join(parts)
 
-    def share(self, progress: Progress) -> float:
+    def share(self, progress: charloom.Progress) -> float:
         """How much of the run is done, 0 to 1."""
         if self.minutes is not None:
             return min(progress.seconds / (60 * self.minutes), 1.0)
         return progress.step / progress.steps
 
-    def left(self, progress: Progress) -> str:
+    def left(self, progress: charloom.Progress) -> str:
         """The time that is left, at the speed so far."""
         if self.minutes is not None:
             seconds = max(60 * self.minutes - progress.seconds, 0)
@@ -107,7 +138,7 @@ class _View:
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
-    def validated(self, progress: Progress) -> str:
+    def validated(self, progress: charloom.Progress) -> str:
         """A line about a validation."""
         assert progress.validation is not None
         return (
@@ -120,70 +151,85 @@ class _View:
 class _Lines(_View):
     """One plain line now and then."""
 
-    def show(self, progress: Progress) -> None:
+    def show(self, progress: charloom.Progress) -> None:
         """Print a line, if it is time for one."""
         self.count(progress)
         if progress.validation is not None:
-            print(self.validated(progress), file=sys.stderr, flush=True)
+            tell(self.validated(progress))
         if time.monotonic() - self.shown >= LINE_SECONDS:
             self.shown = time.monotonic()
-            print(
+            tell(
                 f"step {progress.step:,} of {_count(progress.steps)}: {self.numbers()}, "
-                f"{self.left(progress)} left",
-                file=sys.stderr,
-                flush=True,
+                f"{self.left(progress)} left"
             )
 
 
 class _Terminal(_View):
-    """A bar and numbers that stay, with validations and samples above them."""
+    """Rich's progress bar and a line of numbers, with validations and samples above them."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: charloom.Run) -> None:
         super().__init__(run)
         from rich.console import Console
-        from rich.live import Live
+        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.text import Text
 
-        console = Console(stderr=True, highlight=False, markup=False)
-        self.live = Live(console=console, auto_refresh=False, transient=True)
+        view = self
 
-    def __enter__(self) -> _View:
-        self.live.start()
-        return self
+        class Bar(Progress):
+            """The bar, and below it the losses and the speed."""
 
-    def __exit__(self, *error: object) -> None:
-        self.live.stop()
+            def get_renderables(self) -> Iterator[Any]:
+                yield self.make_tasks_table(self.tasks)
+                yield Text(view.numbers())
 
-    def show(self, progress: Progress) -> None:
+        self.bar = Bar(
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[steps]}", style="cyan"),
+            TextColumn("{task.fields[left]} left", style="cyan"),
+            console=Console(stderr=True, highlight=False, markup=False),
+            auto_refresh=False,
+            transient=True,
+            expand=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self.task = self.bar.add_task("", total=1.0, steps="", left="?")
+
+    def start(self) -> None:
+        """Show the bar."""
+        self.bar.start()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self.bar.stop()
+
+    def show(self, progress: charloom.Progress) -> None:
         """Draw anew, if it is time to."""
         self.count(progress)
         now = time.monotonic()
         if progress.validation is not None:
-            self.live.console.print(self.validated(progress))
+            self.bar.console.print(self.validated(progress))
             if now - self.sampled >= SAMPLE_SECONDS or self.run.finished:
                 self.sampled = now
-                self.live.console.print("  " + visible(self.run.sample()), style="dim")
+                self.bar.console.print("  " + charloom.visible(self.run.sample()), style="dim")
         if now - self.shown >= REDRAW_SECONDS or progress.step == progress.steps:
             self.shown = now
-            self.live.update(self.picture(progress), refresh=True)
+            self.bar.update(
+                self.task,
+                completed=self.share(progress),
+                steps=f"{progress.step:,}/{_count(progress.steps)}",
+                left=self.left(progress),
+            )
+            self.bar.refresh()
 
-    def picture(self, progress: Progress) -> Any:
-        """The two lines that stay."""
-        from rich.console import Group
-        from rich.progress_bar import ProgressBar
-        from rich.table import Table
-        from rich.text import Text
 
-        line = Table.grid(padding=(0, 1), expand=True)
-        line.add_column(ratio=1)
-        line.add_column(no_wrap=True)
-        line.add_column(no_wrap=True)
-        steps = Text(f"{progress.step:,}/{_count(progress.steps)}", "cyan")
-        line.add_row(
-            ProgressBar(total=1.0, completed=self.share(progress)),
-            steps,
-            Text(f"{self.left(progress)} left", "cyan"),
-        )
-        return Group(line, Text(self.numbers()))
+def plural(count: int, noun: str) -> str:
+    """A count and its noun.
+
+    >>> plural(1, "layer"), plural(1200, "step")
+    ('1 layer', '1,200 steps')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _bits(nats: float) -> str:

@@ -2,48 +2,86 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, Any, Literal
 
 import typer
 
 import charloom
 
-from ..settings import ComputingSettings, SamplingSettings
-from . import formatting as tables
-from .arguments import ModelPath, Texts, load, pieces_of, reading_flags, show
+from ..errors import SettingsError
+from ..settings import AmountSettings, ComputingSettings, SamplingSettings
+from . import formatting
+from .arguments import (
+    READING,
+    AsJson,
+    ModelPath,
+    Texts,
+    load,
+    pieces_of,
+    reading_flags,
+    show,
+    text_name,
+)
 from .flags import chosen, flags
+from .streams import say, tell
 
 
-@flags(SamplingSettings)
 @flags(ComputingSettings)
+@flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
+@flags(SamplingSettings, only=("temperature", "top_k", "top_p"))
+@flags(AmountSettings)
 def generate(
     model: ModelPath,
-    prompt: Annotated[str, typer.Option(help="the text to go on with")] = "",
-    length: Annotated[int, typer.Option(help="characters to make (at least 0)")] = 500,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="STRING", help="the text to continue")
+    ] = None,
+    prompt_file: Annotated[
+        Any,
+        typer.Option(
+            parser=text_name, metavar="FILE", help="continue the text of a file, or - for stdin"
+        ),
+    ] = None,
     stop: Annotated[
         list[str] | None,
-        typer.Option(metavar="STRING", help="end before this appears; may be repeated"),
+        typer.Option(metavar="STRING", help="end before this text; may be repeated"),
     ] = None,
-    count: Annotated[int, typer.Option(help="how many texts to make (at least 1)")] = 1,
     **values: Any,
 ) -> None:
-    """Print text by a model, as it is made.
+    """Generate text with a model and print it as it is made.
 
-    The prompt comes first. Texts of a --count come when all are made, each on a line or,
-    where they have lines, on several.
+    The prompt is printed first. With --count all texts are printed at the end, one after
+    another. The same --seed gives the same text.
+
+    For example:
+
+        charloom generate book.run --prompt "The Fox" --temperature 0.7
     """
-    sampling = chosen(SamplingSettings, values)
+    if prompt is not None and prompt_file is not None:
+        raise SettingsError("give either --prompt or --prompt-file, not both")
+    fresh = values["seed"] is None
+    if fresh:
+        values["seed"] = secrets.randbelow(2**31)
+    sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
-    options = {"length": length, "stop": stop or None, **sampling.model_dump()}
-    if count != 1:
-        for text in loaded.generate_many(prompt, count=count, **options):
-            print(prompt + text)
+    if prompt_file is not None:
+        prompt = "".join(pieces_of(loaded, [prompt_file], dict.fromkeys(READING)))
+    prompt = loaded.normalized(prompt or "", "prompt")
+    options = {"length": amount.length, "stop": stop or None, **sampling.model_dump()}
+    if amount.count == 1:
+        pieces = loaded.generate(prompt, **options)
+    else:
+        pieces = loaded.generate_many(prompt, count=amount.count, **options)
+    if fresh:
+        tell(f"seed {sampling.seed}")
+    if amount.count > 1:
+        for text in pieces:
+            say(prompt + text)
         return
-    pieces = loaded.generate(prompt, **options)
-    print(prompt, end="", flush=True)
+    say(prompt, end="")
     for piece in pieces:
-        print(piece, end="", flush=True)
-    print()
+        say(piece, end="")
+    say("")
 
 
 @reading_flags
@@ -54,27 +92,31 @@ def evaluate(
         bool,
         typer.Option("--exact", help="read the text as one stream, which is slow"),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    as_json: AsJson = False,
     **values: Any,
 ) -> None:
     """Measure how well a model predicts a text.
 
-    Prints bits per character and per byte of UTF-8, perplexity per character, the total in
-    nats, and how many characters the model did not know. Without --exact the text is read
-    as parallel segments, each warmed up on what stands before it: much faster, very near.
-    With --precision int8 the last number is how many bits per character the rounding of the
-    weights costs, beside float32.
+    Prints bits per character and per byte of UTF-8, perplexity per character, the total
+    surprisal in nats, and the number of characters that the model does not know. Unless
+    --exact is given, the text is read as parallel segments, each warmed up on the text before
+    it: much faster, and a close approximation. With --precision int8 the last line says how
+    many bits per character 8-bit weights cost in comparison with float32.
+
+    For example:
+
+        charloom evaluate book.run other.txt
     """
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
     if values["precision"] != "int8":
-        show(tables.total(loaded.evaluate(pieces, exact=exact)), as_json)
+        show(formatting.total(loaded.evaluate(pieces, exact=exact)), as_json)
         return
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
-    show(tables.total(total) | {"int8_costs_bits_per_character": cost}, as_json)
+    show(formatting.total(total) | {"int8_costs_bits_per_character": cost}, as_json)
 
 
 @reading_flags
@@ -86,24 +128,30 @@ def score(
     ] = "line",
     format: Annotated[
         Literal["table", "json", "jsonl"],
-        typer.Option(help="jsonl has a line per part, and the total in the last"),
+        typer.Option(help="jsonl has a line for each part, and the total in the last"),
     ] = "table",
     **values: Any,
 ) -> None:
     """Show how surprising each part of a text is.
 
-    The parts add up exactly to the whole, read as one stream. Of a character the rank is
-    shown, too: 1 if the model held it to be the likeliest.
+    The surprisals of the parts add up exactly to that of the whole, read as one stream. For
+    characters the rank is shown too: 1 if the model found the character likeliest.
+
+    For example:
+
+        charloom score book.run other.txt --by word
     """
     loaded = load(model, values)
     parts = loaded.score(pieces_of(loaded, text, values), by=by)
-    for piece in tables.written(parts, format):
-        print(piece, end="")
+    for piece in formatting.written(parts, format):
+        say(piece, end="")
 
 
-def info(
-    model: ModelPath,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-) -> None:
-    """Print all that is known of a model."""
+def info(model: ModelPath, as_json: AsJson = False) -> None:
+    """Print everything that is known about a model.
+
+    For example:
+
+        charloom info book.run
+    """
     show(charloom.Model.load(model).describe(), as_json)

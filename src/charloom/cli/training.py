@@ -1,10 +1,11 @@
-"""Commands about a run: train, and plot."""
+"""Commands about a run: train, plot and export-log."""
 
 from __future__ import annotations
 
 import re
+import shlex
 import signal
-import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,10 @@ import charloom
 
 from ..errors import SettingsError
 from ..settings import ModelSettings, TextSettings, TrainingSettings
-from .arguments import OptionalTexts
+from . import live
+from .arguments import OptionalTexts, RunPath, path, text_name
 from .flags import chosen, flags, given
+from .streams import say, tell
 
 
 @flags(TextSettings, ModelSettings, TrainingSettings)
@@ -29,14 +32,17 @@ def train(
         typer.Option(
             "-o",
             "--output",
+            parser=path,
             metavar="FOLDER",
             help="where the run is kept; by default, book.run for book.txt",
         ),
     ] = None,
     validation: Annotated[
-        list[str] | None,
+        list[Any] | None,
         typer.Option(
-            metavar="TEXT", help="hold out this instead of the end of TEXT; may be repeated"
+            parser=text_name,
+            metavar="TEXT",
+            help="hold out this instead of the end of TEXT; may be repeated",
         ),
     ] = None,
     resume: Annotated[
@@ -46,8 +52,12 @@ def train(
 ) -> int:
     """Train a model on a text.
 
-    The best model, and all that is needed to go on, are kept in a folder. Ctrl-C saves and
+    The best model, and everything needed to go on, are kept in a folder. Ctrl-C saves and
     stops; the same command with --resume goes on as if it had never stopped.
+
+    For example:
+
+        charloom train book.txt --minutes 2
     """
     if not text and not (resume and output):
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
@@ -69,31 +79,49 @@ def train(
 
 def _watch(run: charloom.Run, folder: Path) -> int:
     """Show a run until it ends or is asked to stop; the exit status."""
-    from . import live as display
-
-    print(display.opening(run, folder), file=sys.stderr)
-    with _asked_to_stop() as asked, display.watching(run) as show:
+    tell(live.opening(run, folder))
+    with _asked_to_stop() as asked, live.watching(run) as show:
         for progress in run:
             show(progress)
             if asked:
                 break
         run.stop()
     if run.finished:
-        print(display.closing(run, folder))
+        say(live.closing(run, folder))
+        name = quoted(folder)
+        tell(f"next: charloom generate {name}, charloom serve {name}, or charloom plot {name}")
         return 0
-    print(
+    tell(
         f"charloom: stopped after step {run.step:,} and saved; "
-        f"go on with: charloom train --resume -o {folder}",
-        file=sys.stderr,
+        f"go on with: charloom train --resume -o {quoted(folder)}"
     )
     return 128 + asked[0]
 
 
+def quoted(path: Path) -> str:
+    """A path as a shell reads it back.
+
+    >>> quoted(Path("my run")), quoted(Path("-x"))
+    ("'my run'", './-x')
+    """
+    name = shlex.quote(str(path))
+    return f"./{name}" if name.startswith("-") else name
+
+
 @contextmanager
 def _asked_to_stop() -> Iterator[list[int]]:
-    """A list that the first Ctrl-C or SIGTERM is put in; a second one acts at once."""
+    """A list that the first signal to stop is put in; a second one acts at once.
+
+    Ctrl-C, `kill` and a terminal that is closed ask to stop. What is ignored, as `nohup` and a
+    shell's background jobs have it, stays ignored.
+    """
     asked: list[int] = []
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # signals are the main thread's
+    before = {n: signal.getsignal(n) for n in numbers}
+    before = {n: handler for n, handler in before.items() if handler is not signal.SIG_IGN}
 
     def ask(number: int, frame: object) -> None:
         asked.append(number)
@@ -108,9 +136,9 @@ def _asked_to_stop() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _folder_for(text: str, resume: bool) -> Path:
+def _folder_for(text: Path | str, resume: bool) -> Path:
     """The folder of a run without a name: aesop.txt -> aesop.run, books/ -> books.run."""
-    path = Path("stdin" if text == "-" else text)
+    path = Path("stdin") if text == "-" else Path(text)
     if resume and path.is_dir() and (path / "run.json").exists():
         return path
     name = re.sub(r"[*?\[\]]", "", path.name or path.resolve().name)
@@ -131,15 +159,39 @@ def _refuse_changes(context: typer.Context, run: charloom.Run, values: dict[str,
 
 
 def plot(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a run")],
+    run: RunPath,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="a PNG; by default, curve.png in the folder"
+            "-o",
+            "--output",
+            parser=path,
+            metavar="FILE",
+            help="a PNG; by default, curve.png in the folder",
         ),
     ] = None,
 ) -> None:
-    """Draw the training curve of a run (needs matplotlib)."""
-    from ..inspection.pictures import plot_run
+    """Draw the training curve of a run (needs matplotlib).
 
-    print(plot_run(run, output))
+    For example:
+
+        charloom plot book.run -o curve.png
+    """
+    say(str(charloom.plot(run, output)))
+
+
+def export_log(
+    run: RunPath,
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", parser=path, metavar="FILE", help="the CSV file to write"),
+    ],
+) -> None:
+    """Write the log of a run as CSV, a row for each optimizer step.
+
+    For example:
+
+        charloom export-log book.run -o log.csv
+    """
+    rows = charloom.export_log(run, output)
+    say(f"{output}  {rows:,} steps" if rows != 1 else f"{output}  1 step")

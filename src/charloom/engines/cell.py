@@ -40,6 +40,8 @@ class Cell:
     """Quantities from which a page in one file computes all others."""
     first_bias: Mapping[str, float] = field(default_factory=dict)
     """Gates whose bias does not start at 0 in Keras's first values."""
+    has_scaled_values: bool = False
+    """Whether scaled first values were measured with it; otherwise it always starts as Keras."""
 
     @property
     def has_cell_state(self) -> bool:
@@ -71,6 +73,7 @@ LSTM = Cell(
     fractions=("f_t", "i_t", "o_t"),
     stored=("f_t", "i_t", "g_t", "o_t"),
     first_bias={"forget": 1.0},
+    has_scaled_values=True,
 )
 RNN = Cell(name="rnn", gates=("all",), traced=("h_t",), quantities=("h_t",), stored=("h_t",))
 

@@ -14,7 +14,7 @@ Weights travel as a dict from name to array, with the names and shapes of `torch
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,34 +72,49 @@ def check_weights(weights: Weights, settings: ModelSettings, vocabulary_size: in
 
 
 def initial_weights(
-    settings: ModelSettings, vocabulary_size: int, seed: int, dtype: Any = np.float32
+    settings: ModelSettings,
+    vocabulary_size: int,
+    seed: int,
+    dtype: Any = np.float32,
+    first_values: Literal["scaled", "keras"] = "scaled",
 ) -> Weights:
-    """Weights to start training from, drawn as Keras draws them: a function of the seed.
+    """Weights to start training from, a function of the seed.
 
-    Kernels are Glorot-uniform, recurrent kernels orthogonal, embeddings uniform within
-    0.05; biases are 0, but 1 for the forget gate, so that a new cell remembers. All is
-    computed in float64 and rounded to `dtype`, which hides the last bits of a LAPACK.
+    keras    Kernels are Glorot-uniform, embeddings uniform within 0.05; biases are 0, but 1 for
+             the forget gate. The blog's program starts so.
+    scaled   What is read of one character, a column of a one-hot input's weights, is drawn
+             from N(0, 1) however large the vocabulary is: in Glorot's range a character is
+             hardly heard beside the recurrent state. With an embedding its rows are N(0, 1),
+             and its weights N(0, 1 / size), so that the gates' inputs are the same. Input
+             weights of upper layers and the head are 3 times Glorot's; biases are 0.
 
-    >>> weights = initial_weights(ModelSettings(hidden_size=2, num_layers=1), 27, seed=0)
-    >>> weights["lstm.bias_l0"]                # input, forget, candidate, output
+    Recurrent kernels are orthogonal in both. How much "scaled" brings is in
+    docs/measurements.md; it was measured with LSTMs alone, and other cells start as Keras. All
+    is computed in float64 and rounded to `dtype`, which hides the last bits of a LAPACK.
+
+    >>> settings = ModelSettings(hidden_size=2, num_layers=1)
+    >>> initial_weights(settings, 27, seed=0, first_values="keras")["lstm.bias_l0"]
     array([0., 0., 1., 1., 0., 0., 0., 0.], dtype=float32)
     """
     random = np.random.default_rng(seed)
     cell = CELLS[settings.cell]
-    bias = [cell.first_bias.get(gate, 0.0) for gate in cell.gates]
+    scaled = first_values == "scaled" and cell.has_scaled_values
+    bias = [0.0 if scaled else cell.first_bias.get(gate, 0.0) for gate in cell.gates]
     weights: Weights = {}
     for name, shape in weight_shapes(settings, vocabulary_size).items():
+        limit = math.sqrt(6 / sum(shape)) if len(shape) == 2 else 0.0
         if "weight_hh" in name:
             weight = _orthogonal(random, shape)
         elif name == "embedding.weight":
-            weight = random.uniform(-0.05, 0.05, shape)
+            weight = random.normal(size=shape) if scaled else random.uniform(-0.05, 0.05, shape)
         elif name == "head.bias":
             weight = np.zeros(shape)
         elif "bias" in name:
             weight = np.repeat(bias, settings.hidden_size)
+        elif scaled and name.endswith("weight_ih_l0"):
+            weight = random.normal(size=shape) / math.sqrt(settings.embedding_size or 1)
         else:
-            limit = math.sqrt(6 / sum(shape))
-            weight = random.uniform(-limit, limit, shape)
+            weight = random.uniform(-limit, limit, shape) * (3 if scaled else 1)
         weights[name] = weight.astype(dtype)
     return weights
 

@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,7 +29,56 @@ from numpy.lib import format as npy
 from ..engines.weights import Array
 from ..errors import SettingsError, TextError
 from ..files import replacing
+from ..model.model import Model, Text
 from ..model.tracing import Trace, symbols
+
+
+def save_trace(
+    model: Model,
+    text: Text,
+    path: str | Path,
+    *,
+    format: Literal["npz", "parquet", "json", "png"] | None = None,
+    quantity: str | None = None,
+    layer: int | None = None,
+) -> None:
+    """Write what happens in a model while it reads a text, as numbers or as a picture.
+
+    Without `format`, the suffix of `path` decides: .npz (arrays (T, L, H)), .parquet (a row
+    for each step and layer; needs pyarrow), .json (an object for each step), or .png (a heat
+    map of units x characters of one `quantity`, by default C_t, and one `layer`, from 1, by
+    default the top one; needs matplotlib; it holds the first 400 characters). See the top of
+    this file for the fields.
+
+    SettingsError for a format, quantity or layer that does not exist, and for a quantity or
+    layer where all of them are written; OutputError if the file cannot be written.
+
+    >>> import charloom, tempfile, pathlib, numpy
+    >>> vocabulary = charloom.Vocabulary.of("the cat")
+    >>> model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "trace.npz"
+    >>> charloom.save_trace(model, "the cat", path)
+    >>> with numpy.load(path) as arrays:
+    ...     arrays["C_t"].shape
+    (7, 2, 4)
+    """
+    form = format or Path(path).suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise SettingsError(
+            f"format: {form!r} was given for {path}; it must be one of {', '.join(FORMATS)}"
+        )
+    if form == "png":
+        from .pictures import plot_trace
+
+        pieces = model.trace_pieces(text)
+        plot_trace(path, pieces, quantity=quantity or "C_t", layer=layer)
+        return
+    for name, value in (("quantity", quantity), ("layer", layer)):
+        if value is not None:
+            raise SettingsError(
+                f"{name}: {value!r} was given, but a {form} file holds every one; leave it out"
+            )
+    WRITERS[f".{form}"](path, model.trace_pieces(text))
 
 
 def write_npz(path: str | Path, pieces: Iterable[Trace]) -> None:
@@ -87,6 +136,8 @@ def write_json(path: str | Path, pieces: Iterable[Trace]) -> None:
 
 WRITERS = {".npz": write_npz, ".parquet": write_parquet, ".json": write_json}
 """The writer of each kind of file, by its suffix."""
+
+FORMATS = ("npz", "parquet", "json", "png")
 
 
 def _some(pieces: Iterable[Trace]) -> Iterator[Trace]:

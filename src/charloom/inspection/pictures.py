@@ -1,6 +1,6 @@
-"""Drawings as PNG files: a run's training curve, and a heat map of units x characters.
+"""Pictures as PNG files: a run's training curve, and a heat map of units x characters.
 
-They need matplotlib, which the extra `plot` brings.
+They need matplotlib, which the extra `plot` installs.
 """
 
 from __future__ import annotations
@@ -11,36 +11,42 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.cell import CELLS
 from ..errors import ModelFileError, SettingsError, TextError
 from ..files import replacing
-from ..model.tracing import QUANTITIES, Trace
+from ..model.tracing import Trace
 from ..text.visible import visible
 from ..training.folder import RunFolder
 from ..training.log import read_log
 
 WIDEST = 400
-"""Characters in a heat map at most: more could not be told apart."""
+"""Most characters in a heat map: more could not be told apart."""
 
-_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8f98"  # told apart by every kind of sight
+_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8f98"  # distinct to color-blind readers, too
 _SIGNED = ("#124c8c", "#6ea4d8", "#fbf9f4", "#eda35f", "#a34700")  # the page's, in its light theme
 _GATE = ("#fbf9f4", "#1b1a17")
 
 
-def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
-    """Draw the bits per character of a run against its steps; where the picture is.
+def plot(run: str | Path, path: str | Path | None = None) -> Path:
+    """Draw the bits per character of a run against its steps, as a PNG; returns its path.
 
     By default it is curve.png in the folder of the run. ModelFileError if that is no run,
     or has no step yet; SettingsError, with the pip command, without matplotlib.
+
+    >>> import charloom
+    >>> try:
+    ...     charloom.plot("no-such-run")
+    ... except charloom.CharloomError as error:
+    ...     print(str(error).partition(";")[0])
+    no-such-run: is not the folder of a run
     """
-    figure_of = _matplotlib()
     folder = RunFolder(run)
     if not folder.plan.exists():
-        raise ModelFileError(
-            f"{run}: is not the folder of a run; give one that `charloom train` has made"
-        )
+        raise ModelFileError(f"{run}: is not the folder of a run; give one that train has made")
     entries = list(read_log(folder.log))
     if not entries:
-        raise ModelFileError(f"{folder.log}: tells of no step yet; train it first")
+        raise ModelFileError(f"{folder.log}: has no step yet; train it first")
+    figure_of = _matplotlib()
     steps = np.array([entry.step for entry in entries])
     bits = np.array([entry.bits_per_character for entry in entries], float)
     measured = [(entry.step, entry.validation) for entry in entries if entry.validation]
@@ -74,7 +80,7 @@ def plot_run(run: str | Path, path: str | Path | None = None) -> Path:
 def plot_trace(
     path: str | Path, pieces: Iterable[Trace], *, quantity: str = "C_t", layer: int | None = None
 ) -> None:
-    """Draw one quantity of a layer, units x characters, and above it the surprise.
+    """Draw one quantity of a layer, units x characters, and above it the surprisal.
 
     Layers count from 1, and the top one is the default. A longer text is cut after WIDEST
     characters. SettingsError for a quantity or layer that there is not.
@@ -84,10 +90,11 @@ def plot_trace(
 
     values, symbols, bits = _gathered(pieces, quantity, layer)
     units, width = values.shape
-    gate, boundless = quantity in ("f_t", "i_t", "o_t"), quantity in ("C_t", "fC_t")
+    gate = any(quantity in cell.fractions for cell in CELLS.values())
+    unbounded = quantity.endswith("C_t")
     limit = max(float(np.abs(values).max()), 1.0)
     norm: Any = Normalize(0 if gate else -1, 1)
-    if boundless:  # most of an article is small, some of it is not
+    if unbounded:  # most of an article is small, some of it is not
         norm = FuncNorm((_bounded, _unbounded), -limit, limit)
 
     inches = (max(5.0, 1.6 + 0.13 * width), min(max(3.0, 1.4 + 0.06 * units), 12.0))
@@ -103,7 +110,7 @@ def plot_trace(
     axes.set_xticks(np.arange(width), [_plain(s) for s in symbols], family="monospace", fontsize=8)
     axes.tick_params(axis="x", length=0)
     bar = figure.colorbar(image, ax=axes, label=quantity, pad=0.01)
-    if boundless:
+    if unbounded:
         marks = [sign * size for size in (0, 0.3, 1, 3, 10, 30, 100) for sign in (-1, 1)]
         bar.set_ticks(sorted({mark for mark in marks if abs(mark) <= limit}))
         bar.minorticks_off()
@@ -123,10 +130,6 @@ def _gathered(
     pieces: Iterable[Trace], quantity: str, layer: int | None
 ) -> tuple[np.ndarray, list[str], np.ndarray]:
     """(H, T) the values, the T symbols and their bits."""
-    if quantity not in QUANTITIES:
-        raise SettingsError(
-            f"quantity: {quantity!r} was given; it must be one of {', '.join(QUANTITIES)}"
-        )
     columns: list[np.ndarray] = []
     symbols: list[str] = []
     bits: list[float] = []
@@ -135,7 +138,8 @@ def _gathered(
         if layer is not None and not 1 <= layer <= layers:
             raise SettingsError(f"layer: {layer} was given; the model has layers 1 to {layers}")
         if quantity not in piece.quantities:
-            raise SettingsError(f"quantity: {quantity!r} was given; a plain RNN has h_t alone")
+            names = ", ".join(piece.quantities)
+            raise SettingsError(f"quantity: {quantity!r} was given; this model has {names}")
         taken = slice(WIDEST - len(symbols))
         columns.append(piece.quantities[quantity][taken, (layer or layers) - 1].T)
         symbols += piece.symbols[taken]
@@ -168,7 +172,7 @@ def _save(figure: Any, path: str | Path) -> None:
 
 
 def _plain(text: str) -> str:
-    """A text that matplotlib takes for no formula."""
+    """A text that matplotlib does not read as a formula."""
     return visible(text).replace("$", r"\$")
 
 

@@ -25,9 +25,10 @@ from ..engines.base import Engine
 from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
-from ..errors import ModelFileError
-from ..settings import ModelSettings, SamplingSettings, TextSettings
-from ..text.reading import InMemory, read
+from ..errors import ModelFileError, SettingsError
+from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
+from ..text.normalizing import Normalized, normalized, steps
+from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
 from . import fitting, generation, scoring, tracing
 from .container import FORMAT, MODEL_FILE
@@ -82,6 +83,7 @@ class Model:
         how it will compute; they are not part of the model.
         """
         check_weights(weights, settings, vocabulary.size)
+        ComputingSettings(threads=threads)
         self.settings = settings
         self.vocabulary = vocabulary
         self.provenance = provenance or Provenance()
@@ -95,11 +97,15 @@ class Model:
         vocabulary: Vocabulary,
         *,
         seed: int = 0,
+        first_values: Literal["scaled", "keras"] = "scaled",
         precision: str = "auto",
         threads: int = 0,
     ) -> Model:
-        """A model with first values, a function of the seed, in place of trained weights."""
-        weights = initial_weights(settings, vocabulary.size, seed)
+        """A model with first values, a function of the seed, in place of trained weights.
+
+        `first_values` are scaled, which trains best, or Keras's, as in the blog's program.
+        """
+        weights = initial_weights(settings, vocabulary.size, seed, first_values=first_values)
         return cls(settings, vocabulary, weights, precision=precision, threads=threads)
 
     def fit(
@@ -147,7 +153,7 @@ class Model:
         (['a', 'b', 'c'], 1.0)
         """
         predictor = self.predictor
-        ids = predictor.context(text)
+        ids = predictor.context(self.normalized(text))
         V = self.vocabulary.size
         logits = np.zeros(V)
         if len(ids):
@@ -210,15 +216,16 @@ class Model:
 
         `temperature` sharpens (below 1) or flattens the distribution, and 0 takes the
         likeliest every time; `top_k` keeps the k likeliest characters, `top_p` those that
-        make up this share. The text ends before `stop`, a string or several, and, for a
+        make up this share. Prompt and `stop` are normalized as the model's own text was. The
+        text ends before `stop`, a string or several, and, for a
         model of lines, at the end of the line. The same seed gives the same text.
         """
         return generation.generate(
             self.predictor,
-            prompt,
+            self.normalized(prompt, "prompt"),
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
-            stop=stop,
+            stop=self._stops(stop),
         )
 
     def generate_many(
@@ -239,11 +246,11 @@ class Model:
         """
         return generation.generate_many(
             self.predictor,
-            prompt,
+            self.normalized(prompt, "prompt"),
             count=count,
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
-            stop=stop,
+            stop=self._stops(stop),
         )
 
     def score(
@@ -256,7 +263,7 @@ class Model:
         one UnknownCharacterWarning names them; a model without an unknown raises
         UnknownCharacterError.
         """
-        return scoring.score_text(self.predictor, self._pieces(text), by=by)
+        return scoring.score_text(self.predictor, self.pieces(text), by=by)
 
     def evaluate(self, text: Text, *, exact: bool = False) -> Score:
         """The total surprisal of a text: nats, bits per character and byte, perplexity.
@@ -264,7 +271,7 @@ class Model:
         The definition is one stream from the first character to the last. Unless `exact`,
         parallel segments stand in for it: many times faster, and very near.
         """
-        return scoring.evaluate_text(self.predictor, self._pieces(text), exact=exact)
+        return scoring.evaluate_text(self.predictor, self.pieces(text), exact=exact)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -288,8 +295,13 @@ class Model:
 
         By default a piece has as many as fit in 64 MB; the numbers are those of `trace`.
         """
+        if alternatives < 1 or steps < 0:
+            raise SettingsError(
+                f"alternatives {alternatives} and steps {steps} were given; they must be at least "
+                "1 and 0"
+            )
         return tracing.trace_pieces(
-            self.predictor, self._pieces(text), alternatives=alternatives, steps=steps
+            self.predictor, self.pieces(text), alternatives=alternatives, steps=steps
         )
 
     def describe(self) -> dict[str, Any]:
@@ -342,14 +354,32 @@ class Model:
         """What scores, generates and traces: the engine, the vocabulary, and whether by line."""
         return Predictor(engine=self.engine, vocabulary=self.vocabulary, lines=self.lines)
 
-    def _pieces(self, text: Text) -> Iterable[str]:
+    def pieces(self, text: Text) -> Normalized:
+        """A text in pieces, read as every verb of the model reads it.
+
+        TextError for a str that is the name of a file: give a Path or InMemory instead.
+        """
         if isinstance(text, str):
-            text = InMemory(text)
+            text = given_as_text(text)
         if isinstance(text, (Path, InMemory)):
             return read(text, self.text_settings)
         if isinstance(text, Sequence) and text and all(isinstance(t, Path) for t in text):
             return read(cast("Sequence[Path]", text), self.text_settings)
-        return cast("Iterable[str]", text)
+        normalization = self.text_settings.normalization
+        if isinstance(text, Normalized) and text.normalization == normalization:
+            return text
+        return Normalized(steps(cast("Iterable[str]", text), normalization), normalization)
+
+    def normalized(self, text: str, name: str = "the text") -> str:
+        """A short text, such as a prompt, after the steps that every text passes.
+
+        TextError, with `name`, if it is no str or holds half a surrogate pair.
+        """
+        return normalized(text, self.text_settings.normalization, name)
+
+    def _stops(self, stop: str | Sequence[str] | None) -> list[str]:
+        stops = [stop] if isinstance(stop, str) else list(stop or ())
+        return [self.normalized(one, "stop") for one in stops]
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the engine, which is opened again when it is needed: for pickle and copy."""

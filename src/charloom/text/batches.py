@@ -88,7 +88,9 @@ def make_batches(settings: TrainingSettings, ids: Ids, vocabulary: Vocabulary) -
         return Streams(ids, batch_size=size, sequence_length=length, seed=seed)
     line = vocabulary.newline_id
     if line is None:
-        raise TextError("the text has no line feed to end a line; use streams, not lines")
+        raise TextError(
+            "the text has no line feed to end a line; use `batches='streams'`", "batches"
+        )
     return Lines(ids, batch_size=size, sequence_length=length, seed=seed, newline_id=line)
 
 
@@ -268,7 +270,10 @@ class Windows:
         if len(ids) <= sequence_length:
             raise TextError(
                 f"{len(ids)} characters are too few for a window of {sequence_length} "
-                "and one more; give a longer text, lower sequence_length, or use streams"
+                "and one more; give a longer text, lower `sequence_length`, or use "
+                "`batches='streams'`",
+                "sequence_length",
+                "batches",
             )
         self._cut(windows(ids, sequence_length), batch_size, seed, shuffle)
 

@@ -6,11 +6,10 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from ..errors import SettingsError
 from ..settings import TextSettings
 from .corpus import Corpus, Ids
+from .lists import held_out_lines
 from .reading import PIECE
 from .vocabulary import Vocabulary
 
@@ -63,8 +62,9 @@ def split(
     """Hold out the end of a corpus, or all of another one with the same vocabulary.
 
     Held out is the last `validation_fraction`, but no more than `validation_limit` ids. The
-    cut moves on to where a character starts, or with `lines` to where a line does, and so
-    the held-out part of a short text may be empty.
+    cut moves on to where a character starts, and so the held-out part of a short text may be
+    empty. With `lines` the items are held out that a hash of each picks (lists.py), wherever
+    they stand; then the parts are copies.
 
     >>> from charloom.text.corpus import InMemory, build_corpus
     >>> corpus = build_corpus(InMemory("ten of ten"), TextSettings())
@@ -91,19 +91,13 @@ def split(
     cut = max(cut, count - settings.validation_limit)
     cut = max(cut, min(count, 2))  # the least that can be trained on
     if lines and vocabulary.newline_id is not None:
-        cut = _next_line(ids, cut, vocabulary.newline_id)
-    elif vocabulary.kind == "bytes":
+        held = held_out_lines(ids, vocabulary, (count - cut) / max(count, 1))
+        parts = (Part(ids=ids[chosen], vocabulary=vocabulary, start=0) for chosen in (~held, held))
+        training, validation = parts
+        return Split(training=training, validation=validation)
+    if vocabulary.kind == "bytes":
         cut = _next_character(ids, cut)
     return Split(training=part(0, cut), validation=part(cut, count))
-
-
-def _next_line(ids: Ids, position: int, newline_id: int) -> int:
-    """The first start of a line at or after a position; the end if there is none."""
-    for start in range(position - 1, len(ids), PIECE):
-        newlines = np.flatnonzero(ids[start : start + PIECE] == newline_id)
-        if newlines.size:
-            return start + int(newlines[0]) + 1
-    return len(ids)
 
 
 def _next_character(utf8: Ids, position: int) -> int:

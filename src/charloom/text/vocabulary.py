@@ -82,13 +82,16 @@ class Vocabulary:
         if not kept:
             raise TextError(
                 f"no character occurs {minimum_count} times (the commonest occurs "
-                f"{max(counts.values())} times); lower minimum_count"
+                f"{max(counts.values())} times); lower `minimum_count`",
+                "minimum_count",
             )
         if len(kept) < len(counts) and not unknown:
             raise SettingsError(
-                f"minimum_count is {minimum_count} and unknown is off: "
+                f"`minimum_count` is {minimum_count} and `unknown` is off: "
                 f"{len(counts) - len(kept)} rarer characters would have no id; "
-                "use minimum_count=1 or unknown=True"
+                "use `minimum_count=1` or `unknown=True`",
+                "minimum_count",
+                "unknown",
             )
         return cls("characters", "".join(kept), unknown)
 
@@ -240,5 +243,7 @@ def _unknown_character(character: str, position: int) -> UnknownCharacterError:
     return UnknownCharacterError(
         f"the character {character!r} (U+{ord(character):04X}) at position {position} "
         "(the first is 0) is not in the vocabulary, which has no unknown to read it as; "
-        "leave it out, or train with unknown=True or vocabulary='bytes'"
+        "leave it out, or train with `unknown=True` or `vocabulary='bytes'`",
+        "unknown",
+        "vocabulary",
     )

@@ -63,8 +63,10 @@ class RunFolder:
                 self.discard()
                 lock.release()
                 raise OutputError(
-                    f"{self.path}: holds a run already ({file.name}); resume it, or choose "
-                    "another folder"
+                    f"{self.path}: holds a run already ({file.name}); go on with "
+                    "`resume`, or choose another folder as `output`",
+                    "resume",
+                    "output",
                 )
         return lock
 
@@ -75,7 +77,9 @@ class RunFolder:
             except OSError as error:
                 self.discard()
                 raise OutputError(
-                    f"{self.path}: the folder cannot be made ({error.strerror}); choose another one"
+                    f"{self.path}: the folder cannot be made ({error.strerror}); "
+                    "choose another one as `output`",
+                    "output",
                 ) from None
             try:
                 return self.lock()
@@ -148,7 +152,8 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             raise ModelFileError(
                 f"{self.path}: is not the folder of a run (it has no {self.plan.name}); "
-                "give one that `charloom train` has made, or start a new run"
+                "give one that train has made, or start a new run without `resume`",
+                "resume",
             ) from None
         except OSError as error:
             raise ModelFileError(f"{self.plan}: cannot be read ({error.strerror})") from None

@@ -42,6 +42,12 @@ class Plan(Settings):
     validation: CorpusFacts | None = None
     """The facts of the validation text, if it is a text of its own."""
     split: SplitFacts
+    choice: str = ""
+    """What was chosen where nothing was given, in a line."""
+    steps: int | None = Field(default=None, ge=1, lt=2**63)
+    """Steps chosen before the first one, where they were not given."""
+    most_steps: int | None = Field(default=None, ge=1, lt=2**63)
+    """Of a run of so many minutes: more would not make it better."""
     ids: IdsFile | None = None
     """None where they are in memory."""
     validation_ids: IdsFile | None = None

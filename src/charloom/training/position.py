@@ -70,10 +70,11 @@ class Position:
             return replace(self, best_step=self.step, best=score, worse=0)
         return replace(self, worse=self.worse + 1)
 
-    def planned_anew(self, minutes: float, since: Position) -> Position:
+    def planned_anew(self, minutes: float, since: Position, most: int | None = None) -> Position:
         """With as many steps as fit into `minutes` at the speed since an earlier position."""
         done = self.step - since.step
         if not done:
             return self
         speed = done / max(self.seconds - since.seconds, 1e-6)
-        return replace(self, steps=steps_that_fit(60 * minutes - self.seconds, self.step, speed))
+        steps = steps_that_fit(60 * minutes - self.seconds, self.step, speed)
+        return replace(self, steps=max(min(steps, most or steps), self.step))

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ..engines.weights import parameter_count
 from ..errors import TrainingError
 from ..model.generation import generate
 from ..model.model import Model
@@ -55,6 +56,11 @@ class Run(Iterator[Progress]):
     def step(self) -> int:
         """Steps done."""
         return self._position.step
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are learned."""
+        return parameter_count(self.plan.model, self.plan.vocabulary.size)
 
     @property
     def steps(self) -> int:
@@ -190,7 +196,9 @@ class Run(Iterator[Progress]):
         """Take a checkpoint; where the time is what is given, fit the steps to it first."""
         minutes = self.plan.training.minutes
         if minutes is not None and not self.finished:
-            self._position = self._position.planned_anew(minutes, self._interval.first)
+            self._position = self._position.planned_anew(
+                minutes, self._interval.first, self.plan.most_steps
+            )
         self._interval.begin()
         if self._saving is not None:
             try:

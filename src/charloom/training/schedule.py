@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from ..settings import DEFAULT_STEPS, TrainingSettings
+from ..settings import TrainingSettings
 
 UNPLANNED_STEPS = 10**12
 """Steps of a run of so many minutes until its speed is known, at the first checkpoint."""
@@ -22,17 +22,19 @@ VALIDATION_SHARE = 0.2
 """At most about this share of a run's work goes into validations by default."""
 
 
-def planned_steps(settings: TrainingSettings, batches_per_epoch: int) -> int:
-    """Steps of a run as planned before its first one.
+def planned_steps(
+    settings: TrainingSettings, batches_per_epoch: int, chosen: int | None = None
+) -> int:
+    """Steps of a run as planned before its first one: those given, or those chosen.
 
     >>> planned_steps(TrainingSettings(epochs=2.5), batches_per_epoch=4)
     10
     """
     if settings.steps is not None:
-        return min(settings.steps, _MOST)
+        return settings.steps
     if settings.epochs is not None:
-        return max(round(min(settings.epochs * batches_per_epoch, _MOST)), 1)
-    return DEFAULT_STEPS if settings.minutes is None else UNPLANNED_STEPS
+        return max(round(settings.epochs * batches_per_epoch), 1)
+    return chosen or UNPLANNED_STEPS
 
 
 def steps_that_fit(seconds_left: float, step: int, steps_per_second: float) -> int:
@@ -66,6 +68,19 @@ def learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> fl
     }[settings.decay]
     final = settings.final_learning_rate
     return highest * (final + (1 - final) * left)
+
+
+def dropout(step: int, total_steps: int, settings: TrainingSettings) -> float:
+    """The dropout of a step, counted from 0: in a line from `dropout` to `final_dropout`.
+
+    >>> settings = TrainingSettings(dropout=0.2, final_dropout=0.6)
+    >>> [round(dropout(step, 5, settings), 3) for step in range(5)]
+    [0.2, 0.3, 0.4, 0.5, 0.6]
+    """
+    first, last = settings.dropout, settings.final_dropout
+    if last is None:
+        return first
+    return first + (last - first) * min(step / max(total_steps - 1, 1), 1.0)
 
 
 def validation_is_due(

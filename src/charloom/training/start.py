@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from ..engines.base import StepSettings
+from ..engines.selection import open_engine
+from ..engines.weights import initial_weights
 from ..errors import ModelFileError, TrainingError
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
+from ..text.batches import make_batches
 from ..text.corpus import Corpus, build_corpus
+from ..text.lists import SAMPLE, is_list, is_sorted, mean_line_length
 from ..text.reading import Sources
-from ..text.splitting import Part, split
+from ..text.splitting import Part, Split, split
 from ..text.vocabulary import Vocabulary
 from .checkpoint import read_checkpoint
+from .defaults import TextShape, choose, multiplied_weights
 from .folder import RunFolder, digest_of
 from .plan import IdsFile, Plan
 from .run import Run
@@ -36,6 +43,10 @@ def train(
     `sources` is one or more files, folders, globs, "-" (standard input) or `InMemory`
     texts; `validation`, given likewise, is held out instead of the end of the text. The run
     is kept in the folder `output`; without one, in memory, where it cannot be resumed.
+
+    Whatever the settings do not give (size, steps, batches, learning rate, dropout, patience)
+    is chosen to fit the text and the time (defaults.py), and told by `run.plan.choice`. A list,
+    one item a line, is trained on by line, and items are held out wherever they stand.
 
     Raises TextError for a text that cannot be used, SettingsError for settings that do not
     go together, OutputError if `output` holds a run already or cannot be written, and
@@ -68,11 +79,18 @@ def train(
             held_out, held_out_ids = _read(
                 validation, text, folder, "validation", corpus.vocabulary
             )
+        training = _with_batches(training, corpus)
         parts = split(corpus, text, held_out, lines=training.batches == "lines")
+        chosen = choose(
+            model or ModelSettings(), training, _shape(training, parts), _speed_on(parts)
+        )
         plan = Plan(
             text=text,
-            model=model or ModelSettings(),
-            training=training,
+            model=chosen.model,
+            training=chosen.training,
+            choice=chosen.summary,
+            steps=chosen.steps,
+            most_steps=chosen.most_steps,
             vocabulary=corpus.vocabulary,
             corpus=CorpusFacts(**corpus.facts()),
             validation=held_out and CorpusFacts(**held_out.facts()),
@@ -93,6 +111,20 @@ def resume(folder: str | Path) -> Run:
     What follows equals, to the last bit, what would have followed without the stop. Raises
     ModelFileError if the folder holds no run or one of its files is damaged, and
     TrainingError if another process is training there.
+
+    >>> import charloom, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> run = charloom.train(
+    ...     charloom.InMemory("the cat sat on the mat. " * 20),
+    ...     output=folder,
+    ...     model=charloom.ModelSettings(hidden_size=4, num_layers=1),
+    ...     training=charloom.TrainingSettings(steps=5),
+    ... )
+    >>> next(run).step
+    1
+    >>> run.stop()
+    >>> [progress.step for progress in charloom.resume(folder)]
+    [2, 3, 4, 5]
     """
     place = RunFolder(folder)
     with _enough_memory(), ExitStack() as undo:
@@ -118,6 +150,61 @@ def resume(folder: str | Path) -> Run:
                 saving.save_model(run.best_model())
         undo.pop_all()
     return run
+
+
+def _with_batches(training: TrainingSettings, corpus: Corpus) -> TrainingSettings:
+    """Lines for a list, else streams; a warning where the tail of a sorted text is held out."""
+    if training.batches not in ("auto", "streams"):
+        return training
+    sample = corpus.vocabulary.decode(corpus.ids[: SAMPLE + 1])
+    known = corpus.vocabulary.newline_id is not None
+    if training.batches == "auto":
+        by_line = known and is_list(sample)
+        training = training.replace(batches="lines" if by_line else "streams")
+    if training.batches == "streams" and known and is_sorted(sample):
+        warnings.warn(
+            "the lines of the text are sorted, so its end is no measure for all of it; "
+            'batches="lines" holds out lines from everywhere',
+            stacklevel=3,
+        )
+    return training
+
+
+def _shape(training: TrainingSettings, parts: Split) -> TextShape:
+    """What the choice of settings asks of a text."""
+    ids, vocabulary = parts.training.ids, parts.training.vocabulary
+    newline = vocabulary.newline_id
+    by_line = training.batches == "lines" and newline is not None and len(ids) > 0
+    return TextShape(
+        characters=len(ids),
+        held_out=len(parts.validation.ids),
+        vocabulary_size=vocabulary.size,
+        line_length=mean_line_length(ids, newline) if by_line else None,
+    )
+
+
+def _speed_on(parts: Split) -> Callable[[ModelSettings, TrainingSettings], float]:
+    """Measures operations a second of a network that learns from the text's first batch."""
+
+    def measure(model: ModelSettings, training: TrainingSettings) -> float:
+        vocabulary = parts.training.vocabulary
+        batch = make_batches(training, parts.training.ids, vocabulary).batch(0, 0)
+        engine = open_engine(
+            model,
+            vocabulary.size,
+            initial_weights(model, vocabulary.size, seed=0),
+            precision=training.precision,
+            threads=training.threads,
+        )
+        state, seconds = engine.zero_state(batch.inputs.shape[1]), []
+        for _ in range(3):  # the first one brings memory and caches up
+            start = time.perf_counter()
+            engine.train_step(batch.inputs, batch.targets, state, StepSettings(learning_rate=0.0))
+            seconds.append(time.perf_counter() - start)
+        work = 6 * multiplied_weights(model, vocabulary.size) * batch.inputs.size
+        return work / min(seconds)
+
+    return measure
 
 
 def _read(

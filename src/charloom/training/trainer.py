@@ -23,7 +23,7 @@ from ..text.splitting import Split
 from .checkpoint import Checkpoint
 from .plan import Plan
 from .position import Position
-from .schedule import learning_rate, planned_steps, validation_is_due
+from .schedule import dropout, learning_rate, planned_steps, validation_is_due
 
 
 class Trainer:
@@ -59,13 +59,16 @@ class Trainer:
     def _beginning(self) -> Checkpoint:
         """The checkpoint of no steps."""
         plan, settings = self._plan, self._plan.training
-        weights = initial_weights(plan.model, plan.vocabulary.size, settings.seed)
+        weights = initial_weights(
+            plan.model, plan.vocabulary.size, settings.seed, first_values=settings.first_values
+        )
+        steps = planned_steps(settings, self._batches.batches_in(0), plan.steps)
         zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
         return Checkpoint(
             weights=weights,
             optimizer=OptimizerState(steps=0, mean=zeros, mean_square=zeros),
             state=State.zeros(plan.model, self._batches.batch_size),
-            position=Position(steps=planned_steps(settings, self._batches.batches_in(0))),
+            position=Position(steps=steps),
             precision=settings.precision,
             kernels="",
         )
@@ -109,7 +112,7 @@ class Trainer:
                 beta2=settings.beta2,
                 epsilon=settings.epsilon,
                 clip_norm=settings.clip_norm,
-                dropout=settings.dropout,
+                dropout=dropout(position.step, position.steps, settings),
                 dropout_key=_dropout_key(settings.seed, position.step),
             ),
         )
@@ -117,7 +120,9 @@ class Trainer:
             raise TrainingError(
                 f"step {position.step + 1}: the loss is not finite ({step.nats:g}, gradient "
                 f"{step.gradient_norm:g}); the last good model is kept; start again with "
-                f"a learning_rate below {settings.learning_rate:g}, or a smaller clip_norm"
+                f"a `learning_rate` below {settings.learning_rate:g}, or a smaller `clip_norm`",
+                "learning_rate",
+                "clip_norm",
             )
         self._state = step.state
         return step
@@ -157,7 +162,9 @@ def _measurable(held_out: Ids, settings: TrainingSettings) -> Ids:
     if settings.patience and not len(held_out):
         raise SettingsError(
             f"patience: {settings.patience} was given, but nothing is held out to validate "
-            "with; use 0, a larger validation_fraction, or a validation text"
+            "with; use 0, a larger `validation_fraction`, or a `validation` text",
+            "validation_fraction",
+            "validation",
         )
     return held_out
 

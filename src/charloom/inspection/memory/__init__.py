@@ -1,1 +1,1 @@
-"""How far back a network remembers: measured in a model, and in an experiment."""
+"""How far back a network remembers: `context` of a trained model, `recall` as an experiment."""

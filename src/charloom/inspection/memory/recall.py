@@ -1,12 +1,12 @@
-"""Why an LSTM and not an RNN: one symbol, recalled after more and more other characters.
+"""Why an LSTM and not an RNN: an experiment on recalling one letter over growing distances.
 
     !k qzvmhaeo...wt ?k        (without the spaces)
 
-The letter after "!" has to be said again after "?", however many letters stand between; any
-letter can be any of 26, so only the one after "!" is worth keeping. Networks are trained as
+The letter after "!" is the answer after "?", however many letters stand between; each
+letter is any of 26, so only the one after "!" is worth keeping. Networks are trained as
 language models are, every character counting, on texts in which the two are 1 to `distance`
-letters apart, short ones as often as long ones (log-uniform). Then each is asked at growing
-distances, up to twice as far as it ever read.
+letters apart, short ones as often as long ones (log-uniform). Then each is tested at growing
+distances, up to twice the longest of training.
 
 Three networks take part, with the same steps and texts, each with the better of the same
 two learning rates: an LSTM, an RNN with as many units, and an RNN with as many weights.
@@ -22,6 +22,7 @@ import math
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,12 +39,12 @@ CHANCE = 1 / len(LETTERS)
 LEARNING_RATES = (0.01, 0.005)
 
 _BATCH = 32
-_ASKED = 512  # texts at each distance
+_TESTED = 512  # texts at each distance
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recall:
-    """How well one network recalls."""
+    """How well one network recalls; `print` shows it as bars."""
 
     name: str
     cell: str
@@ -52,27 +53,34 @@ class Recall:
     learning_rate: float
     distances: list[int]
     correct: list[float]
-    """The share of texts, at each distance, whose answer it held to be the likeliest."""
+    """The share of texts, at each distance, whose answer it found likeliest."""
+
+    def __str__(self) -> str:
+        return "\n".join(table(self))
 
 
 def recall(
-    settings: RecallSettings | None = None,
-    *,
-    threads: int = 0,
-    rates: tuple[float, ...] = LEARNING_RATES,
+    *, threads: int = 0, rates: tuple[float, ...] = LEARNING_RATES, **settings: Any
 ) -> Iterator[Recall]:
-    """Train the networks, one after the other, and tell how each recalls."""
-    settings = settings or RecallSettings()
-    H = settings.hidden_size
+    """Train the networks, one after the other, and yield how well each recalls.
+
+    `settings` are those of RecallSettings; SettingsError for an unknown one.
+
+    >>> networks = recall(hidden_size=4, distance=2, steps=2)
+    >>> [(network.cell, network.distances) for network in networks]
+    [('lstm', [1, 2, 4]), ('rnn', [1, 2, 4]), ('rnn', [1, 2, 4])]
+    """
+    chosen = RecallSettings(**settings)
+    H = chosen.hidden_size
     for name, cell, size in (
         ("LSTM", "lstm", H),
         ("RNN, as many units", "rnn", H),
         ("RNN, as many weights", "rnn", _size_of_rnn(H)),
     ):
         shape = ModelSettings(cell=cell, hidden_size=size, num_layers=1)  # type: ignore
-        runs = [(_train(shape, settings, rate, threads), rate) for rate in rates]
-        # the same texts for all, and others than it is trained on and asked
-        loss = [_nats(engine, settings) for engine, _ in runs]
+        runs = [(_train(shape, chosen, rate, threads), rate) for rate in rates]
+        # the same texts for all networks; neither those of training nor those of the test
+        loss = [_nats(engine, chosen) for engine, _ in runs]
         engine, rate = runs[int(np.argmin(loss))]
         yield Recall(
             name=name,
@@ -80,8 +88,8 @@ def recall(
             hidden_size=size,
             weights=_count(cell, size),
             learning_rate=rate,
-            distances=settings.distances,
-            correct=[_correct(engine, n, settings.seed) for n in settings.distances],
+            distances=chosen.distances,
+            correct=[_correct(engine, n, chosen.seed) for n in chosen.distances],
         )
 
 
@@ -99,7 +107,7 @@ def texts(random: np.random.Generator, distance: int, count: int) -> Array:
 
 
 def _train(shape: ModelSettings, settings: RecallSettings, rate: float, threads: int) -> Engine:
-    weights = initial_weights(shape, VOCABULARY.size, settings.seed)
+    weights = initial_weights(shape, VOCABULARY.size, settings.seed, first_values="keras")
     engine = open_engine(shape, VOCABULARY.size, weights, precision="float32", threads=threads)
     random = np.random.default_rng([settings.seed, 0])
     zero = engine.zero_state(_BATCH)
@@ -116,7 +124,7 @@ def _distance(random: np.random.Generator, settings: RecallSettings) -> int:
 
 
 def _nats(engine: Engine, settings: RecallSettings) -> float:
-    """What the answers cost on texts like those of training."""
+    """The surprisal of the answers, in nats, on texts like those of training."""
     random = np.random.default_rng([settings.seed, 1])
     nats = 0.0
     for _ in range(16):
@@ -127,8 +135,8 @@ def _nats(engine: Engine, settings: RecallSettings) -> float:
 
 
 def _correct(engine: Engine, distance: int, seed: int) -> float:
-    ids = texts(np.random.default_rng([seed, 2, distance]), distance, _ASKED)
-    found = engine.surprisal(ids[:-1], ids[1:], engine.zero_state(_ASKED))
+    ids = texts(np.random.default_rng([seed, 2, distance]), distance, _TESTED)
+    found = engine.surprisal(ids[:-1], ids[1:], engine.zero_state(_TESTED))
     return float((found.ranks[-1] == 1).mean())
 
 
@@ -143,8 +151,8 @@ def _count(cell: str, H: int) -> int:
     return parameter_count(shape, VOCABULARY.size)
 
 
-def drawn(found: Recall, width: int = 40) -> Iterator[str]:
-    """Recall against distance, a bar for each."""
+def table(found: Recall, width: int = 40) -> Iterator[str]:
+    """The lines of a network's recall by distance, with bars of at most `width` columns."""
     yield (
         f"{found.name}: {found.hidden_size} units, {found.weights:,} weights "
         f"(learning rate {found.learning_rate:g})"

@@ -1,1 +1,1 @@
-"""Which units follow something with a name: search, controls, clamping, report."""
+"""Which units follow something with a name: labels, search, controls, clamping, report."""

@@ -1,7 +1,7 @@
-"""What a unit is worth: the bits a model needs when that unit always says the same.
+"""What a unit is worth: the bits per character a model loses when the unit is clamped.
 
 A unit is read through its columns of the weights: by its own layer at the next step, and by
-the layer above or the head. To hold its h_t at a value, these columns become zero and what
+the layer above or the head. To clamp its h_t at a value, these columns become zero and what
 they would have added, the value times the column, goes into the biases. That network is
 exactly the old one with the unit clamped, from the first step on (where h_t-1 would be 0).
 """

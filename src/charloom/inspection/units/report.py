@@ -1,4 +1,4 @@
-"""A claim about a unit, with all that speaks for and against it, and how claims are shown."""
+"""Claims about units: the evidence for and against each, and their table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textwrap import wrap
 
 @dataclass(frozen=True, kw_only=True)
 class Clamped:
-    """Bits per character that are lost when a unit is held at its mean, on held-out text."""
+    """Bits per character lost when a unit is clamped at its mean, on held-out text."""
 
     bits: float
     bits_where_it_holds: float | None
@@ -18,7 +18,7 @@ class Clamped:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """That a unit follows a label, with what speaks for it and against it."""
+    """That a unit follows a label, and the evidence."""
 
     label: str
     layer: int
@@ -60,6 +60,9 @@ class Report:
     absent: list[str]
     """Labels that hold too rarely, or nearly always, in either half to be searched for."""
 
+    def __str__(self) -> str:
+        return "\n".join(table(self))
+
     @property
     def surviving(self) -> list[Claim]:
         """Those of the labels' best claims that survive."""
@@ -74,8 +77,8 @@ _LEGEND = (
 )
 
 
-def drawn(report: Report) -> Iterator[str]:
-    """A report as a table: each label's best claim, and what became of the units."""
+def table(report: Report) -> Iterator[str]:
+    """The lines of a report: each label's best claim, then the units by their claims."""
     half = report.characters // 2
     yield (
         f"{half:,} characters searched, {report.characters - half:,} held out; {report.shuffles} "

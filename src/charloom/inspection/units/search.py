@@ -1,4 +1,4 @@
-"""Which units and gates follow something that a person can name, and how sure that is.
+"""Which units and gates follow something that has a name, and how sure that is.
 
 A claim says that a unit follows a label (labels.py). The first half of a text is searched,
 the second is held out: of the search, for the model may well have been trained on it. Which of
@@ -20,54 +20,62 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from ...engines.cell import CELLS
 from ...engines.weights import Array, initial_weights
-from ...errors import TextError
-from ...model.model import Model
-from ..settings import FEWEST, UnitsSettings
+from ...model.model import Model, Text
+from ..settings import UnitsSettings
 from .clamping import bits_of_each, clamped, with_weights
+from .features import Features, beginning
 from .labels import Selection, labels
 from .report import Claim, Clamped, Report
-from .statistics import auc, beats, turned, unit_length
-
-_BYTES = 2**30  # of all searched numbers of a text
+from .statistics import auc, beats, turned
 
 
-def find_claims(
+def units(
     model: Model,
-    text: Iterable[str],
-    settings: UnitsSettings | None = None,
+    text: Text,
     *,
     patterns: Iterable[str] = (),
     selections: Iterable[Selection] = (),
     extra: dict[str, Array] | None = None,
     untrained: Model | None = None,
+    **settings: Any,
 ) -> Report:
     """Search a model for units that follow a label, with all controls.
 
-    `text` comes in pieces; `extra` are labels of the caller's, one number per character. By
-    default the untrained network is drawn from the seed that the model's run started from.
-    TextError for a text that is too short.
+    `patterns` are regular expressions and `selections` pairs (start, stop) of positions, each
+    a label of its own; `extra` are more labels by name, one number per character. `settings`
+    are those of UnitsSettings. By default the untrained network is drawn from the seed that
+    the model's run started from. TextError for a text that is too short, SettingsError for
+    an unknown setting, an invalid expression, or a selection outside the text.
+
+    >>> import charloom
+    >>> text = 'The fox said "no" and "yes". ' * 20
+    >>> vocabulary = charloom.Vocabulary.of(text)
+    >>> model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
+    >>> report = charloom.units(model, text, shuffles=20)
+    >>> report.characters, report.best[0].label
+    (580, 'inside quotes')
     """
-    settings = settings or UnitsSettings()
-    text = _start(model, text, settings.characters)
-    named = labels(text, patterns=patterns, selections=selections)
-    named |= {name: np.asarray(v, np.float32)[: len(text)] for name, v in (extra or {}).items()}
+    chosen = UnitsSettings(**settings)
+    start = beginning(model, text, chosen.characters)
+    named = labels(start, patterns=patterns, selections=selections)
+    named |= {name: np.asarray(v, np.float32)[: len(start)] for name, v in (extra or {}).items()}
     if model.vocabulary.kind == "bytes":
-        lengths = [len(character.encode()) for character in text]
+        lengths = [len(character.encode()) for character in start]
         named = {name: np.repeat(values, lengths) for name, values in named.items()}
-    trained = _Halves(model, text)
+    trained = Features(model, start)
     present = {name: y for name, y in named.items() if trained.can_search(y)}
-    shuffles = settings.shuffles or max(199, math.ceil(len(present) / settings.alpha))
-    first = _Halves(untrained or before_training(model), text)
-    random = np.random.default_rng(settings.seed)
+    shuffles = chosen.shuffles or max(199, math.ceil(len(present) / chosen.alpha))
+    first = Features(untrained or before_training(model), start)
+    random = np.random.default_rng(chosen.seed)
     found: list[Claim] = []
     best: list[Claim] = []
     for name, y in present.items():
-        claims = _claims(name, y, trained, first, shuffles, len(present), settings, random)
+        claims = _claims(name, y, trained, first, shuffles, len(present), chosen, random)
         best.append(claims[0])
         found += [claim for claim in claims if claim.survives]
     of_unit: list[list[Claim | None]] = [
@@ -76,9 +84,9 @@ def find_claims(
     for claim in sorted(found, key=lambda claim: claim.score):
         of_unit[claim.layer][claim.unit] = claim
     return Report(
-        characters=len(text),
-        alpha=settings.alpha,
-        least=settings.least,
+        characters=len(start),
+        alpha=chosen.alpha,
+        least=chosen.least,
         shuffles=shuffles,
         best=_with_clamping(model, trained, present, best),
         of_unit=of_unit,
@@ -92,90 +100,11 @@ def before_training(model: Model) -> Model:
     return with_weights(model, first)
 
 
-def _start(model: Model, pieces: Iterable[str], most: int) -> str:
-    """The start of a text, no longer than `most` or than there is memory for."""
-    shape = model.settings
-    numbers = len(_searched(model)) * shape.num_layers * shape.hidden_size
-    most = min(most, max(FEWEST, _BYTES // (4 * numbers)))
-    taken: list[str] = []
-    for piece in pieces:
-        taken.append(piece[: most - sum(map(len, taken))])
-        if sum(map(len, taken)) >= most:
-            break
-    text = "".join(taken)
-    if len(text) < FEWEST:
-        raise TextError(
-            f"the text has {len(text)} characters; {FEWEST} are the fewest in which a claim "
-            "can be searched and tested"
-        )
-    return text
-
-
-def _searched(model: Model) -> list[str]:
-    """The quantities that are searched: all that are no product of two others."""
-    cell = CELLS[model.settings.cell]
-    return [name for name in cell.quantities if name not in cell.products]
-
-
-class _Halves:
-    """All searched quantities of a text, in its two halves.
-
-    Of each half: (features, T) float32 with mean 0 and length 1, so that a product with a
-    label made alike is their correlation. Features are quantities x units of all layers.
-    """
-
-    def __init__(self, model: Model, text: str) -> None:
-        columns: list[Array] = []
-        names = _searched(model)
-        for piece in model.trace_pieces([text], alternatives=1):
-            stacked = np.stack([piece.quantities[name] for name in names])  # (Q, T, L, H)
-            columns.append(stacked.transpose(0, 2, 3, 1).reshape(-1, len(piece)))
-        values = np.concatenate(columns, axis=1)
-        self.quantities = names
-        self.units = len(values) // len(names)
-        self.hidden_size = model.settings.hidden_size
-        self.length = values.shape[1]
-        self.middle = self.length // 2
-        self.ids = model.vocabulary.encode(text).astype(np.int32)
-        self.mean_hidden = values[-self.units :].mean(axis=1, dtype=np.float64)
-        self.search = unit_length(values[:, : self.middle])
-        self.held_out = unit_length(values[:, self.middle :])
-
-    def cut(self, y: Array) -> tuple[Array, Array]:
-        """A label, or anything else along the text, in the two halves."""
-        return y[: self.middle], y[self.middle :]
-
-    def can_search(self, y: Array) -> bool:
-        """Whether a label holds, and does not hold, often enough in both halves."""
-        fewest = FEWEST // 20
-        return all(
-            min(np.count_nonzero(half), np.count_nonzero(half != half.max())) >= fewest
-            for half in self.cut(y)
-        )
-
-    def scores(self, search: Array, held_out: Array) -> tuple[Array, Array, Array]:
-        """The held-out score (U, N) of every unit for N labels (T, N).
-
-        And, for the first label, which quantity of each it is, and with which sign: (U,).
-        """
-        shape = (-1, self.units, search.shape[1])
-        chosen_on = (self.search @ unit_length(search.T).T).reshape(shape)
-        tested_on = (self.held_out @ unit_length(held_out.T).T).reshape(shape)
-        quantity = np.abs(chosen_on).argmax(axis=0)[None]
-        sign = np.sign(np.take_along_axis(chosen_on, quantity, axis=0))
-        score = (sign * np.take_along_axis(tested_on, quantity, axis=0))[0]
-        return score, quantity[0, :, 0], sign[0, :, 0].astype(int)
-
-    def values(self, quantity: int, unit: int) -> Array:
-        """(T,) the held-out values of a feature, scaled."""
-        return self.held_out[quantity * self.units + unit]
-
-
 def _claims(
     name: str,
     y: Array,
-    trained: _Halves,
-    first: _Halves,
+    trained: Features,
+    first: Features,
     shuffles: int,
     labels: int,
     settings: UnitsSettings,
@@ -225,7 +154,7 @@ def _claims(
 
 
 def _with_clamping(
-    model: Model, halves: _Halves, named: dict[str, Array], claims: list[Claim]
+    model: Model, halves: Features, named: dict[str, Array], claims: list[Claim]
 ) -> list[Claim]:
     """The claims, those that survive with what clamping their unit costs."""
     if not any(claim.survives for claim in claims):

@@ -13,10 +13,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...engines.cell import CELLS
-from ...model.model import Model
-from ...text.reading import InMemory, read
+from ...files import replacing
+from ...model.model import Model, Text
+from ...text.reading import InMemory, beginning, read
 from ..activations import BlockCache, TracedText
 from ..page_api import page_files
 from .packing import pack
@@ -38,6 +40,27 @@ class Page:
     """Whether the text goes on."""
     off: dict[str, float]
     """By quantity, how far its numbers are from the truth, at most; empty if they are exact."""
+
+
+def save_page(model: Model, text: Text, path: str | Path) -> Page:
+    """Write the page that `serve` shows as one HTML file, which works offline.
+
+    It holds the beginning of the text, 64 MB of numbers at most. Returns the Page: how many
+    characters it holds, and how far its numbers are from the exact ones. TextError if the text
+    cannot be read, OutputError if the file cannot be written.
+
+    >>> import charloom, tempfile, pathlib
+    >>> vocabulary = charloom.Vocabulary.of("the cat")
+    >>> model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "page.html"
+    >>> page = charloom.save_page(model, "the cat", path)
+    >>> page.characters, page.cut, path.read_text() == page.html
+    (7, False, True)
+    """
+    page = export(model, beginning(model.pieces(text), room(model) + 1))
+    with replacing(path) as file:
+        file.write(page.html.encode())
+    return page
 
 
 def room(model: Model) -> int:

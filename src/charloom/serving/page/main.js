@@ -1,151 +1,156 @@
-// Puts the page together: the parts, the desk that says what is looked at, the theme.
+// Puts the page together: the data, the panels, the controls and the theme.
 "use strict";
 
 const stored = byId("data");
-const source = stored ? new FileSource(JSON.parse(stored.textContent)) : new ServerSource();
-const view = new View();
-const colours = new Colours();
-const text = new TextView(view, source, colours);
-const weave = new Weave(view, source, colours);
-const newspaper = new Newspaper(view, source, colours);
-new Weighed(view);
-new Phrase(view, source);
+const data = stored ? new FileData(JSON.parse(stored.textContent)) : new ServerData();
+const state = new State();
+const colors = new Colors();
+const text = new TextPanel(state, data, colors);
+const heatmap = new HeatmapPanel(state, data, colors);
+const newspaper = new NewspaperPanel(state, data, colors);
+new AlternativesPanel(state);
+new SelectionPanel(state, data);
 
-const FIRST_LOOK = 24; // a character with something before it
+const FIRST_CURSOR = 24; // a character with some text before it
 
 async function readText(given) {
-  complain(null);
-  let known = null;
+  showError(null);
   try {
-    await source.read(given, (passage) => {
-      if (passage !== known) begin((known = passage));
-      byId("progress").textContent = passage.done ? "" : `${passage.read.toLocaleString("en")} of ${passage.length.toLocaleString("en")} characters read`;
-      if (passage.done) finished(passage);
-      else text.repaint(0, passage.read);
+    await data.read(given, (trace) => {
+      if (trace !== state.trace) begin(trace);
+      byId("progress").textContent = trace.done ? "" : `${trace.readCount.toLocaleString("en")} of ${counted(trace.length, "character")} read`;
+      if (trace.done) finish(trace);
+      else text.repaint(0, trace.readCount);
     });
   } catch (error) {
-    complain(error);
+    showError(error);
     byId("progress").textContent = "";
   }
 }
 
-function begin(passage) {
-  makeDesk(passage);
-  text.forget();
-  const quantity = passage.quantities.includes(view.quantity) ? view.quantity : "h_t";
-  const layer = view.passage ? Math.min(view.layer, passage.layers - 1) : passage.layers - 1;
-  const cursor = Math.min(FIRST_LOOK, passage.length - 1);
-  view.set({ passage, cursor, pointed: null, selection: null, quantity, layer });
-  text.layOut();
+function begin(trace) {
+  makeControls(trace);
+  text.clear();
+  const quantity = trace.quantities.includes(state.quantity) ? state.quantity : "h_t";
+  const layer = state.trace ? Math.min(state.layer, trace.layers - 1) : trace.layers - 1;
+  const cursor = Math.min(FIRST_CURSOR, trace.length - 1);
+  state.set({ trace, cursor, hovered: null, selection: null, quantity, layer });
+  text.layout();
 }
 
-function finished(passage) {
-  const total = passage.nats.reduce((sum, nats) => sum + nats, 0);
-  byId("foot").textContent = `${passage.length.toLocaleString("en")} characters, ${(total / Math.LN2 / passage.length).toFixed(2)} bits each.`;
-  if (passage.cut) byId("foot").textContent += " They are the beginning of a longer text, as much as one file holds.";
-  byId("given").value = passage.cells.join("");
-  weave.forget();
-  text.recolour();
-  view.dispatchEvent(new CustomEvent("change", { detail: new Set(["cursor", "passage"]) }));
-  document.body.dataset.ready = passage.length;
+function finish(trace) {
+  const nats = trace.nats.reduce((sum, value) => sum + value, 0);
+  byId("total").textContent = `${counted(trace.length, "character")}; mean surprisal ${inBits(nats / trace.length).toFixed(2)} bits.`;
+  if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as fits into one file.";
+  byId("new-text").value = trace.characters.join("");
+  heatmap.clear();
+  text.recolor();
+  state.announce(["cursor", "trace"]);
+  document.body.dataset.ready = trace.length;
 }
 
-function makeDesk(passage) {
-  byId("model").textContent = passage.model.replace(/^Model\(|\)$/g, "");
-  const layers = Array.from({ length: passage.layers }, (_, n) => new Option(String(n + 1), String(n)));
-  byId("layer").replaceChildren(...layers);
-  byId("unit").max = passage.units - 1;
-  const choices = passage.quantities.map((quantity) => {
+function makeControls(trace) {
+  byId("model").textContent = trace.model.replace(/^Model\(|\)$/g, "");
+  byId("layer").replaceChildren(...Array.from({ length: trace.layers }, (_, n) => new Option(String(n + 1), String(n))));
+  byId("unit").max = trace.units - 1;
+  const choices = trace.quantities.map((name) => {
+    const quantity = trace.cell.quantities[name];
     const label = element("label");
     const input = element("input");
-    Object.assign(input, { type: "radio", name: "quantity", value: quantity });
-    input.addEventListener("change", () => view.set({ quantity }));
-    label.append(input, element("span", quantity.replace("_t", "")));
-    label.title = MEANINGS[quantity];
+    Object.assign(input, { type: "radio", name: "quantity", value: name });
+    input.addEventListener("change", () => state.set({ quantity: name }));
+    label.append(input, quantityLabel(quantity));
+    label.title = quantity.meaning;
     return label;
   });
   byId("quantities").replaceChildren(byId("quantities").querySelector("legend"), ...choices);
 }
 
-const MEANINGS = {
-  f_t: "forget gate: the share of the article that is kept",
-  fC_t: "what is kept of the article: f × C of the character before",
-  i_t: "input gate: how much of the news is written in",
-  g_t: "the news: what could be written in",
-  gi_t: "what is written in: i × g",
-  C_t: "cell state, the article: fC + gi",
-  o_t: "output gate: how much of the article is shown",
-  h_t: "hidden state, the headline: o × tanh C",
-};
-
-function showDesk() {
-  byId("layer").value = String(view.layer);
-  byId("unit").value = String(view.unit);
-  for (const input of document.querySelectorAll("input[name=quantity]")) input.checked = input.value === view.quantity;
-  for (const input of document.querySelectorAll("input[name=shade]")) input.checked = input.value === view.shade;
-  const { quantity, passage } = view;
-  const [low, high] = endsOf(quantity);
-  byId("map-note").textContent = `Curves: the unit's gates f, i, o above, its states g, C, h below, drawn as the lines over the numbers. Map: ${quantity.replace("_t", "")}, ${MEANINGS[quantity]}. From ${low} to ${high} in 256 steps. ${passage ? exactness(passage) : ""}`;
+function showControls() {
+  byId("layer").value = String(state.layer);
+  byId("unit").value = String(state.unit);
+  for (const input of document.querySelectorAll("input[name=quantity]")) input.checked = input.value === state.quantity;
+  for (const input of document.querySelectorAll("input[name=color-by]")) input.checked = input.value === state.colorBy;
+  if (!state.trace) return;
+  byId("color-help").replaceChildren(...colorHelp(state));
+  byId("map-note").replaceChildren(...mapNote(state.trace, state.quantity));
 }
 
-// What the numbers are worth: a file of a long text has them rounded.
-function exactness({ digits, off }) {
-  if (digits === 3) return "The numbers above are exact.";
-  const most = Object.entries(off).map(([name, far]) => `${name.replace("_t", "")} ${far.toPrecision(2)}`);
-  return `This file holds numbers in 256 steps; they are off by at most ${most.join(", ")}.`;
+function colorHelp({ colorBy, trace, quantity, unit, layer }) {
+  if (colorBy === "surprisal") return ["The more surprising a character was to the model, the stronger its color."];
+  return ["The color of a character is the ", quantityLabel(trace.cell.quantities[quantity]), ` of unit ${unit} in layer ${layer + 1}.`];
 }
 
-byId("layer").addEventListener("change", (event) => view.set({ layer: Number(event.target.value) }));
+// What the curves and the map show, and how exact the numbers are.
+function mapNote(trace, quantity) {
+  const { scale, meaning } = trace.cell.quantities[quantity];
+  const unbounded = Object.values(trace.cell.quantities).filter((other) => other.scale === UNBOUNDED);
+  return [
+    "Curves: the values of the selected unit, each with the line that is drawn over its number below. ",
+    "Map: a row for each unit, colored by its ",
+    quantityLabel(trace.cell.quantities[quantity]),
+    ` (${meaning}), from ${scale.low} to ${scale.high}. `,
+    unbounded.length ? `Values x without bounds (${unbounded.map(({ symbol }) => symbol).join(", ")}) are drawn as x / (1 + |x|). ` : "",
+    exactness(trace),
+  ];
+}
+
+function exactness({ rounded, errors, cell }) {
+  if (!rounded) return "The numbers are exact to the digits shown.";
+  const most = Object.entries(errors).map(([name, error]) => `${cell.quantities[name].symbol} ${error.toPrecision(2)}`);
+  return `This file holds rounded numbers; they are off by at most ${most.join(", ")}.`;
+}
+
+byId("layer").addEventListener("change", (event) => state.set({ layer: Number(event.target.value) }));
 byId("unit").addEventListener("input", (event) => {
   const unit = Number(event.target.value);
-  if (Number.isInteger(unit) && unit >= 0 && unit < (view.passage?.units ?? 0)) view.set({ unit });
+  if (Number.isInteger(unit) && unit >= 0 && unit < (state.trace?.units ?? 0)) state.set({ unit });
 });
-for (const input of document.querySelectorAll("input[name=shade]")) {
-  input.addEventListener("change", () => view.set({ shade: input.value }));
+for (const input of document.querySelectorAll("input[name=color-by]")) {
+  input.addEventListener("change", () => state.set({ colorBy: input.value }));
 }
-view.on(["layer", "unit", "quantity", "shade", "passage"], showDesk);
-view.on(["cursor"], () => view.passage && text.height && text.show(view.cursor));
+state.on(["layer", "unit", "quantity", "colorBy", "trace"], showControls);
+state.on(["cursor"], () => state.trace && text.height && text.show(state.cursor));
 
-// The theme: as the system has it, or as chosen; remembered where that is allowed.
-const THEMES = { "": "as the system", light: "light", dark: "dark" };
+// The theme: the system's or the chosen one, which is remembered where the browser allows it.
+const THEMES = ["", "light", "dark"];
 
 function setTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
-  byId("theme").textContent = `Theme: ${THEMES[theme]}`;
-  repaintAll();
+  byId("theme").textContent = `Theme: ${theme || "system"}`;
+  redrawAll();
 }
 
-function repaintAll() {
-  colours.refresh();
-  text.recolour();
-  weave.recolour();
+function redrawAll() {
+  colors.refresh();
+  text.recolor();
+  heatmap.recolor();
   newspaper.draw();
 }
 
 byId("theme").addEventListener("click", () => {
-  const names = Object.keys(THEMES);
-  const theme = names[(names.indexOf(document.documentElement.dataset.theme ?? "") + 1) % 3];
+  const theme = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme ?? "") + 1) % 3];
   try {
     localStorage.setItem("charloom-theme", theme);
   } catch {
-    // a page that may not remember is still a page
+    // the theme holds until the page is closed
   }
   setTheme(theme);
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaintAll);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
 try {
   setTheme(localStorage.getItem("charloom-theme") ?? "");
 } catch {
   setTheme("");
 }
 
-if (ServerSource.live && source instanceof ServerSource) {
-  new Writing(view, source, colours, readText);
-  byId("other").hidden = false;
-  byId("read").addEventListener("submit", (event) => {
+if (data instanceof ServerData) {
+  new GenerationPanel(state, data, colors, readText);
+  byId("another-text").hidden = false;
+  byId("read-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    readText(byId("given").value);
+    readText(byId("new-text").value);
   });
 }
-source.start().then(({ text: first }) => readText(first)).catch(complain);
+data.start().then(({ text: first }) => readText(first)).catch(showError);

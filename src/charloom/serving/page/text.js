@@ -1,42 +1,42 @@
-// The text in rows of cells, one for each character; only the rows in sight are in the page.
+// The text in rows of boxes, one for each character; only the rows in sight are in the page.
 "use strict";
 
-const MOST_BITS = 8; // and more are coloured alike
+const MOST_BITS = 8; // a surprisal beyond them has the same color
 
-class TextView {
-  constructor(view, source, colours) {
-    Object.assign(this, { view, source, colours });
+class TextPanel {
+  constructor(state, data, colors) {
+    Object.assign(this, { state, data, colors });
     this.frame = byId("text");
     this.rows = byId("rows");
     this.starts = [0]; // of every row, and the end
-    this.shown = new Map();
-    this.unitValues = new Map(); // block -> its values of the unit
-    const draw = soon(() => this.#draw());
+    this.shown = new Map(); // row number -> its element
+    this.unitValues = new Map(); // block -> its values, null while they are fetched
+    const draw = oncePerFrame(() => this.#draw());
     this.frame.addEventListener("scroll", draw);
-    new ResizeObserver(() => this.layOut()).observe(this.frame);
-    view.on(["shade", "quantity", "layer", "unit", "passage"], () => {
-      if (view.shade === "unit") this.unitValues.clear();
-      this.recolour();
+    new ResizeObserver(() => this.layout()).observe(this.frame);
+    state.on(["colorBy", "quantity", "layer", "unit", "trace"], () => {
+      if (state.colorBy === "unit") this.unitValues.clear();
+      this.recolor();
     });
-    view.on(["cursor", "selection", "pointed"], () => this.#mark());
+    state.on(["cursor", "selection", "hovered"], () => this.#mark());
     this.#listen();
   }
 
-  layOut() {
-    const { passage } = this.view;
-    if (!passage) return;
-    const probe = element("span", "0", "cell");
+  layout() {
+    const { trace } = this.state;
+    if (!trace) return;
+    const probe = element("span", "0", "character");
     this.rows.append(probe);
     const { width, height } = probe.getBoundingClientRect();
     probe.remove();
     this.height = height;
     const columns = Math.max(8, Math.floor((this.frame.clientWidth - 24) / width));
-    this.starts = brokenRows(passage.cells, columns);
+    this.starts = rowStarts(trace.characters, columns);
     this.rows.style.height = `${(this.starts.length - 1) * height}px`;
-    this.recolour();
+    this.recolor();
   }
 
-  recolour() {
+  recolor() {
     this.shown.clear();
     this.rows.replaceChildren();
     this.#draw();
@@ -54,8 +54,8 @@ class TextView {
   }
 
   #draw() {
-    const { passage } = this.view;
-    if (!passage || !this.height) return;
+    const { trace } = this.state;
+    if (!trace || !this.height) return;
     const { scrollTop, clientHeight } = this.frame;
     const first = Math.max(0, Math.floor(scrollTop / this.height) - 4);
     const last = Math.min(this.starts.length - 1, Math.ceil((scrollTop + clientHeight) / this.height) + 4);
@@ -68,77 +68,76 @@ class TextView {
     for (let row = first; row < last; row++) {
       if (!this.shown.has(row)) this.#makeRow(row);
     }
-    if (this.view.shade === "unit" && last > first) this.#needUnit(this.starts[first], this.starts[last]);
+    if (this.state.colorBy === "unit" && last > first) this.#fetchUnit(this.starts[first], this.starts[last]);
     this.#mark();
   }
 
   #makeRow(row) {
-    const { cells, unknown } = this.view.passage;
+    const { characters, unknown } = this.state.trace;
     const made = element("div", "", "row");
     made.style.top = `${row * this.height}px`;
-    this.unknown ??= new Set(unknown);
     for (let t = this.starts[row]; t < this.starts[row + 1]; t++) {
-      const cell = element("span", glyph(cells[t]), "cell");
-      if (isWide(cells[t])) cell.classList.add("two");
-      if (/\s/.test(cells[t])) cell.classList.add("blank");
-      if (this.unknown.has(t)) cell.classList.add("unknown");
-      cell.dataset.at = t;
-      this.#paint(cell, t);
-      made.append(cell);
+      const box = element("span", glyph(characters[t]), "character");
+      if (isWide(characters[t])) box.classList.add("two");
+      if (/\s/.test(characters[t])) box.classList.add("blank");
+      if (unknown.has(t)) box.classList.add("unknown");
+      box.dataset.at = t;
+      this.#paint(box, t);
+      made.append(box);
     }
     this.rows.append(made);
     this.shown.set(row, made);
   }
 
-  #paint(cell, t) {
-    const { passage, shade, quantity } = this.view;
-    let scale = this.colours.scales.surprise;
+  #paint(box, t) {
+    const { trace, colorBy, quantity } = this.state;
+    let colors = this.colors.scales.surprisal;
     let level = 0;
-    if (shade === "surprise") {
-      if (t >= passage.read) return;
-      level = Math.min(passage.nats[t] / Math.LN2 / MOST_BITS, 1) * 255;
+    if (colorBy === "surprisal") {
+      if (t >= trace.readCount) return;
+      level = Math.min(inBits(trace.nats[t]) / MOST_BITS, 1) * 255;
     } else {
-      const values = this.unitValues.get(Math.floor(t / passage.block));
+      const values = this.unitValues.get(Math.floor(t / trace.blockSize));
       if (!(values instanceof Float32Array)) return;
-      scale = this.colours.of(quantity);
-      level = placeOf(quantity, values[t % passage.block]) * 255;
+      const { scale } = trace.cell.quantities[quantity];
+      colors = this.colors.scales[scale.colors];
+      level = scale.position(values[t % trace.blockSize]) * 255;
     }
     level = Math.round(Math.min(Math.max(level, 0), 255));
-    cell.style.backgroundColor = scale.fill[level];
-    cell.style.color = `var(--${scale.dark[level] ? "light" : "dark"}${cell.classList.contains("blank") ? "-faint" : ""})`;
+    box.style.backgroundColor = colors.fill[level];
+    box.style.color = `var(--${colors.dark[level] ? "light" : "dark"}${box.classList.contains("blank") ? "-faint" : ""})`;
   }
 
   // Fetches the unit's values for the blocks in sight, and paints them when they come.
-  #needUnit(start, stop) {
-    const { passage, layer, quantity, unit } = this.view;
-    if (!passage.done) return;
-    for (let block = Math.floor(start / passage.block); block * passage.block < stop; block++) {
+  #fetchUnit(first, last) {
+    const { trace, layer, quantity, unit } = this.state;
+    if (!trace.done) return;
+    for (let block = Math.floor(first / trace.blockSize); block * trace.blockSize < last; block++) {
       if (this.unitValues.has(block)) continue;
       this.unitValues.set(block, null);
-      const from = block * passage.block;
-      const to = Math.min(from + passage.block, passage.length);
+      const [start, stop] = blockRange(trace, block);
       const asked = this.unitValues;
-      this.source.values(layer, [quantity], from, to, unit).then((values) => {
-        const still = this.view.layer === layer && this.view.quantity === quantity && this.view.unit === unit;
-        if (!still || asked !== this.unitValues || this.view.passage !== passage) return;
+      this.data.values(layer, [quantity], start, stop, unit).then((values) => {
+        const still = this.state.layer === layer && this.state.quantity === quantity && this.state.unit === unit;
+        if (!still || asked !== this.unitValues || this.state.trace !== trace) return;
         this.unitValues.set(block, values);
-        this.repaint(from, to);
-      }, complain);
+        this.repaint(start, stop);
+      }, showError);
     }
   }
 
-  repaint(from, to) {
+  repaint(start, stop) {
     for (const row of this.shown.values()) {
-      for (const cell of row.children) {
-        const t = Number(cell.dataset.at);
-        if (t >= from && t < to) this.#paint(cell, t);
+      for (const box of row.children) {
+        const t = Number(box.dataset.at);
+        if (t >= start && t < stop) this.#paint(box, t);
       }
     }
   }
 
-  forget() {
+  // Forgets another text.
+  clear() {
     this.unitValues = new Map();
-    this.unknown = null;
     this.starts = [0];
     this.shown.clear();
     this.rows.replaceChildren();
@@ -146,15 +145,15 @@ class TextView {
   }
 
   #mark() {
-    const { cursor, pointed, selection } = this.view;
-    for (const cell of this.marked ?? []) cell.classList.remove("cursor", "pointed", "selected");
+    const { cursor, hovered, selection } = this.state;
+    for (const box of this.marked ?? []) box.classList.remove("cursor", "hovered", "selected");
     this.marked = [];
     const mark = (t, name) => {
       const row = this.#rowOf(t);
-      const cell = this.shown.get(row)?.children[t - this.starts[row]];
-      if (!cell) return;
-      cell.classList.add(name);
-      this.marked.push(cell);
+      const box = this.shown.get(row)?.children[t - this.starts[row]];
+      if (!box) return;
+      box.classList.add(name);
+      this.marked.push(box);
     };
     if (selection) {
       for (const row of this.shown.keys()) {
@@ -163,21 +162,22 @@ class TextView {
         for (let t = first; t < last; t++) mark(t, "selected");
       }
     }
-    if (pointed !== null) mark(pointed, "pointed");
+    if (hovered !== null) mark(hovered, "hovered");
     mark(cursor, "cursor");
   }
 
   #drawScale() {
-    const { shade, quantity } = this.view;
-    const bits = shade === "surprise";
-    const [low, high] = bits ? ["0", `${MOST_BITS} bits or more`] : endsOf(quantity);
-    byId("scale-low").textContent = low;
-    byId("scale-high").textContent = high;
-    const scale = bits ? this.colours.scales.surprise : this.colours.of(quantity);
-    const context = byId("scale").getContext("2d");
+    const { colorBy, quantity, trace } = this.state;
+    const scale = colorBy === "surprisal"
+      ? { low: "0", high: `${MOST_BITS} bits or more`, colors: "surprisal" }
+      : trace.cell.quantities[quantity].scale;
+    byId("scale-low").textContent = scale.low;
+    byId("scale-high").textContent = scale.high;
+    const { fill } = this.colors.scales[scale.colors];
+    const pen = byId("scale").getContext("2d");
     for (let x = 0; x < 96; x++) {
-      context.fillStyle = scale.fill[Math.round((x / 95) * 255)];
-      context.fillRect(x, 0, 1, 10);
+      pen.fillStyle = fill[Math.round((x / 95) * 255)];
+      pen.fillRect(x, 0, 1, 10);
     }
   }
 
@@ -193,23 +193,23 @@ class TextView {
 
   #listen() {
     const at = (event) => {
-      const cell = event.target.closest?.(".cell");
-      return cell ? Number(cell.dataset.at) : null;
+      const box = event.target.closest?.(".character");
+      return box ? Number(box.dataset.at) : null;
     };
     let anchor = null;
     this.frame.addEventListener("pointerdown", (event) => {
       const t = at(event);
       if (t === null || event.button !== 0) return;
       anchor = t;
-      if (event.shiftKey) this.#select(this.view.cursor, t);
-      else this.view.set({ cursor: t, selection: null });
+      if (event.shiftKey) this.#select(this.state.cursor, t);
+      else this.state.set({ cursor: t, selection: null });
     });
     this.frame.addEventListener("pointerover", (event) => {
       const t = at(event);
-      this.view.set({ pointed: t });
+      this.state.set({ hovered: t });
       if (t !== null && anchor !== null && event.buttons & 1) this.#select(anchor, t);
     });
-    this.frame.addEventListener("pointerleave", () => this.view.set({ pointed: null }));
+    this.frame.addEventListener("pointerleave", () => this.state.set({ hovered: null }));
     addEventListener("pointerup", () => (anchor = null));
     this.frame.addEventListener("dblclick", (event) => {
       const t = at(event);
@@ -219,8 +219,8 @@ class TextView {
   }
 
   #key(event) {
-    const { passage, cursor } = this.view;
-    if (!passage || event.altKey || event.metaKey) return;
+    const { trace, cursor } = this.state;
+    if (!trace || event.altKey || event.metaKey) return;
     const row = this.#rowOf(cursor);
     const page = Math.max(1, Math.floor(this.frame.clientHeight / this.height) - 1);
     const inRow = (target) => {
@@ -235,52 +235,52 @@ class TextView {
       PageUp: () => inRow(row - page),
       PageDown: () => inRow(row + page),
       Home: () => (event.ctrlKey ? 0 : this.starts[row]),
-      End: () => (event.ctrlKey ? passage.length : this.starts[row + 1]) - 1,
+      End: () => (event.ctrlKey ? trace.length : this.starts[row + 1]) - 1,
     };
-    if (event.key === "Escape") return this.view.set({ selection: null });
+    if (event.key === "Escape") return this.state.set({ selection: null });
     if (!moves[event.key]) return;
     event.preventDefault();
-    const to = Math.min(Math.max(moves[event.key](), 0), passage.length - 1);
+    const to = Math.min(Math.max(moves[event.key](), 0), trace.length - 1);
     this.anchor = event.shiftKey ? (this.anchor ?? cursor) : null;
-    this.view.set({ cursor: to, pointed: null });
+    this.state.set({ cursor: to, hovered: null });
     if (event.shiftKey) this.#select(this.anchor, to);
-    else this.view.set({ selection: null });
+    else this.state.set({ selection: null });
     this.show(to);
   }
 
   #select(a, b) {
-    this.view.set({ selection: [Math.min(a, b), Math.max(a, b) + 1], cursor: b });
+    this.state.set({ selection: [Math.min(a, b), Math.max(a, b) + 1], cursor: b });
   }
 
   #wordAt(t) {
-    const { cells } = this.view.passage;
-    const joined = (cell) => cell !== undefined && /[\p{L}\p{N}\p{M}'’]/u.test(cell);
+    const { characters } = this.state.trace;
+    const isLetter = (character) => character !== undefined && /[\p{L}\p{N}\p{M}'’]/u.test(character);
     let [first, last] = [t, t];
-    while (joined(cells[first - 1]) && joined(cells[t])) first--;
-    while (joined(cells[last + 1]) && joined(cells[t])) last++;
+    while (isLetter(characters[first - 1]) && isLetter(characters[t])) first--;
+    while (isLetter(characters[last + 1]) && isLetter(characters[t])) last++;
     return [first, last];
   }
 }
 
 // Where rows start: after a line feed, else after the last space that fits.
-function brokenRows(cells, columns) {
+function rowStarts(characters, columns) {
   const starts = [0];
   let [column, gap] = [0, 0];
-  for (let t = 0; t < cells.length; t++) {
-    const width = isWide(cells[t]) ? 2 : 1;
+  for (let t = 0; t < characters.length; t++) {
+    const width = isWide(characters[t]) ? 2 : 1;
     if (column + width > columns) {
       const start = gap > starts.at(-1) ? gap : t;
       starts.push(start);
       column = 0;
-      for (let u = start; u < t; u++) column += isWide(cells[u]) ? 2 : 1;
+      for (let u = start; u < t; u++) column += isWide(characters[u]) ? 2 : 1;
     }
     column += width;
-    if (cells[t] === " " || cells[t] === "-") gap = t + 1;
-    if (cells[t] === "\n" && t + 1 < cells.length) {
+    if (characters[t] === " " || characters[t] === "-") gap = t + 1;
+    if (characters[t] === "\n" && t + 1 < characters.length) {
       starts.push(t + 1);
       [column, gap] = [0, t + 1];
     }
   }
-  starts.push(cells.length);
+  starts.push(characters.length);
   return starts;
 }

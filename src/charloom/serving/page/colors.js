@@ -1,62 +1,57 @@
-// Three scales of 256 colours, made from the colours of the theme:
+// Three scales of 256 colors, made from the colors of the theme:
 //
-//   surprise   paper to amber         how many bits a character cost
-//   gate       paper to ink           0 is shut, 1 is open
-//   signed     blue, paper, amber     below zero, zero, above
+//   surprisal  paper to amber         from 0 bits to many
+//   gate       paper to ink           from closed to open
+//   signed     blue, paper, orange    below zero, zero, above
 //
-// Blue and amber stay apart for every kind of colour blindness, and lightness alone orders
-// the other two. Colours are mixed in OKLab, where equal steps look equal.
+// Blue and orange stay apart for every kind of color blindness, and lightness alone orders
+// the other two. Colors are mixed in OKLab, where equal steps look equal.
 "use strict";
 
-class Colours {
+class Colors {
   constructor() {
     this.refresh();
   }
 
   refresh() {
-    const of = (name) => this.#resolved(`var(--${name})`);
-    const paper = of("paper");
-    this.ink = css(of("ink"));
-    this.soft = css(of("soft"));
-    this.rule = css(of("rule"));
-    this.paper = css(paper);
-    this.accent = css(of("accent"));
+    const channels = (name) => channelsOf(`var(--${name})`);
+    const paper = channels("paper");
+    for (const name of ["paper", "ink", "muted", "rule", "accent", "orange-curve", "blue-curve"]) {
+      this[name] = css(channels(name));
+    }
     this.scales = {
-      surprise: ramp([paper, of("amber-soft"), of("amber")]),
-      gate: ramp([paper, of("ink")]),
-      signed: ramp([of("blue-deep"), of("blue"), paper, of("orange"), of("orange-deep")]),
+      surprisal: colorScale([paper, channels("amber-soft"), channels("amber")]),
+      gate: colorScale([paper, channels("ink")]),
+      signed: colorScale([channels("blue-deep"), channels("blue"), paper, channels("orange"), channels("orange-deep")]),
     };
-    this.curves = Object.fromEntries(QUANTITIES.map((q) => [q, css(of(q.replace("_t", "-curve")))]));
   }
+}
 
-  of(quantity) {
-    return this.scales[GATES.has(quantity) ? "gate" : "signed"];
-  }
-
-  #resolved(value) {
-    const probe = document.createElement("i");
-    probe.style.color = value;
-    document.body.append(probe);
-    const channels = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number);
-    probe.remove();
-    return channels.slice(0, 3);
-  }
+// Red, green and blue, 0 to 255, of a color as the style sheet has it.
+function channelsOf(color) {
+  const probe = document.createElement("i");
+  probe.style.color = color;
+  document.body.append(probe);
+  const channels = getComputedStyle(probe).color.match(/[\d.]+/g).map(Number);
+  probe.remove();
+  return channels.slice(0, 3);
 }
 
 function css([red, green, blue]) {
   return `rgb(${red} ${green} ${blue})`;
 }
 
-// 256 pixels, 256 colours, and whether each is dark: white is easier to read on it than black.
-function ramp(anchors) {
+// 256 colors between anchors: as pixels, as CSS, and whether white is easier to read on them
+// than black.
+function colorScale(anchors) {
   const labs = anchors.map(toLab);
   const rgba = new Uint8ClampedArray(1024);
   const fill = [];
   const dark = [];
   for (let level = 0; level < 256; level++) {
-    const place = (level / 255) * (labs.length - 1);
-    const below = Math.min(Math.floor(place), labs.length - 2);
-    const mixed = labs[below].map((v, n) => v + (labs[below + 1][n] - v) * (place - below));
+    const position = (level / 255) * (labs.length - 1);
+    const below = Math.min(Math.floor(position), labs.length - 2);
+    const mixed = labs[below].map((value, n) => value + (labs[below + 1][n] - value) * (position - below));
     const rgb = fromLab(mixed);
     rgba.set([...rgb, 255], level * 4);
     fill.push(css(rgb));

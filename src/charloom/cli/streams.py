@@ -1,0 +1,86 @@
+"""Results go to standard output, all else to standard error, whatever these are.
+
+Either may be closed, full, replaced by an object of the caller's, or a terminal that has gone.
+A result that cannot be written is an error; a message that cannot be written is dropped, so
+that a failing display never ends a run, and never ends up among the results.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+import charloom
+
+from ..errors import OutputError
+
+FAILURES = (OSError, ValueError, AttributeError)
+"""What writing to a stream raises when it is full, closed, or no stream at all."""
+
+
+def prepare() -> None:
+    """Make the standard streams fit for use; call it first."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed: else the next file that is opened would take its place
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        # Files and pipes are UTF-8 whatever the locale; a terminal shows what it can.
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if is_terminal(stream) else "utf-8"
+            with suppress(*FAILURES):
+                stream.reconfigure(encoding=encoding, errors="backslashreplace")
+
+
+def is_terminal(stream: Any) -> bool:
+    """Whether somebody looks at a stream; False for one that is closed or no stream."""
+    try:
+        return bool(stream.isatty())
+    except FAILURES:
+        return False
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Print a result. On a terminal, what it would act on is spelled out.
+
+    OutputError if it cannot be written; BrokenPipeError if its reader has seen enough.
+    """
+    if sys.stdout is None:
+        raise OutputError("output: standard output is closed; open it, or send it to a file")
+    if is_terminal(sys.stdout):
+        text = charloom.visible(text, keep="\n\t")
+    flush(text + end)
+
+
+def flush(text: str = "") -> None:
+    """Write to standard output, if there is one, at once; raises what `say` raises."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except FAILURES as error:
+        raise OutputError(f"output: {getattr(error, 'strerror', None) or error}") from None
+
+
+def tell(message: str) -> None:
+    """Print a message, in a line; nothing happens where it cannot be shown."""
+    if sys.stderr is not None:  # where print would turn to standard output
+        with suppress(*FAILURES):
+            sys.stderr.write(charloom.visible(" ".join(message.split())) + "\n")
+            sys.stderr.flush()
+
+
+def abandon(stream: Any) -> None:
+    """Send what is left in a stream's buffer nowhere, so that exiting does not fail by it."""
+    with suppress(*FAILURES):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,205 @@
+"""What is chosen where nothing was given: size, steps, rate and dropout that fit text and time.
+
+Every formula was fitted to 2,185 networks on texts of 5 KB to 4.4 MB (prose, verse, names,
+molecules, log lines, source code, tunes, Chinese); docs/measurements.md, "Defaults", has the
+numbers and what was not measured. With N training characters, V of them distinct, H units in
+each of L layers and S steps, that is E passes over the text:
+
+    weights        P = 4 H^2 (2 L - 1) + H V       those that are multiplied
+    work           6 P N E operations, at most BUDGET, or what fits into the minutes given
+    layers         L = 2; 1 below 50,000 characters
+    passes         E = 2 (10^6 / N)^0.55, whole ones; 12 below 50,000 characters
+    units          H as large as the work allows, at most 512 (N / 170,000)^(1/3); 512 in one layer
+    batch          the largest of 32, 16 and 8 streams that leaves 800 steps
+    learning rate  0.0146 (256 / H)^(3/4) (2 / L)^(1/2) (1000 / S)^(2/5), at most 0.05
+    dropout        d = 0.20 ln E + 0.08 ln(P / N) - 0.17, plus 0.15 in one layer; in more it
+                   rises from d / 2 at the first step to 3 d / 2 at the last
+
+What is given stands, and the rest follows from it. Cells other than the LSTM keep Adam's usual
+rate, since none of this was measured with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..settings import ModelSettings, TrainingSettings
+
+BUDGET = 42e12
+"""Floating-point operations of a run without any limit: about 100 seconds of two cores of a
+Zen 4 in bfloat16, which is no promise for another machine."""
+
+SHORT_TEXT = 50_000
+"""Characters below which one layer is enough."""
+
+PATIENCE = 3
+"""Validations without a better one after which a run ends: of 1,100 runs 1 in 90 would have
+become more than half a percent better after that."""
+
+ENOUGH_PASSES = 1.5
+"""Of the usual number of passes, at most so many are made where there is time for more."""
+
+_VALIDATING = 0.1  # of the time that is given
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextShape:
+    """What the choice asks of a text."""
+
+    characters: int
+    """To train on."""
+    held_out: int
+    vocabulary_size: int
+    line_length: float | None = None
+    """Mean characters of a line, its line feed included, where lines are trained on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Settings of which every field has its value, and the choice in a line."""
+
+    model: ModelSettings
+    training: TrainingSettings
+    steps: int | None
+    """Planned; None where epochs are given, which the batches turn into steps."""
+    most_steps: int | None
+    """Of a run of so many minutes: more would not help."""
+    summary: str
+
+
+def choose(
+    model: ModelSettings,
+    training: TrainingSettings,
+    text: TextShape,
+    speed: Callable[[ModelSettings, TrainingSettings], float] | None = None,
+) -> Chosen:
+    """The settings with every field that was not given chosen to fit the text.
+
+    `speed` measures operations a second, and is asked only where minutes are given.
+
+    >>> text = TextShape(characters=1_003_854, held_out=111_540, vocabulary_size=66)
+    >>> choose(ModelSettings(), TrainingSettings(), text).summary
+    '2 layers of 512 units, 980 steps (2.0 passes), learning rate 0.0088, dropout 0.03 to 0.09'
+    >>> text = TextShape(characters=18_000, held_out=2_000, vocabulary_size=60)
+    >>> choose(ModelSettings(), TrainingSettings(), text).summary
+    '1 layer of 512 units, 422 steps (12.0 passes), learning rate 0.017, dropout 0.8'
+    """
+    N, V = max(text.characters, 2), text.vocabulary_size
+    L = model.num_layers
+    if "num_layers" not in model.model_fields_set:
+        L = 2 if N >= SHORT_TEXT else 1
+    usual = 2 * (1e6 / N) ** 0.55 if N >= SHORT_TEXT else 12.0
+    usual = float(round(usual)) if usual >= 1.5 else usual
+
+    budget = BUDGET
+    if training.minutes is not None and speed is not None:
+        shape = model.replace(num_layers=L, hidden_size=_units(model, N, V, L, usual, math.inf))
+        budget = 60 * training.minutes * speed(shape, training) * (1 - _VALIDATING)
+    H = _units(model, N, V, L, usual, budget)
+    P = _weights(H, V, L)
+    affordable = budget / (6 * P * N)
+    E = min(usual, affordable)
+    if training.minutes is not None:
+        E = min(affordable, ENOUGH_PASSES * usual)
+
+    batch_size = _batch_size(training, text, usual * N)
+    characters = batch_size * (text.line_length or training.sequence_length)
+    if training.batches == "windows":
+        characters = batch_size
+    S = max(round(E * N / characters), 1)
+    if training.steps is not None:
+        S = training.steps
+    elif training.epochs is not None:
+        S = max(round(training.epochs * N / characters), 1)
+    E = S * characters / N
+
+    dropout, final = _dropout(training, E, P / N, L)
+    found = {
+        "batch_size": batch_size,
+        "learning_rate": _rate(model, H, L, S),
+        "warmup_steps": min(50, S // 10),
+        "dropout": dropout,
+        "final_dropout": final,
+        "patience": _patience(training, text),
+    }
+    found |= {name: getattr(training, name) for name in found if name in training.model_fields_set}
+    chosen = TrainingSettings(**{**training.model_dump(), **found})
+    shape = ModelSettings(**{**model.model_dump(), "num_layers": L, "hidden_size": H})
+    return Chosen(
+        model=shape,
+        training=chosen,
+        steps=None if training.epochs is not None else S,
+        most_steps=S if training.minutes is None else round(ENOUGH_PASSES * usual * N / characters),
+        summary=_summary(shape, chosen, S, E),
+    )
+
+
+def multiplied_weights(model: ModelSettings, vocabulary_size: int) -> int:
+    """P: weights that are multiplied for each character."""
+    return _weights(model.hidden_size, vocabulary_size, model.num_layers)
+
+
+def _weights(H: int, V: int, L: int) -> int:
+    return 4 * H * H * (2 * L - 1) + H * V
+
+
+def _units(model: ModelSettings, N: int, V: int, L: int, E: float, budget: float) -> int:
+    """H: as given, or the most that text and budget allow."""
+    if "hidden_size" in model.model_fields_set:
+        return model.hidden_size
+    most = 512 if L == 1 and N < SHORT_TEXT else min(512 * (N / 170_000) ** (1 / 3), 1024)
+    for H in range(int(most) // 64 * 64, 128, -64):
+        if 6 * _weights(H, V, L) * N * E <= budget:
+            return H
+    return 128
+
+
+def _batch_size(training: TrainingSettings, text: TextShape, work: float) -> int:
+    """Streams, or as many lines as hold about as many characters."""
+    if "batch_size" in training.model_fields_set:
+        return training.batch_size
+    T = training.sequence_length
+    streams = next((B for B in (32, 16) if work / (B * T) >= 800), 8)
+    if training.batches == "windows":
+        return 32
+    if text.line_length is None:
+        return streams
+    return min(max(round(streams * T / text.line_length), 8), 512)
+
+
+def _rate(model: ModelSettings, H: int, L: int, S: int) -> float:
+    if model.cell != "lstm":
+        return TrainingSettings.model_fields["learning_rate"].default
+    rate = 0.0146 * (256 / H) ** 0.75 * (2 / L) ** 0.5 * (1000 / S) ** 0.4
+    return float(f"{min(rate, 0.05):.3g}")
+
+
+def _dropout(training: TrainingSettings, E: float, ratio: float, L: int) -> tuple[float, float]:
+    """At the first step and at the last."""
+    if "dropout" in training.model_fields_set:
+        return training.dropout, training.dropout
+    d = 0.20 * math.log(E) + 0.08 * math.log(ratio) - 0.17 + 0.15 * (L == 1)
+    d = min(max(d, 0.0), 0.7 + 0.1 * (L == 1))
+    if d < 0.05:
+        return 0.0, 0.0
+    first, last = (d, d) if L == 1 else (d / 2, min(1.5 * d, 0.75))
+    return round(first, 2), round(last, 2)
+
+
+def _patience(training: TrainingSettings, text: TextShape) -> int:
+    """None where validations were asked for at steps of their own, or nothing is held out."""
+    given = "validate_every" in training.model_fields_set
+    return 0 if given or text.held_out < 2 else PATIENCE
+
+
+def _summary(model: ModelSettings, training: TrainingSettings, S: int, E: float) -> str:
+    layers = f"{model.num_layers} layer{'s' if model.num_layers > 1 else ''}"
+    dropout = f"{training.dropout:g}"
+    if training.final_dropout not in (None, training.dropout):
+        dropout += f" to {training.final_dropout:g}"
+    return (
+        f"{layers} of {model.hidden_size} units, {S:,} steps ({E:.1f} passes), "
+        f"learning rate {training.learning_rate:.2g}, dropout {dropout}"
+    )

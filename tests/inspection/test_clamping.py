@@ -1,0 +1,60 @@
+"""Clamping: the network with one unit held at a value, and what that costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import planted
+import pytest
+from numpy.testing import assert_allclose
+
+from charloom.engines.base import State
+from charloom.engines.reference import lstm
+from charloom.engines.weights import initial_weights
+from charloom.inspection.units.clamping import bits_of_each, clamped
+from charloom.model.model import Model
+from charloom.settings import ModelSettings
+from charloom.text.vocabulary import Vocabulary
+
+TEXT = planted.text(3000, seed=1)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_clamped_network_is_the_old_one_with_that_headline_overwritten(layer: int):
+    settings = ModelSettings(hidden_size=6, num_layers=2)
+    vocabulary = Vocabulary.of("the fox")
+    weights = initial_weights(settings, vocabulary.size, seed=2)
+    weights = {name: 2 * values for name, values in weights.items()}
+    model = Model(settings, vocabulary, weights, precision="float32")
+    ids = vocabulary.encode("the fox fox").astype(np.int32)
+
+    hidden, cell = np.zeros((2, 1, 6)), np.zeros((2, 1, 6))
+    hidden[layer, 0, 4] = 0.7
+    expected = []
+    for id in ids:
+        x = np.array([[id]])
+        for level in range(2):
+            out, _, cell[level], _ = lstm.forward(
+                x,
+                hidden=hidden[level],
+                cell=cell[level],
+                weight_ih=weights[f"lstm.weight_ih_l{level}"].astype(np.float64),
+                weight_hh=weights[f"lstm.weight_hh_l{level}"].astype(np.float64),
+                bias=weights[f"lstm.bias_l{level}"].astype(np.float64),
+            )
+            if level == layer:
+                out[..., 4] = 0.7
+            hidden[level], x = out[0], out
+        expected.append(x[0, 0] @ weights["head.weight"].T + weights["head.bias"])
+
+    other = clamped(model, layer, 4, 0.7)
+    logits, _ = other.engine.logits(ids[:, None], State.zeros(settings, 1))
+    assert_allclose(logits[:, 0], expected, atol=2e-6)
+    assert model.weights["head.weight"][:, 4].all()  # the old one is untouched
+
+
+def test_bits_of_each_add_up_to_the_score():
+    model = planted.model()
+    ids = model.vocabulary.encode(TEXT[:500])
+    bits = bits_of_each(model, ids)
+    total = model.evaluate(TEXT[:500], exact=True)
+    assert bits.sum() == pytest.approx(total.bits_per_character * 500)
