@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from .errors import SettingsError
+from .errors import SettingsError, shown
 
 MOST_STEPS = 10**12
 """Steps of the longest run; at a million a second, eleven days."""
@@ -55,8 +55,8 @@ class Settings(BaseModel):
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    given = first.get("input")
+    name = shown(".".join(str(part) for part in first["loc"]))
+    given = shown(repr(first.get("input")))
     context = first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
@@ -77,8 +77,8 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsErro
         case "value_error":
             return SettingsError(*context["error"].args)
         case _:
-            return SettingsError(f"{name}: {given!r} was given; {first['msg'].lower()}")
-    return SettingsError(f"{name}: {given!r} was given; it must be {expected}")
+            return SettingsError(f"{name}: {given} was given; {first['msg'].lower()}")
+    return SettingsError(f"{name}: {given} was given; it must be {expected}")
 
 
 class TextSettings(Settings):
