@@ -26,6 +26,7 @@ from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
 from ..errors import ModelFileError, SettingsError
+from ..files import named
 from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
@@ -170,7 +171,7 @@ class Model:
 
         Raises ModelFileError if it is missing, truncated, damaged, foreign or newer.
         """
-        path = Path(path)
+        path = named(path)
         if path.is_dir():
             path /= MODEL_FILE
             if not path.exists():
