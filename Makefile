@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*)
+SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*/*)
 
 .PHONY: demo test lint docs bench browser peers sanitize wheel clean
 
@@ -34,7 +34,7 @@ bench: .venv/installed
 wheel: .venv/installed
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
-# native/stress.cpp, once with each sanitizer. Unoptimized, because the unrolled tiles with
+# native/tools/stress.cpp, once with each sanitizer. Unoptimized, because the unrolled tiles with
 # checks in between take minutes to optimize. Addresses are checked for all kernels; what is no
 # matter of the width of a vector, for the two that differ most.
 ENDS := baseline;avx512_bf16

@@ -11,8 +11,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "network.h"
-#include "round_trip.h"
+#include "network/network.h"
+#include "tools/round_trip.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;

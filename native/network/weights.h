@@ -20,10 +20,10 @@
 #include <utility>
 #include <vector>
 
-#include "bytes.h"
-#include "gemm.h"
-#include "network.h"
-#include "optimizer.h"
+#include "kernels/product_int8.h"
+#include "kernels/product.h"
+#include "network/network.h"
+#include "kernels/adam.h"
 
 namespace charloom::CHARLOOM_ISA {
 

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "gemm.h"
+#include "kernels/product.h"
 
 namespace charloom::CHARLOOM_ISA {
 

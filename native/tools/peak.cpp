@@ -6,8 +6,8 @@
 #include <numeric>
 #include <vector>
 
-#include "gemm.h"
-#include "network.h"
+#include "kernels/product.h"
+#include "network/network.h"
 
 namespace charloom::CHARLOOM_ISA {
 namespace {

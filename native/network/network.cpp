@@ -6,22 +6,22 @@
 // Threads share the work of one step in two ways, neither of which adds across threads:
 // on the way up and down each has its own streams, with no waiting at all; for the weight
 // gradients and Adam each has its own strips. A single stream they share by its units.
-#include "network.h"
+#include "network/network.h"
 
 #include <algorithm>
 #include <cmath>
 #include <type_traits>
 #include <utility>
 
-#include "bytes.h"
-#include "cell.h"
-#include "gemm.h"
-#include "gradients.h"
-#include "loss.h"
-#include "optimizer.h"
-#include "random.h"
-#include "sampler.h"
-#include "weights.h"
+#include "kernels/product_int8.h"
+#include "kernels/cells.h"
+#include "kernels/product.h"
+#include "kernels/gradients.h"
+#include "kernels/softmax.h"
+#include "kernels/adam.h"
+#include "support/random.h"
+#include "network/sampler.h"
+#include "network/weights.h"
 
 namespace charloom::CHARLOOM_ISA {
 namespace {

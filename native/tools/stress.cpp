@@ -25,8 +25,8 @@
 #include <thread>
 #include <vector>
 
-#include "network.h"
-#include "random.h"
+#include "network/network.h"
+#include "support/random.h"
 
 namespace charloom {
 

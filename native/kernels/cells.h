@@ -22,7 +22,7 @@
 // kept in `d_cell` from the later step) into that by the gates' sums.
 #pragma once
 
-#include "gemm.h"
+#include "kernels/product.h"
 
 namespace charloom::CHARLOOM_ISA {
 

@@ -17,7 +17,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "simd.h"
+#include "kernels/simd.h"
 
 namespace charloom::CHARLOOM_ISA {
 

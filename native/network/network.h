@@ -9,7 +9,7 @@
 #include <new>
 #include <vector>
 
-#include "threads.h"
+#include "support/threads.h"
 
 namespace charloom {
 

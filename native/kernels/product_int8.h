@@ -13,8 +13,8 @@
 // k, and panels are those of gemm.h.
 #pragma once
 
-#include "gemm.h"
-#include "network.h"
+#include "kernels/product.h"
+#include "network/network.h"
 
 namespace charloom::CHARLOOM_ISA {
 

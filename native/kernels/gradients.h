@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "gemm.h"
-#include "network.h"
+#include "kernels/product.h"
+#include "network/network.h"
 
 namespace charloom::CHARLOOM_ISA {
 
