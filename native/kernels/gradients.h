@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernels/product.h"
-#include "network/network.h"
+#include "kernels/packing.h"
+#include "support/buffer.h"
 
 namespace charloom::CHARLOOM_ISA {
 

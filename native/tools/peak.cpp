@@ -1,13 +1,14 @@
 // How fast the product itself can be here: the yardstick of the benchmarks.
 //
-// The tile of gemm.h on operands that stay in the first-level cache, on every thread, with
+// The tile of product.h on operands that stay in the first-level cache, on every thread, with
 // nothing around it. What a network reaches is given as a share of this.
 #include <chrono>
 #include <numeric>
 #include <vector>
 
 #include "kernels/product.h"
-#include "network/network.h"
+#include "support/buffer.h"
+#include "support/threads.h"
 
 namespace charloom::CHARLOOM_ISA {
 namespace {

@@ -29,7 +29,7 @@ from .contract import (
 from .rounding import rounded
 
 _WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
-_PRECISIONS = ("float32", "bfloat16", "int8")  # Precision in network.h
+_PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def available_kernels() -> list[str]:
@@ -93,9 +93,9 @@ class NativeEngine:
         self._shapes = weight_shapes(settings, vocabulary_size)
         self._network: Any = _native.Network(
             kernels=name,
-            precision=_PRECISIONS.index(precision),
+            precision=precision,
             threads=threads or usable_cores(),
-            lstm=settings.cell == "lstm",
+            cell=settings.cell,
             vocabulary=vocabulary_size,
             embedding=settings.embedding_size,
             hidden=settings.hidden_size,
@@ -199,9 +199,9 @@ class NativeEngine:
         """The gates, cells and hidden states of a forward pass, as the kernels had them."""
         after = _copy(state)
         settings = self._settings
-        count = 6 if settings.cell == "lstm" else 1
         quantities = np.empty(
-            (count, settings.num_layers, *inputs.shape, settings.hidden_size), np.float32
+            (self._network.quantities, settings.num_layers, *inputs.shape, settings.hidden_size),
+            np.float32,
         )
         logits = np.empty((*inputs.shape, self._vocabulary_size), np.float32)
         self._network.trace(_ids(inputs), after.hidden, after.cell, quantities, logits)
