@@ -24,7 +24,7 @@ namespace {
 
 double measure_peak(const std::string& kernels, bool bfloat16, int threads, double seconds) {
     nb::gil_scoped_release release;
-    return product_peak(kernels, bfloat16, threads, seconds);
+    return product_peak(kernels, bfloat16 ? "bfloat16" : "float32", threads, seconds);
 }
 
 double measure_round_trip(double seconds) {

@@ -9,8 +9,8 @@ namespace charloom::CHARLOOM_ISA {
 // of its degree with the least relative error of 2^f, 9.1e-8 before rounding (fitted with
 // Lawson's iteration); so a small e^x - 1 keeps its digits.
 //
-// Here and in `squash`, several vectors go through each operation together: a processor finds
-// work that need not wait only where it stands close by.
+// Here and in `squash`, several vectors go through each operation together: a processor looks only
+// so far ahead for instructions that need not wait.
 template <int N>
 struct Powers {
     Vec n[N];
@@ -58,7 +58,7 @@ INLINE void squash(Vec (&x)[N]) {
     range<0, N>([&](int k) { x[k] = k < S ? below[k] : above[k] * below[k]; });
 }
 
-// The same to 17 bits, for sums of products of numbers of 8: 2^y = 2^n 2^f with 0 <= f < 1, and
+// The same to 17 bits, for sums of bfloat16 products, whose factors have 8: 2^y = 2^n 2^f with 0 <= f < 1, and
 // 2^f = 1 + f q(f) with a q that is exact at f = 1 and errs by no more than 3.4e-6. An infinite y
 // has f = 0. Without AVX-512 it is the one above.
 //

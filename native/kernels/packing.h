@@ -105,26 +105,17 @@ inline void pack_columns(Strips<const float> w, int strips, const Panels& panels
 
 // So many rows of A B, B all panels of a matrix, plus a bias if there is one, as floats.
 template <class P>
-[[gnu::noinline]] void multiply(const Panels& panels, const Term<P>& all, int rows,
-                                const float* bias, float* result, ptrdiff_t stride) {
-    for_panels(panels, [&](int column, auto width) {
-        constexpr int C = decltype(width)::value;
+void multiply(const Panels& panels, const Term<P>& all, int rows, const float* bias, float* result,
+              ptrdiff_t stride) {
+    for (int panel = 0; panel < panels.count; ++panel) {
+        const int column = panels.start(panel) * LANES, width = panels.width(panel);
         Term<P> term = all;
         term.b += static_cast<size_t>(column) * all.steps;
-        multiply_rows<P, C>(
-            0, rows, {}, term,
-            [&](int, auto& sums) __attribute__((always_inline)) {
-                for (auto& row : sums)
-                    for (int c = 0; c < C; ++c)
-                        row[c] = bias ? load(bias + column + c * LANES) : Vec{};
-            },
-            [&](int row, auto& sums) __attribute__((always_inline)) {
-                for (auto& sum : sums) {
-                    float* to = result + row++ * stride + column;
-                    for (int c = 0; c < C; ++c) store(to + c * LANES, sum[c]);
-                }
-            });
-    });
+        each_tile(width, 0, rows, [&](int row, int count) {
+            multiply_tile<P>(count, width, {}, term.from(row), {}, bias ? bias + column : nullptr,
+                             nullptr, result + row * stride + column, stride);
+        });
+    }
 }
 
 }  // namespace charloom::CHARLOOM_ISA

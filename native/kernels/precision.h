@@ -48,32 +48,32 @@ struct Float32 {
     INLINE static Vector broadcast(Word x) { return fill(x); }
     INLINE static Vec multiply_add(Vector a, Vector b, Vec sum) { return fma(a, b, sum); }
 
-    // A row of values, seen from its start, in columns.
+    // Into a row that starts at `row`, at this column.
     INLINE static void put(Word* row, int column, Vec x) { store(row + column, x); }
     template <int N>
     INLINE static void put(Word* row, int column, const Vec (&x)[N]) {
         for (int n = 0; n < N; ++n) store(row + column + n * LANES, x[n]);
     }
-    // sums += the N vectors of columns that begin there; in an order of their own until the last
-    // row is added and they are sorted.
+    // sums += the N vectors of columns from `column` on, in an order of their own until
+    // `sort_sums` is called after the last row.
     template <int N>
     INLINE static void add_row(const Word* row, int column, Vec (&sums)[N]) {
         for (int n = 0; n < N; ++n) sums[n] += load(row + column + n * LANES);
     }
     template <int N>
     INLINE static void sort_sums(Vec (&)[N]) {}
-    // A vector of words from as many floats side by side: one vector of them and, where a word
-    // is a pair, the next one, or zeros.
+    // A vector of words from floats side by side: one vector and, where a word is a pair, the next
+    // one, or zeros.
     INLINE static Vector words(const float* from, const float*) { return load(from); }
     // The word of each column from rows `from` and, where a word is a pair, `next`.
     INLINE static Vector words_down(const float* from, const float*) { return load(from); }
-    // The N vectors of columns that begin there, as words along the rows: f(n, the words).
+    // The N vectors of columns from `column` on, as words along the rows: f(n, the words).
     template <int N, class F>
     INLINE static void interleave(const Word* const* rows, int column, F&& f) {
         for (int n = 0; n < N; ++n) f(n, load(rows[0] + column + n * LANES));
     }
-    // Two vectors put away together, in so many words, and back; and where x is a gate, between
-    // 0 and 1, and how far it is from 1 counts.
+    // Two vectors stored together in PAIR words, and loaded again. For a gate x, between 0 and 1,
+    // the distance from 1 matters and is stored as exactly as the distance from 0.
     static constexpr int PAIR = 2 * LANES;
     INLINE static void put_pair(Word* words, Vec x, Vec y) {
         store(words, x);
@@ -85,7 +85,7 @@ struct Float32 {
     }
     INLINE static void put_gate_pair(Word* words, Vec x, Vec y) { put_pair(words, x, y); }
     INLINE static void gate_pair(const Word* words, Vec& x, Vec& y) { pair(words, x, y); }
-    // Of sums of products: the first S through a sigmoid, the others through tanh.
+    // Activations of sums of products: sigmoid for the first S, tanh for the others.
     template <int S, int N>
     INLINE static void squash_sums(Vec (&x)[N]) { squash<S>(x); }
 };

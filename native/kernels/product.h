@@ -19,8 +19,8 @@ namespace charloom::CHARLOOM_ISA {
 
 constexpr int PANEL = 4;  // vectors of columns in a panel, at most
 
-// Rows of a tile that is so many vectors wide. A narrow one has not the most that registers
-// would hold: its sums are enough to hide the time that one takes.
+// Rows of a tile that is so many vectors wide. A narrow one has fewer than registers would hold: its
+// sums are enough to hide the latency of an addition.
 constexpr int tile_rows(int width) { return TILE / std::max(width, 3); }
 
 INLINE constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
@@ -75,17 +75,30 @@ INLINE void with_constant(int n, F&& f) {
 }
 
 // f(first row, rows of the tile) over [begin, end), in tiles as even as they can be.
+template <class F>
+INLINE void each_tile(int width, int begin, int end, F&& f) {
+    const int rows = end - begin;
+    if (rows <= 0) return;
+    const int tiles = divide_up(rows, tile_rows(width));
+    for (int tile = 0; tile < tiles; ++tile) {
+        const int from = begin + part_start(rows, tiles, tile);
+        f(from, begin + part_start(rows, tiles, tile + 1) - from);
+    }
+}
+// The same with a number of rows that the compiler knows.
 template <int WIDTH, class F>
 INLINE void for_tiles(int begin, int end, F&& f) {
-    int rows = end - begin;
-    if (rows <= 0) return;
-    int tiles = divide_up(rows, tile_rows(WIDTH));
-    for (int tile = 0; tile < tiles; ++tile) {
-        int from = begin + part_start(rows, tiles, tile);
-        int to = begin + part_start(rows, tiles, tile + 1);
+    each_tile(WIDTH, begin, end, [&](int from, int count) __attribute__((always_inline)) {
         with_constant<tile_rows(WIDTH)>(
-            to - from, [&](auto r) __attribute__((always_inline)) { f(from, r); });
-    }
+            count, [&](auto rows) __attribute__((always_inline)) { f(from, rows); });
+    });
+}
+// In tiles that are full, and the rest row by row: fewer to compile.
+template <int WIDTH, class F>
+INLINE void for_full_tiles(int begin, int end, F&& f) {
+    constexpr int FULL = tile_rows(WIDTH);
+    for (; begin + FULL <= end; begin += FULL) f(begin, std::integral_constant<int, FULL>{});
+    for (; begin < end; ++begin) f(begin, std::integral_constant<int, 1>{});
 }
 
 // One term of a sum of products: rows of A in words, `stride` apart, and a panel of B.
@@ -95,38 +108,70 @@ struct Term {
     ptrdiff_t stride = 0;
     const typename P::Word* b = nullptr;
     int steps = 0;
+
+    Term from(int row) const { return {a + row * stride, stride, b, steps}; }
 };
 
-// A sum that starts at zero.
-constexpr auto zero = [](int, auto& sums) __attribute__((always_inline)) {
-    for (auto& row : sums)
-        for (Vec& sum : row) sum = Vec{};
-};
-
-constexpr auto nothing = [](auto&&...) __attribute__((always_inline)) {};
-
-// For each tile of rows [from, to): start(row, sums), sums += A B for the first term, then
-// between(row, sums), sums += A B for the second, end(row, sums). Either term may be empty.
-// Before the second, fetch(row, rows of the tile) may prefetch what `end` is going to read.
+// For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
+// The first term may be empty. FULL leaves out what it can do without.
 //
 // Every tile reads the whole panel again, from the second-level cache where the first does not
 // hold it: a step loads C vectors of it for R C products.
-template <class P, int C, class Start, class End, class Between = decltype(nothing),
-          class Fetch = decltype(nothing)>
+template <class P, int C, bool FULL, class Start, class End>
 INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>& second,
-                          const Start& start, const End& end, const Between& between = nothing,
-                          const Fetch& fetch = nothing) {
-    for_tiles<C>(from, to, [&](int row, auto rows) __attribute__((always_inline)) {
+                          const Start& start, const End& end) {
+    auto tile = [&](int row, auto rows) __attribute__((always_inline)) {
         Vec sums[rows][C];
         auto add = [&](const Term<P>& term) __attribute__((always_inline)) {
             accumulate<P>(sums, term.a + row * term.stride, term.stride, 1, term.b, term.steps);
         };
         start(row, sums);
         add(first);
-        between(row, sums);
-        fetch(row, rows);
         add(second);
         end(row, sums);
+    };
+    if constexpr (FULL)
+        for_full_tiles<C>(from, to, tile);
+    else
+        for_tiles<C>(from, to, tile);
+}
+
+// Memory that is going to be read: for each row and column of a tile so many bytes.
+struct Soon {
+    const char* first = nullptr;
+    ptrdiff_t row = 0, column = 0;  // distances in bytes
+    int bytes = 0;
+
+    INLINE void prefetch(int rows, int columns) const {
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < columns; ++c)
+                for (int at = 0; at < bytes; at += 64)
+                    __builtin_prefetch(first + r * row + c * column + at);
+    }
+};
+
+// One tile of `width` vectors, into memory: sums start at `start`, the same for each row, or at 0;
+// sums += A B for the first term, sums *= scale, sums += A B for the second. The first term may be
+// empty, `scale` null. What `soon` names is prefetched before the second term.
+template <class P>
+[[gnu::noinline]] void multiply_tile(int rows, int width, const Term<P>& first,
+                                     const Term<P>& second, const Soon& soon, const float* start,
+                                     const Vec* scale, float* result, ptrdiff_t stride) {
+    with_constant<PANEL>(width, [&](auto columns) __attribute__((always_inline)) {
+        constexpr int C = columns;
+        with_constant<tile_rows(C)>(rows, [&](auto count) __attribute__((always_inline)) {
+            constexpr int R = count;
+            Vec sums[R][C];
+            each<R, C>([&](int r, int c) { sums[r][c] = start ? load(start + c * LANES) : Vec{}; });
+            if (first.steps) {
+                accumulate<P>(sums, first.a, first.stride, 1, first.b, first.steps);
+                if (scale) each<R, C>([&](int r, int c) { sums[r][c] *= scale[r * C + c]; });
+            }
+            soon.prefetch(R, C);
+            accumulate<P>(sums, second.a, second.stride, 1, second.b, second.steps);
+            each<R, C>([&](int r, int c) { store(result + r * stride + c * LANES, sums[r][c]); });
+        });
     });
 }
+
 }  // namespace charloom::CHARLOOM_ISA

@@ -52,9 +52,9 @@ template <class V, class T>
 INLINE void store_as(T* to, V v) {
     std::memcpy(to, &v, sizeof v);
 }
-// Past the caches, where a vector is a whole line of them: for what other cores have read and will
-// read again, so that this one need not ask for the line before it overwrites it. Between such
-// stores and the word that they are done, there has to be `streams_end`.
+// A store past the caches, where a vector is a whole cache line: for what other cores have read and
+// will read again, so that this core need not fetch the line before it overwrites it. After such
+// stores and before another thread is told that they are done, `streams_end` must be called.
 template <class V, class T>
 INLINE void stream_as(T* to, V v) {
 #if defined(__AVX512F__)

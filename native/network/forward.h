@@ -74,7 +74,8 @@ void forward_block(const Pass<P>& pass, int l, int t, int block, Range streams) 
                 P::put(pass.dropped(l, t, b + r), unit,
                        hidden[r] * pass.kept(key, t, b + r, unit));
     };
-    multiply_rows<P, SUMS>(streams.from, streams.to, input, recurrent, start, end);
+    multiply_rows<P, SUMS, MODE == Mode::tracing>(streams.from, streams.to, input, recurrent,
+                                                  start, end);
 }
 
 template <class P, class Cell, Mode MODE>

@@ -6,22 +6,24 @@
 namespace charloom {
 
 // networks.inc is written by CMake, a line for each of what it compiles, from the slowest set to
-// the fastest: KERNELS(avx2), NETWORK(avx2, float32, lstm), INT8_NETWORK(avx512_bf16, lstm).
-#define KERNELS(isa)                                                 \
-    namespace isa {                                                  \
-    double product_peak(bool bfloat16, int threads, double seconds); \
+// the fastest:
+//
+//     PRODUCT(avx2, float32)    NETWORK(avx2, float32, lstm)    INT8_NETWORK(avx512_bf16, lstm)
+#define PRODUCT(isa, precision)                                       \
+    namespace isa {                                                   \
+    double product_peak_##precision(int threads, double seconds);     \
     }
 #define NETWORK(isa, precision, cell)                                                    \
     namespace isa {                                                                      \
     std::unique_ptr<Network> make_##cell##_##precision(const Shape& shape, int threads); \
     }
-#define INT8_NETWORK(isa, cell)                                                        \
-    namespace isa {                                                                    \
-    std::unique_ptr<Network> make_##cell##_int8(std::unique_ptr<Network> float32,      \
-                                                const Shape& shape, int threads);      \
+#define INT8_NETWORK(isa, cell)                                                   \
+    namespace isa {                                                               \
+    std::unique_ptr<Network> make_##cell##_int8(std::unique_ptr<Network> float32, \
+                                                const Shape& shape, int threads); \
     }
 #include "networks.inc"
-#undef KERNELS
+#undef PRODUCT
 #undef NETWORK
 #undef INT8_NETWORK
 
@@ -29,9 +31,9 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-struct Kernels {
-    std::string name;
-    double (*peak)(bool bfloat16, int threads, double seconds);
+struct Product {
+    std::string kernels, precision;
+    double (*peak)(int threads, double seconds);
 };
 struct Maker {
     std::string kernels, precision, cell;
@@ -43,26 +45,30 @@ struct Int8Maker {
                                      int threads);
 };
 
-const std::vector<Kernels> ALL_KERNELS{
-#define KERNELS(isa) {#isa, isa::product_peak},
 #define NETWORK(isa, precision, cell)
 #define INT8_NETWORK(isa, cell)
+#define PRODUCT(isa, precision) {#isa, #precision, isa::product_peak_##precision},
+const std::vector<Product> PRODUCTS{
 #include "networks.inc"
-#undef KERNELS
-#undef NETWORK
 };
-const std::vector<Maker> MAKERS{
-#define KERNELS(isa)
+#undef PRODUCT
+#define PRODUCT(isa, precision)
+#undef NETWORK
 #define NETWORK(isa, precision, cell) {#isa, #precision, #cell, isa::make_##cell##_##precision},
+const std::vector<Maker> MAKERS{
 #include "networks.inc"
+};
 #undef NETWORK
-#undef INT8_NETWORK
-};
-const std::vector<Int8Maker> INT8_MAKERS{
 #define NETWORK(isa, precision, cell)
+#undef INT8_NETWORK
 #define INT8_NETWORK(isa, cell) {#isa, #cell, isa::make_##cell##_int8},
+const std::vector<Int8Maker> INT8_MAKERS{
 #include "networks.inc"
 };
+
+void add_new(Names& names, const std::string& name) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+}
 
 bool runs_here(const std::string& kernels) {
     if (kernels == "baseline") return true;
@@ -103,7 +109,7 @@ auto find(const Makers& makers, const Names& sets, F&& wanted) -> const typename
 
 Names built_kernels() {
     Names names;
-    for (const auto& kernels : ALL_KERNELS) names.push_back(kernels.name);
+    for (const auto& product : PRODUCTS) add_new(names, product.kernels);
     return names;
 }
 
@@ -118,9 +124,7 @@ Names available_kernels() {
 
 Names cells() {
     Names names;
-    for (const auto& maker : MAKERS)
-        if (std::find(names.begin(), names.end(), maker.cell) == names.end())
-            names.push_back(maker.cell);
+    for (const auto& maker : MAKERS) add_new(names, maker.cell);
     return names;
 }
 
@@ -139,11 +143,12 @@ std::unique_ptr<Network> make_network(const std::string& kernels, const std::str
     return rounded ? rounded->make(std::move(network), shape, threads) : std::move(network);
 }
 
-double product_peak(const std::string& kernels, bool bfloat16, int threads, double seconds) {
-    const std::string name = from(kernels).front();
-    for (const auto& set : ALL_KERNELS)
-        if (set.name == name) return set.peak(bfloat16, threads, seconds);
-    return 0;
+double product_peak(const std::string& kernels, const std::string& precision, int threads,
+                    double seconds) {
+    const auto* product = find(PRODUCTS, from(kernels),
+                               [&](const auto& p) { return p.precision == precision; });
+    if (!product) throw std::invalid_argument("no such product: " + precision);
+    return product->peak(threads, seconds);
 }
 
 }  // namespace charloom

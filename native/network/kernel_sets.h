@@ -23,7 +23,8 @@ std::unique_ptr<Network> make_network(const std::string& kernels, const std::str
                                       const std::string& precision, const Shape& shape,
                                       int threads);
 
-// Operations per second of the bare product on so many threads.
-double product_peak(const std::string& kernels, bool bfloat16, int threads, double seconds);
+// Operations per second of the bare product in float32 or bfloat16, on so many threads.
+double product_peak(const std::string& kernels, const std::string& precision, int threads,
+                    double seconds);
 
 }  // namespace charloom

@@ -3,7 +3,7 @@
 //     out      (L, T + 1, B, H) words    h before step t is at t, after it at t + 1
 //     dropped  (L, T, B, H) words        what the next layer reads, where there is dropout
 //     carry    (L, B, H) floats          what the cell hands on besides h, after the last step
-//     tape     (L, T, block, B, ...)     what the backward pass wants to know of each cell
+//     tape     (L, T, block, B, ...)     derivatives of each cell, for the backward pass
 //     d_sums   (L, T, B, G) words        gradient by the sums of the cell
 //     d_carry  (L, B, H) floats          gradient by the carry, from the later step
 //
@@ -30,9 +30,9 @@ int row_stride(int columns) {
 }
 
 struct Sizes {
-    int H, G, V, E, blocks;                     // padded; G is all sums of H units
+    int H, G, V, E, blocks;                        // padded; G is all sums of H units
     int out_row, sums_row, logits_row, input_row;  // words from one row to the next
-    int tape;                                   // words of a stream and block
+    int tape;                                      // words of a stream and block
 
     template <class P>
     static Sizes of(const Shape& shape, const CellInfo& cell, int tape) {

@@ -45,8 +45,11 @@ double measure(int threads, double seconds) {
 
 }  // namespace
 
-double product_peak(bool bfloat16, int threads, double seconds) {
-    return bfloat16 ? measure<Bfloat16>(threads, seconds) : measure<Float32>(threads, seconds);
+// product_peak_float32 or product_peak_bfloat16
+#define CHARLOOM_PEAK_OF(precision) product_peak_##precision
+#define CHARLOOM_PEAK(precision) CHARLOOM_PEAK_OF(precision)
+double CHARLOOM_PEAK(CHARLOOM_PRECISION)(int threads, double seconds) {
+    return measure<precisions::CHARLOOM_PRECISION>(threads, seconds);
 }
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -52,7 +52,8 @@ class NativeEngine:
     """An Engine on the C++ kernels, in float32, or with products in bfloat16 or int8.
 
     Weights, sums, states and Adam's memory are float32 in either precision; "auto" is
-    bfloat16 where the processor multiplies it (kernels avx512_bf16). With int8 the weights are
+    bfloat16 where the processor multiplies it (kernels avx512_bf16); elsewhere bfloat16 is
+    emulated, for comparisons, and slower than float32. With int8 the weights are
     `rounded` and everything is float32, but text is written with products of bytes where the
     processor has them (the same kernels); nothing can be trained. Results do not depend on the
     number of threads; 0 threads means one for each usable core.
