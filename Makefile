@@ -40,7 +40,7 @@ bench: .venv/installed  ## time training, generation and memory against every pe
 wheel: .venv/installed  ## build a wheel in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
-# native/stress.cpp, once with each sanitizer. Unoptimized, because the unrolled tiles with
+# native/tools/stress/, once with each sanitizer. Unoptimized, because the unrolled tiles with
 # checks in between take minutes to optimize. Addresses are checked for all kernels; what is no
 # matter of the width of a vector, for the two that differ most.
 ENDS := baseline;avx512_bf16
@@ -54,7 +54,7 @@ FLAGS_thread := -fsanitize=thread
 sanitize: sanitize-address sanitize-undefined sanitize-thread  ## the C++ core under three sanitizers
 
 sanitize-%: .venv/bin/python
-	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
+	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCHARLOOM_KERNELS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(FLAGS_$*)' --log-level=ERROR > /dev/null
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress

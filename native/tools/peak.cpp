@@ -1,13 +1,14 @@
 // How fast the product itself can be here: the yardstick of the benchmarks.
 //
-// The tile of gemm.h on operands that stay in the first-level cache, on every thread, with
+// The tile of product.h on operands that stay in the first-level cache, on every thread, with
 // nothing around it. What a network reaches is given as a share of this.
 #include <chrono>
 #include <numeric>
 #include <vector>
 
-#include "gemm.h"
-#include "network.h"
+#include "kernels/product.h"
+#include "support/buffer.h"
+#include "support/threads.h"
 
 namespace charloom::CHARLOOM_ISA {
 namespace {
@@ -44,8 +45,11 @@ double measure(int threads, double seconds) {
 
 }  // namespace
 
-double product_peak(bool bfloat16, int threads, double seconds) {
-    return bfloat16 ? measure<Bfloat16>(threads, seconds) : measure<Float32>(threads, seconds);
+// product_peak_float32 or product_peak_bfloat16
+#define CHARLOOM_PEAK_OF(precision) product_peak_##precision
+#define CHARLOOM_PEAK(precision) CHARLOOM_PEAK_OF(precision)
+double CHARLOOM_PEAK(CHARLOOM_PRECISION)(int threads, double seconds) {
+    return measure<precisions::CHARLOOM_PRECISION>(threads, seconds);
 }
 
 }  // namespace charloom::CHARLOOM_ISA

@@ -3,7 +3,7 @@
 // Threads that share the work of a small network are bound by this, and it is no constant: two
 // cores with a common last-level cache need a quarter of what two without one do, and a virtual
 // machine may be moved from one kind of pair to the other while it runs.
-#include "round_trip.h"
+#include "tools/round_trip.h"
 
 #if defined(__linux__)
 #include <sched.h>

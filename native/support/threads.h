@@ -1,11 +1,11 @@
-// A few threads that share work politely.
+// A few threads that share work, and sleep when there is none.
 //
 // `run` cuts work into as many parts as there are threads and returns when all are done.
 // Each thread has a part of its own, run after run, so that what it wrote last time is still
 // in its core's cache. One that is done takes what others have not begun: where a thread gets
 // no core, the others do its part, so a machine with fewer free cores than threads slows down
 // and does not stall. An idle thread looks for new work for some microseconds, then sleeps:
-// between two runs nothing runs.
+// between two runs no thread is busy.
 #pragma once
 
 #include <atomic>

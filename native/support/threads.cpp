@@ -1,4 +1,4 @@
-#include "threads.h"
+#include "support/threads.h"
 
 #include <unistd.h>
 

@@ -1,14 +1,14 @@
 // Weight gradients: sums over all rows of a batch, rows being its T x B positions.
 //
-// Each takes the strips [from, to) of a gradient (see gemm.h), so that threads share them and
+// Each computes the strips [from, to) of a gradient (see packing.h), so that threads share them and
 // no sum crosses threads; the order along the rows is always the same.
 #pragma once
 
 #include <algorithm>
 #include <vector>
 
-#include "gemm.h"
-#include "network.h"
+#include "kernels/packing.h"
+#include "support/buffer.h"
 
 namespace charloom::CHARLOOM_ISA {
 
@@ -76,10 +76,10 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
                 });
                 panel += C * LANES;
             });
-            // The next panel of D is wanted soon, a piece of a row here and there: too far apart
-            // for a processor to ask ahead by itself. Each panel of A asks for its share.
+            // The next panel of D consists of pieces of rows, too far apart for a processor to
+            // prefetch by itself. Each panel of A prefetches its share.
             const int next = column + C * LANES, shares = divide_up(K, WIDE);
-            auto ask_ahead = [&](int share) {
+            auto prefetch_next = [&](int share) {
                 const int rows = next < to * LANES ? std::min(ROWS, last_row - begin) : 0;
                 for (int r = part_start(rows, shares, share);
                      r < part_start(rows, shares, share + 1); ++r) {
@@ -89,7 +89,7 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
                 }
             };
             for (int k = 0; k < K; k += WIDE) {
-                ask_ahead(k / WIDE);
+                prefetch_next(k / WIDE);
                 for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
                     constexpr int R = decltype(rows)::value;
                     auto at = [&](int r, int c) { return gradient.at(row + r, strip + c); };
@@ -105,8 +105,8 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
     }
 }
 
-// gradient[n] = sum over r of D[r][n]: that of a bias. A few columns at a time, since a sum
-// waits for the one before it.
+// gradient[n] = sum over r of D[r][n]: a bias's. A few columns at a time, since each addition waits
+// for the one before it.
 template <class P>
 void column_sums(Strips<float> gradient, Rows<P> d, int first_row, int last_row, int from,
                  int to) {
@@ -135,8 +135,8 @@ struct RowsById {
     }
 };
 
-// gradient[id][n] = sum of D[r][n] over the rows that read this id: that of a table whose rows
-// were gathered. The sum of it over all ids, if `total` is given, is that of a bias.
+// gradient[id][n] = sum of D[r][n] over the rows that read this id: the gradient of a table whose
+// rows were gathered. Its sum over all ids, if `total` is given, is the gradient of a bias.
 template <class P>
 void scatter(Strips<float> gradient, const Strips<float>* total, const RowsById& by_id, Rows<P> d,
              int from, int to) {

@@ -1,4 +1,4 @@
-// The door to Python: which kernels this processor can run, and a network made of them.
+// The Python module: which kernels this processor can run, and a network made of them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -10,72 +10,21 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
-#include "network.h"
-#include "round_trip.h"
+#include "network/kernel_sets.h"
+#include "tools/round_trip.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
 
 namespace charloom {
 
-#define DECLARE_KERNELS(isa)                                                     \
-    namespace isa {                                                              \
-    std::unique_ptr<Network> make_network(const Shape&, Precision, int threads); \
-    double product_peak(bool bfloat16, int threads, double seconds);             \
-    }
-DECLARE_KERNELS(baseline)
-#if defined(CHARLOOM_X86)
-DECLARE_KERNELS(avx2)
-DECLARE_KERNELS(avx512)
-DECLARE_KERNELS(avx512_bf16)
-#endif
-
 namespace {
 
-struct Kernels {
-    const char* name;
-    Factory make;
-    double (*peak)(bool bfloat16, int threads, double seconds);
-    bool available;
-};
-
-// The fastest first.
-std::vector<Kernels> all_kernels() {
-    std::vector<Kernels> all;
-#if defined(CHARLOOM_X86)
-    __builtin_cpu_init();
-    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
-                  __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                  __builtin_cpu_supports("avx512vl");
-    bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16") &&
-                __builtin_cpu_supports("avx512vnni");
-    all.push_back({"avx512_bf16", avx512_bf16::make_network, avx512_bf16::product_peak, bf16});
-    all.push_back({"avx512", avx512::make_network, avx512::product_peak, avx512});
-    all.push_back({"avx2", avx2::make_network, avx2::product_peak, avx2});
-#endif
-    all.push_back({"baseline", baseline::make_network, baseline::product_peak, true});
-    return all;
-}
-
-std::vector<std::string> available_kernels() {
-    std::vector<std::string> names;
-    for (const auto& kernels : all_kernels())
-        if (kernels.available) names.push_back(kernels.name);
-    return names;
-}
-
-const Kernels& find_kernels(const std::string& name) {
-    static const std::vector<Kernels> all = all_kernels();
-    for (const auto& kernels : all)
-        if (kernels.available && name == kernels.name) return kernels;
-    throw std::invalid_argument("no such kernels here: " + name);
-}
-
-double product_peak(const std::string& kernels, bool bfloat16, int threads, double seconds) {
+double measure_peak(const std::string& kernels, bool bfloat16, int threads, double seconds) {
     nb::gil_scoped_release release;
-    return find_kernels(kernels).peak(bfloat16, threads, seconds);
+    return product_peak(kernels, bfloat16 ? "bfloat16" : "float32", threads, seconds);
 }
 
 double measure_round_trip(double seconds) {
@@ -93,11 +42,12 @@ using ConstFlat = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 // A Network, and the checks that keep a wrong array from becoming a wrong address.
 class CheckedNetwork {
 public:
-    CheckedNetwork(const std::string& kernels, int precision, int threads, bool lstm,
-                   int vocabulary, int embedding, int hidden, int layers)
-        : shape_{lstm, vocabulary, embedding, hidden, layers},
-          network_(find_kernels(kernels).make(shape_, static_cast<Precision>(precision),
-                                               threads)) {}
+    CheckedNetwork(const std::string& kernels, const std::string& precision, int threads,
+                   const std::string& cell, int vocabulary, int embedding, int hidden, int layers)
+        : shape_{vocabulary, embedding, hidden, layers},
+          network_(make_network(kernels, cell, precision, shape_, threads)) {}
+
+    int quantities() const { return network_->cell().quantities; }
 
     void read(int tensor, int kind, Flat to) {
         check(to.size() == elements(tensor), "size of a weight");
@@ -152,7 +102,7 @@ public:
                Out<float, 5> quantities, Out<float, 3> logits) {
         check_ids(inputs, 0);
         auto state = check_state(hidden, cell, inputs.shape(1));
-        check(quantities.shape(0) == (shape_.lstm ? 6u : 1u) &&
+        check(quantities.shape(0) == static_cast<size_t>(network_->cell().quantities) &&
                   quantities.shape(1) == static_cast<size_t>(shape_.layers) &&
                   quantities.shape(2) == inputs.shape(0) &&
                   quantities.shape(3) == inputs.shape(1) &&
@@ -175,11 +125,11 @@ public:
         check(std::set<int32_t>(forbidden.begin(), forbidden.end()).size() <
                   static_cast<size_t>(shape_.vocabulary),
               "forbidden ids: none would be left");
+        const Sampling sampling{temperature, top_k, top_p, std::move(forbidden)};
         const Alone alone(mutex_);
-        network_->generate(static_cast<int>(B), last.data(), state,
-                           static_cast<int>(ids.shape(0)),
-                           {temperature, top_k, top_p, std::move(forbidden)}, seeds.data(),
-                           start, ids.data());
+        network_->generate({static_cast<int>(B), last.data(), static_cast<int>(ids.shape(0)),
+                            sampling, seeds.data(), start, ids.data()},
+                           state);
     }
 
 private:
@@ -216,17 +166,8 @@ private:
         return {hidden.data(), cell.data()};
     }
     size_t elements(int tensor) const {
-        const size_t V = shape_.vocabulary, E = shape_.embedding, H = shape_.hidden;
-        const size_t G = shape_.lstm ? 4 * H : H;
-        int n = tensor;
-        if (E && n-- == 0) return V * E;
-        if (n < 3 * shape_.layers) {
-            const size_t inputs = n >= 3 ? H : E ? E : V;
-            return n % 3 == 0 ? G * inputs : n % 3 == 1 ? G * H : G;
-        }
-        n -= 3 * shape_.layers;
-        check(n == 0 || n == 1, "number of a weight");
-        return n == 0 ? V * H : V;
+        check(tensor >= 0 && tensor < network_->tensors(), "number of a weight");
+        return network_->elements(tensor);
     }
 
     // Other Python threads go on while one computes; those that want this network wait.
@@ -246,14 +187,16 @@ private:
 NB_MODULE(_native, m) {
     m.def("available_kernels", &available_kernels,
           "Names of the kernels this processor can run, the fastest first.");
-    m.def("product_peak", &product_peak, "kernels"_a, "bfloat16"_a, "threads"_a,
+    m.def("product_peak", &measure_peak, "kernels"_a, "bfloat16"_a, "threads"_a,
           "seconds"_a = 0.5, "Operations per second of the bare product on these threads.");
     m.def("round_trip", &measure_round_trip, "seconds"_a = 0.1,
           "Seconds for a cache line to another core and back.");
     nb::class_<CheckedNetwork>(m, "Network")
-        .def(nb::init<const std::string&, int, int, bool, int, int, int, int>(), "kernels"_a,
-             "precision"_a, "threads"_a, "lstm"_a, "vocabulary"_a, "embedding"_a, "hidden"_a,
-             "layers"_a)
+        .def(nb::init<const std::string&, const std::string&, int, const std::string&, int, int, int,
+                      int>(),
+             "kernels"_a, "precision"_a, "threads"_a, "cell"_a, "vocabulary"_a, "embedding"_a,
+             "hidden"_a, "layers"_a)
+        .def_prop_ro("quantities", &CheckedNetwork::quantities, "How many a trace has.")
         .def("read", &CheckedNetwork::read)
         .def("write", &CheckedNetwork::write)
         .def("train_step", &CheckedNetwork::train_step)

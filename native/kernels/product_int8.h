@@ -1,4 +1,4 @@
-// A product with weights of 8 bits, for writing text: one stream reads all weights for each
+// A product with weights of 8 bits, for generation: one stream reads all weights for each
 // character, so that a quarter of the bytes is nearly a quarter of the time.
 //
 //     sum over k of a[k] w[k][n],   w[k][n] = scale[n] q[k][n],   q from -127 to 127
@@ -10,26 +10,25 @@
 //
 // in whole numbers, exact as long as K < 2^31 / (255 127). One instruction multiplies four
 // bytes of `high` or `low` with four of q and adds them to an int32; so a word holds q of four
-// k, and panels are those of gemm.h.
+// k, and panels are those of product.h.
 #pragma once
 
-#include "gemm.h"
-#include "network.h"
+#include "kernels/packing.h"
+#include "support/buffer.h"
 
 namespace charloom::CHARLOOM_ISA {
 
-#if defined(__AVX512VNNI__)
-constexpr bool HAS_BYTES = true;
-#else
-constexpr bool HAS_BYTES = false;
-#endif
-
+// Adds four products of bytes to each lane.
 INLINE Bits add_products(Bits sum, Bits unsigned_bytes, Bits signed_bytes) {
 #if defined(__AVX512VNNI__)
     return (Bits)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)unsigned_bytes,
                                      (__m512i)signed_bytes);
 #else
-    return sum + unsigned_bytes * signed_bytes;  // never run
+    for (int place = 0; place < 32; place += 8) {
+        const Bits byte = signed_bytes >> place & 0xffu;
+        sum += (unsigned_bytes >> place & 0xffu) * ((byte ^ 0x80u) - 0x80u);
+    }
+    return sum;
 #endif
 }
 INLINE Vec to_float(Bits whole) {
@@ -37,8 +36,8 @@ INLINE Vec to_float(Bits whole) {
     return __builtin_convertvector((Ints)whole, Vec);
 }
 
-// A row of `size` activations: their high bytes, then their low ones.
-INLINE void put_bytes(uint8_t* row, int size, int column, Vec x) {
+// Into a row of `size` activations: their high bytes, then their low ones.
+INLINE void put_int16(uint8_t* row, int size, int column, Vec x) {
     typedef uint8_t Bytes __attribute__((vector_size(LANES)));
     const Vec scaled = clamp(x, 1.0f) * fill(32767.0f) + fill(32768.5f);
     const Bits whole = __builtin_convertvector(scaled, Bits);
@@ -46,7 +45,7 @@ INLINE void put_bytes(uint8_t* row, int size, int column, Vec x) {
     store_as(row + size + column, __builtin_convertvector(whole & 0xffu, Bytes));
 }
 
-class ByteMatrix {
+class Int8Matrix {
 public:
     // From a matrix with N columns, in these panels.
     void pack(Strips<const float> w, int N, const Panels& panels) {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "network.h"
+#include "network/network.h"
 
 namespace charloom {
 

@@ -1,4 +1,4 @@
-#include "sampler.h"
+#include "network/sampler.h"
 
 #include <algorithm>
 #include <cmath>

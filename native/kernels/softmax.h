@@ -1,4 +1,4 @@
-// One row of logits: softmax, the surprise at its target, and the slope.
+// One row of logits: softmax, the surprisal of its target, and the gradient.
 //
 //     nats       = ln(sum over v of e^logit[v]) - logit[target]
 //     d_logit[v] = (p[v] - (v is the target)) * weight
@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "gemm.h"
+#include "kernels/precision.h"
 
 namespace charloom::CHARLOOM_ISA {
 
@@ -18,15 +18,15 @@ struct Softmax {
     float total;  // sum of e^(logit - most)
 };
 
-// The surprise of a row's target is ln total + (most - logit).
-struct Surprise {
+// The surprisal of a row's target, in nats, is ln total + (most - logit).
+struct Surprisal {
     float total, below;
     float nats() const { return std::log(total) + below; }
 };
 
 // That of many rows together, with one logarithm for 32 of them: a total is no more than 2^31,
 // which V is below, so their product is a double.
-inline double sum_of_nats(const Surprise* rows, int count) {
+inline double sum_of_nats(const Surprisal* rows, int count) {
     constexpr int TOGETHER = 32, FEW = 4;  // side by side, since a product waits for the last
     double nats = 0;
     for (int first = 0; first < count; first += TOGETHER) {
@@ -56,9 +56,9 @@ inline Softmax softmax(float* row, int columns) {
     return result;
 }
 
-// The row's slope, in the words of P, from what `softmax` left there.
+// The gradient by the row's logits, in the words of P, from what `softmax` left there.
 template <class P>
-inline void slope(const float* row, int columns, int target, const Softmax& s, float weight,
+inline void softmax_gradient(const float* row, int columns, int target, const Softmax& s, float weight,
                   typename P::Word* d_row) {
     const float scale = weight / s.total;
     for (int v = 0; v < columns; v += LANES) {

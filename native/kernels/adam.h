@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "gemm.h"
+#include "kernels/product.h"
 
 namespace charloom::CHARLOOM_ISA {
 
