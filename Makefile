@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(wildcard native/*)
 
-.PHONY: demo test lint docs bench browser peers sanitize wheel clean
+.PHONY: demo test lint docs bench claims browser peers sanitize wheel clean
 
 demo: .venv/installed
 	@$(BIN)/charloom demo
@@ -27,6 +27,10 @@ browser: .venv/installed-browser
 # Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
 peers: .venv/installed-peers
 	@$(BIN)/python -m pytest -q tests/peers
+
+# How many claims about units survive in networks that know nothing; ten minutes on two cores.
+claims: .venv/installed-dev
+	@$(BIN)/python tests/campaigns/claims.py
 
 bench: .venv/installed
 	@$(BIN)/python benchmarks/bench.py

@@ -51,12 +51,21 @@ class UnitsSettings(Settings):
         default=20_000, ge=FEWEST, description="so many from the start of the text are read"
     )
     alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="the chance of any claim where nothing is true"
+        default=0.05,
+        gt=0,
+        lt=0.5,
+        description="the chance of any claim where none is true",
     )
     least: float = Field(
         default=0.5, ge=0, lt=1, description="the least correlation that is worth a claim"
     )
-    shuffles: int = Field(
-        default=0, ge=0, description="searches on shuffled labels; 0 is as many as alpha needs"
+    shuffles: int = Field(default=200, ge=20, description="searches on shuffled labels, for each")
+    untrained: int = Field(
+        default=12, ge=3, description="untrained networks that a claim is compared with"
     )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the shuffles")
+    letter_shuffled: int = Field(
+        default=12,
+        ge=3,
+        description="and networks trained on shuffled letters",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of shuffles and controls")

@@ -221,6 +221,17 @@ class Model:
             self.predictor, self.pieces(text), alternatives=alternatives, steps=steps
         )
 
+    def with_weights(self, weights: Weights, *, precision: str | None = None) -> Model:
+        """The same network with other weights, computed the same way unless told otherwise."""
+        return Model(
+            self.settings,
+            self.vocabulary,
+            weights,
+            self.record,
+            precision=precision or self.engine.precision,
+            threads=self._threads,
+        )
+
     def describe(self) -> dict[str, Any]:
         """Everything known of the model, as plain JSON."""
         return {
