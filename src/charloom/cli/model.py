@@ -62,19 +62,22 @@ def evaluate(
     Prints bits per character and per byte of UTF-8, perplexity per character, the total in
     nats, and how many characters the model did not know. Without --exact the text is read
     as parallel segments, each warmed up on what stands before it: much faster, very near.
-    With --precision int8 the last number is how many bits per character the rounding of the
-    weights costs, beside float32.
+    It is computed in the precision that the model was trained in, unless --precision says
+    otherwise; the precision and the kernels stand beside the numbers. With --precision int8 the
+    last number is how many bits per character the rounding of the weights costs, beside float32.
     """
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
     if values["precision"] != "int8":
-        show(tables.total(loaded.evaluate(pieces, exact=exact)), as_json)
+        found = tables.total(loaded.evaluate(pieces, exact=exact))
+        show(found | loaded.computed_with, as_json)
         return
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
-    show(tables.total(total) | {"int8_costs_bits_per_character": cost}, as_json)
+    found = tables.total(total) | loaded.computed_with
+    show(found | {"int8_costs_bits_per_character": cost}, as_json)
 
 
 @reading_flags
@@ -97,7 +100,7 @@ def score(
     """
     loaded = load(model, values)
     parts = loaded.score(pieces_of(loaded, text, values), by=by)
-    for piece in tables.written(parts, format):
+    for piece in tables.written(parts, format, loaded.computed_with):
         print(piece, end="")
 
 

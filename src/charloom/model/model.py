@@ -74,7 +74,8 @@ class Model:
         """Put a model together; ModelFileError if the weights do not fit the settings.
 
         `precision` (auto, float32, bfloat16, int8) and `threads` (0: every processor core) say
-        how it will compute; they are not part of the model.
+        how it will compute; they are not part of the model. With auto, `score` and `evaluate`
+        compute in the precision that the record names, all else in the fastest.
         """
         check_weights(weights, settings, vocabulary.size)
         self.settings = settings
@@ -185,7 +186,7 @@ class Model:
         one UnknownCharacterWarning names them; a model without an unknown raises
         UnknownCharacterError.
         """
-        return scoring.score_text(self.predictor, self.pieces(text), by=by)
+        return scoring.score_text(self._measuring, self.pieces(text), by=by)
 
     def evaluate(self, text: Text, *, exact: bool = False) -> Score:
         """The total surprisal of a text: nats, bits per character and byte, perplexity.
@@ -193,7 +194,7 @@ class Model:
         The definition is one stream from the first character to the last. Unless `exact`,
         parallel segments stand in for it: many times faster, and very near.
         """
-        return scoring.evaluate_text(self.predictor, self.pieces(text), exact=exact)
+        return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -267,6 +268,24 @@ class Model:
     def predictor(self) -> Predictor:
         """What scores, generates and traces: the engine, the vocabulary, and whether by line."""
         return Predictor(engine=self.engine, vocabulary=self.vocabulary, lines=self.lines)
+
+    @property
+    def computed_with(self) -> dict[str, str]:
+        """The precision and the kernels behind the numbers of `score` and `evaluate`."""
+        engine = self._measuring.engine
+        return {"precision": engine.precision, "kernels": engine.kernels}
+
+    @cached_property
+    def _measuring(self) -> Predictor:
+        """What scores and evaluates: in the precision of training, unless told otherwise."""
+        recorded = self.record.get("precision")
+        if self._precision != "auto" or recorded in (None, self.engine.precision):
+            return self.predictor
+        try:
+            engine = self.with_weights(self.weights, precision=recorded).engine
+        except SettingsError:  # the reference engine has float32 alone
+            return self.predictor
+        return Predictor(engine=engine, vocabulary=self.vocabulary, lines=self.lines)
 
     def pieces(self, text: Text) -> Iterable[str]:
         """A text in pieces, read as every verb of the model reads it."""
