@@ -198,7 +198,7 @@ def explain(
         print(line)
 
 
-@flags(RecallSettings, only=("hidden_size", "steps", "seed"))
+@flags(RecallSettings, only=("hidden_size", "steps", "seeds", "seed"))
 @flags(ContextSettings, only=("characters", "places"))
 @reading_flags
 def memory(
@@ -219,7 +219,8 @@ def memory(
     """Measure how far back a network remembers.
 
     Without a MODEL, train an LSTM and plain RNNs of equal size to recall a symbol after
-    more and more other characters; --hidden-size, --steps and --seed are of those networks.
+    more and more other characters; --hidden-size, --steps, --seeds and --seed are of those
+    networks. It shows what is learned in so many steps, and is no limit of what an RNN can hold.
     With one, measure how far back it looks in a text: bits per character with only so many
     characters before each, and what changes when the character n steps back is another.
     """
@@ -227,11 +228,11 @@ def memory(
 
     from ..inspection.memory import context, recall
 
-    changes: dict[str, int] = {"seed": values["seed"]}
+    changes: dict[str, Any] = {"seed": values["seed"]}
     if far is not None:
         changes["distance"] = far
     if model is None:
-        changes |= {name: values[name] for name in ("hidden_size", "steps")}
+        changes |= {name: values[name] for name in ("hidden_size", "steps", "seeds")}
         threads = TrainingSettings(threads=values["threads"]).threads
         for found in recall.recall(threads=threads, **changes):
             lines = [json.dumps(asdict(found))] if as_json else [*recall.table(found), ""]

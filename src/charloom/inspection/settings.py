@@ -23,6 +23,9 @@ class RecallSettings(Settings):
         description="most letters in between, in training",
     )
     steps: int = Field(default=1500, ge=1, description="optimizer steps of each network")
+    seeds: int = Field(
+        default=3, ge=1, le=100, description="so many networks of each kind, from that seed on"
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights and texts")
 
     @property
