@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -33,6 +33,10 @@ browser: .venv/installed-browser  ## test the page in chromium
 # Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
 peers: .venv/installed-peers  ## compare with PyTorch and Keras, live
 	@$(BIN)/python -m pytest -q tests/peers
+
+# How many claims about units survive in networks that know nothing; ten minutes on two cores.
+claims: .venv/installed-dev  ## claims about units in networks that know nothing
+	@$(BIN)/python tests/campaigns/claims.py
 
 bench: .venv/installed  ## time training, generation and memory against every peer
 	@$(BIN)/python benchmarks/bench.py
