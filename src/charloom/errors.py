@@ -17,6 +17,18 @@ It prints one line, with exit status 2 for a SettingsError and 1 for the others.
 from __future__ import annotations
 
 
+def shown(value: object, most: int = 160) -> str:
+    r"""What a file or a caller gave, for a message: one printable line that is not long.
+
+    >>> shown("a\nb"), shown("x" * 1000, most=10)
+    ('a\\nb', 'xxxxxxx...')
+    """
+    text = str(value)
+    if len(text) > most:
+        text = text[: most - 3] + "..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class CharloomError(Exception):
     """Base of all errors raised on purpose; catching it catches them all.
 

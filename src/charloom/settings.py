@@ -19,7 +19,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
-from .errors import SettingsError
+from .errors import SettingsError, shown
+
+MOST_STEPS = 10**12
+"""Steps of the longest run; at a million a second, eleven days."""
+
+LARGEST = 2**31 - 1
+"""The largest int of 32 bits, which is what most counts are in C++."""
 
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
 
@@ -49,8 +55,8 @@ class Settings(BaseModel):
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    given = first.get("input")
+    name = shown(".".join(str(part) for part in first["loc"]))
+    given = shown(repr(first.get("input")))
     context = first.get("ctx", {})
     match first["type"]:
         case "extra_forbidden":
@@ -64,17 +70,21 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsErro
             expected = f"at most {context['le']}"
         case "less_than":
             expected = f"less than {context['lt']}"
+        case "finite_number":
+            expected = "a finite number"
         case "literal_error":
             expected = f"one of {context['expected']}"
         case "value_error":
             return SettingsError(*context["error"].args)
         case _:
-            return SettingsError(f"{name}: {given!r} was given; {first['msg'].lower()}")
-    return SettingsError(f"{name}: {given!r} was given; it must be {expected}")
+            return SettingsError(f"{name}: {given} was given; {first['msg'].lower()}")
+    return SettingsError(f"{name}: {given} was given; it must be {expected}")
 
 
 class TextSettings(Settings):
     """How text is read, which characters are known, and what is held out."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     encoding: str = Field(default="utf-8", description="encoding of the files")
     errors: Literal["strict", "replace"] = Field(
@@ -87,7 +97,10 @@ class TextSettings(Settings):
         default="characters", description="what one step reads: a code point or a UTF-8 byte"
     )
     minimum_count: int = Field(
-        default=1, ge=1, description="rarer characters are read as the unknown character"
+        default=1,
+        ge=1,
+        le=LARGEST,
+        description="rarer characters are read as the unknown character",
     )
     unknown: bool = Field(
         default=True, description="learn an unknown character, so that no text is refused"
@@ -96,7 +109,7 @@ class TextSettings(Settings):
         default=0.1, ge=0, lt=1, description="the share at the end of the text that is held out"
     )
     validation_limit: int = Field(
-        default=1_000_000, ge=1, description="at most this many characters are held out"
+        default=1_000_000, ge=1, lt=2**63, description="at most this many characters are held out"
     )
 
     @model_validator(mode="after")
@@ -111,14 +124,26 @@ class TextSettings(Settings):
         return self
 
 
+AUTOMATIC = {"automatic": True}
+"""Marks a setting that `train` chooses to fit the text and the time, unless it is given."""
+
+
 class ModelSettings(Settings):
     """The shape of a network; with the vocabulary's size it fixes every weight."""
 
     cell: Literal["lstm", "rnn"] = Field(
         default="lstm", description="lstm, or the plain tanh rnn that it is compared with"
     )
-    hidden_size: int = Field(default=256, ge=1, le=65536, description="units in a layer")
-    num_layers: int = Field(default=2, ge=1, le=64, description="layers, one above the other")
+    hidden_size: int = Field(
+        json_schema_extra=AUTOMATIC, default=256, ge=1, le=65536, description="units in a layer"
+    )
+    num_layers: int = Field(
+        json_schema_extra=AUTOMATIC,
+        default=2,
+        ge=1,
+        le=64,
+        description="layers, one above the other",
+    )
     embedding_size: int = Field(
         default=0, ge=0, le=65536, description="size of a learned input embedding; 0 is one-hot"
     )
@@ -127,20 +152,42 @@ class ModelSettings(Settings):
 class TrainingSettings(Settings):
     """How a network is trained."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     batches: Literal["auto", "streams", "lines", "windows"] = Field(
         default="auto",
         description="streams carry the state along the text; lines are separate items; "
         "windows are the blog's, one target each; auto is lines for a list, else streams",
     )
-    batch_size: int = Field(default=32, ge=1, description="streams, lines or windows side by side")
-    sequence_length: int = Field(default=64, ge=1, description="characters in one step of training")
-    steps: int | None = Field(
-        default=None, ge=1, description="stop after this many optimizer steps"
+    batch_size: int = Field(
+        json_schema_extra=AUTOMATIC,
+        default=32,
+        ge=1,
+        le=2**20,
+        description="streams, lines or windows side by side",
     )
-    epochs: float | None = Field(default=None, gt=0, description="stop after this many passes")
-    minutes: float | None = Field(default=None, gt=0, description="stop after about this long")
-    learning_rate: float = Field(default=4e-3, gt=0, lt=10, description="Adam's, at its highest")
-    warmup_steps: int = Field(default=50, ge=0, description="steps of linear rise at the start")
+    sequence_length: int = Field(
+        default=64, ge=1, le=2**20, description="characters in one step of training"
+    )
+    steps: int | None = Field(
+        default=None, ge=1, le=MOST_STEPS, description="stop after this many optimizer steps"
+    )
+    epochs: float | None = Field(
+        default=None, gt=0, le=10**6, description="stop after this many passes"
+    )
+    minutes: float | None = Field(
+        default=None, gt=0, le=10**6, description="stop after about this long"
+    )
+    learning_rate: float = Field(
+        json_schema_extra=AUTOMATIC, default=4e-3, gt=0, lt=10, description="Adam's, at its highest"
+    )
+    warmup_steps: int = Field(
+        json_schema_extra=AUTOMATIC,
+        default=50,
+        ge=0,
+        le=MOST_STEPS,
+        description="steps of linear rise at the start",
+    )
     decay: Literal["linear", "cosine", "constant"] = Field(
         default="linear", description="how the learning rate falls towards the end"
     )
@@ -149,11 +196,17 @@ class TrainingSettings(Settings):
     )
     beta1: float = Field(default=0.5, ge=0, lt=1, description="Adam's decay of the mean")
     beta2: float = Field(default=0.999, ge=0, lt=1, description="Adam's decay of the mean square")
-    epsilon: float = Field(default=1e-7, gt=0, description="Adam's epsilon, Keras's form and value")
+    epsilon: float = Field(
+        default=1e-7, ge=1e-30, le=1, description="Adam's epsilon, Keras's form and value"
+    )
     clip_norm: float = Field(
-        default=1.0, ge=0, description="largest global norm of the gradient; 0 does not clip"
+        default=1.0,
+        ge=0,
+        le=1e30,
+        description="largest global norm of the gradient; 0 does not clip",
     )
     dropout: float = Field(
+        json_schema_extra=AUTOMATIC,
         default=0.1,
         ge=0,
         lt=1,
@@ -169,11 +222,16 @@ class TrainingSettings(Settings):
         default=0.001, ge=0, lt=0.5, description="characters replaced by the unknown, to train it"
     )
     validate_every: int | None = Field(
-        default=None, ge=1, description="steps between validations; by default a tenth of the run"
+        default=None,
+        ge=1,
+        le=MOST_STEPS,
+        description="steps between validations; by default a tenth of the run",
     )
     patience: int = Field(
+        json_schema_extra=AUTOMATIC,
         default=0,
         ge=0,
+        le=MOST_STEPS,
         description="stop after so many validations without a better one; 0 is never",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -202,8 +260,14 @@ class ComputingSettings(Settings):
     threads: Threads = 0
 
 
+COLDEST = 1e-4
+"""The lowest temperature but 0: below it logits / temperature may leave float32."""
+
+
 class SamplingSettings(Settings):
     """How the next character is drawn from the model's distribution."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     temperature: float = Field(
         default=1.0,
@@ -211,7 +275,9 @@ class SamplingSettings(Settings):
         le=100,
         description="1 is the model's own distribution; 0 always its best",
     )
-    top_k: int = Field(default=0, ge=0, description="only the k most likely characters; 0 is all")
+    top_k: int = Field(
+        default=0, ge=0, le=LARGEST, description="only the k most likely characters; 0 is all"
+    )
     top_p: float = Field(
         default=1.0,
         gt=0,
@@ -219,3 +285,18 @@ class SamplingSettings(Settings):
         description="only the most likely characters that make up this share",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the same seed gives the same text")
+
+    @model_validator(mode="after")
+    def _no_temperature_is_tiny(self) -> Self:
+        if 0 < self.temperature < COLDEST:
+            raise ValueError(
+                f"temperature: {self.temperature} was given; it must be 0, or at least {COLDEST:g}"
+            )
+        return self
+
+
+class AmountSettings(Settings):
+    """How much is generated."""
+
+    length: int = Field(default=500, ge=0, lt=2**40, description="characters to generate")
+    count: int = Field(default=1, ge=1, le=65536, description="number of texts")

@@ -519,7 +519,7 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
     assert page.locator("#quantities label").all_inner_texts() == names
     assert page.locator("#steps button").all_inner_texts() == ["Before", "Keep", "After"]
     unit, t = 2, 3
-    show(page, unit=unit, cursor=t, quantity="z_t", colorBy="unit", selection=[1, 3])
+    show(page, unit=unit, cursor=t, quantity="z_t", colorBy="unit")
     page.wait_for_selector('#sheet[data-at="0 3"][data-step="2"]')
     page.wait_for_selector('#unit-values[data-at="0 2 3"] dd[data-value*="."]')
     numbers = page.locator("#unit-values dd b").all_inner_texts()
@@ -532,6 +532,7 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
         shown(h[t, unit]),
         shown(h[t, unit]),
     ]
+    show(page, selection=[1, 3])
     page.wait_for_selector("#selection-units tr.selected")
     assert "The reset and update gates" in page.inner_text("#gates-note")
     assert not re.search("forget|input gate|output gate", page.inner_text("body"))

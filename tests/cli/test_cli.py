@@ -226,14 +226,33 @@ def test_a_narrow_terminal_shows_a_run(tmp_path, book):
 
 
 def test_generate_goes_on_with_the_prompt_and_streams(run, capsys):
-    assert main(["generate", str(run), "--prompt", "The fox", "--length", "30"]) == 0
-    text = capsys.readouterr().out
-    assert text.startswith("The fox")
-    assert len(text) == 7 + 30 + 1
-    assert main(["generate", str(run), "--prompt", "The fox", "--length", "30"]) == 0
-    assert capsys.readouterr().out == text
-    assert main(["generate", str(run), "--prompt", "The fox", "--length", "30", "--seed", "1"]) == 0
-    assert capsys.readouterr().out != text
+    command = ["generate", str(run), "--prompt", "The fox", "--length", "30"]
+    assert main(command) == 0
+    first = capsys.readouterr()
+    assert first.out.startswith("The fox")
+    assert len(first.out) == 7 + 30 + 1
+    seed = first.err.split()[-1]
+    assert first.err == f"seed {seed}\n"
+    assert main(command) == 0
+    assert capsys.readouterr().out != first.out
+    assert main([*command, "--seed", seed]) == 0
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (first.out, "")
+
+
+def test_a_prompt_comes_from_a_file_or_standard_input(run, tmp_path, capsys, monkeypatch):
+    (tmp_path / "prompt.txt").write_bytes(b"\xef\xbb\xbfThe\r\nfox")
+    command = ["generate", str(run), "--length", "5", "--seed", "1"]
+    shown = []
+    for arguments in (["--prompt", "The\r\nfox"], ["--prompt-file", str(tmp_path / "prompt.txt")]):
+        assert main([*command, *arguments]) == 0
+        shown.append(capsys.readouterr().out)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"The\nfox")))
+    assert main([*command, "--prompt-file", "-"]) == 0
+    shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] == shown[2]
+    assert shown[0].startswith("The\nfox")
+    assert "not both" in complaint(capsys, [*command, "--prompt", "a", "--prompt-file", "b"], 2)
 
 
 def test_generate_makes_one_line_per_text_of_a_model_of_lines(lines_run, capsys):
@@ -334,7 +353,7 @@ def test_a_closed_pipe_is_quiet(run, tmp_path):
     (tmp_path / "long.txt").write_text(TEXT * 4)
     python = f"'{sys.executable}' -m charloom"
     for command in (
-        f"{python} generate '{run}' --length 20000 | head -c 1",
+        f"{python} generate '{run}' --length 20000 --seed 0 | head -c 1",
         f"{python} score '{run}' '{tmp_path}/long.txt' --by character | head -n 1",
         f"{python} --help | true",
     ):
@@ -428,11 +447,12 @@ def test_wrong_use_is_one_line_and_status_2(
     [
         (None, "there is no such file"),
         (b"", "empty"),
-        (b"PK\x03\x04\x00\x00\x00\x00binary", "binary"),
+        (b"PK\x03\x04\x00\x00\x00\x00binary", "zip archive"),
+        (b"a line\nand a \x00", "byte 13 .* is NUL.*--errors replace"),
         (b"a", "too few"),
         (b"caf\xe9 au lait", "byte 3.*--encoding.*--errors replace"),
     ],
-    ids=["missing", "empty", "binary", "too short", "undecodable"],
+    ids=["missing", "empty", "binary", "stray NUL", "too short", "undecodable"],
 )
 def test_a_text_that_cannot_be_used_is_one_line_and_leaves_no_folder(
     tmp_path, capsys, content, expected
@@ -554,7 +574,7 @@ def test_an_unknown_character_where_it_is_refused_is_one_line(tmp_path, capsys, 
     for command in (
         ["score", folder, tmp_path / "other.txt"],
         ["evaluate", folder, tmp_path / "other.txt"],
-        ["generate", folder, "--prompt", "The fox €"],
+        ["generate", folder, "--prompt", "The fox €", "--seed", "0"],
     ):
         capsys.readouterr()
         assert main([*map(str, command)]) == 1

@@ -2,10 +2,288 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+import charloom
 from charloom.cli import streams
+from charloom.cli.lazy import VERBS
+from charloom.cli.main import main
+
+TEXT = "".join(f"The fox saw {n} crows on the limb of a tree.\n" for n in range(60))
+QUICK = ["--steps", "6", "--hidden-size", "8", "--batch-size", "4", "--sequence-length", "8"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("streams")
+    (folder / "book.txt").write_text(TEXT)
+    assert main(["train", str(folder / "book.txt"), "-o", str(folder / "run"), *QUICK]) == 0
+    return folder
+
+
+def command_of(verb: str, place: Path, new: Path) -> list[str]:
+    book, run = str(place / "book.txt"), str(place / "run")
+    small = ["--hidden-size", "4", "--steps", "2", "--distance", "2"]
+    commands = {
+        "train": [book, "-o", str(new / "run"), *QUICK],
+        "generate": [run, "--seed", "1", "--length", "20"],
+        "evaluate": [run, book],
+        "score": [run, book],
+        "info": [run],
+        "inspect": [run, "--text", "The fox", "--json", str(new / "a.json")],
+        "explain": [run, "--text", "The fox"],
+        "units": [run, book, "--shuffles", "20", "--characters", "200"],
+        "context": [run, book, "--distance", "2", "--places", "9"],
+        "recall": small,
+        "plot": [run, "-o", str(new / "a.png")],
+        "demo": [],
+        "export-log": [run, "-o", str(new / "a.csv")],
+    }
+    return [verb, *commands[verb]]
+
+
+SILENT = ("inspect",)  # which prints no results
+TRIED = [verb for verb in VERBS if verb != "serve"]
+
+
+class Gone(io.StringIO):
+    """A terminal that has gone, or a full disk."""
+
+    def write(self, text: str) -> int:
+        raise OSError(5, "Input/output error")
+
+
+@contextmanager
+def broken(how: str) -> Iterator[IO[str] | None]:
+    if how == "none":
+        yield None
+    elif how == "closed":
+        stream = io.StringIO()
+        stream.close()
+        yield stream
+    elif how == "gone":
+        yield Gone()
+    else:
+        with open("/dev/full", "w") as full:  # noqa: PTH123
+            yield full
+            with suppress(OSError):
+                full.close()
+
+
+@pytest.mark.parametrize("verb", TRIED)
+@pytest.mark.parametrize("how", ["none", "closed", "gone", "full"])
+def test_without_standard_error_results_are_whole_and_nothing_else(
+    verb, how, place, tmp_path, monkeypatch, capsys
+):
+    if verb == "plot":
+        pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    capsys.readouterr()
+    assert main(command_of(verb, place, tmp_path / "a")) == 0
+    expected = capsys.readouterr().out
+    with broken(how) as stream, monkeypatch.context() as patch:
+        patch.setattr("sys.stderr", stream)
+        assert main(command_of(verb, place, tmp_path / "b")) == 0
+    shown = capsys.readouterr().out
+    assert shown == expected.replace(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert sorted(os.listdir(tmp_path / "a")) == sorted(os.listdir(tmp_path / "b"))  # noqa: PTH208
+
+
+@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in SILENT])
+@pytest.mark.parametrize("how", ["none", "closed", "gone", "full"])
+def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
+    verb, how, place, tmp_path, monkeypatch, capsys
+):
+    if verb == "plot":
+        pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    with broken(how) as stream, monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", stream)
+        status = main(command_of(verb, place, tmp_path))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert (status, last[:18]) == (1, "charloom: output: ")
+    if verb == "train":
+        run = charloom.resume(tmp_path / "run")
+        assert run.finished
+        run.stop()
+
+
+def test_a_stream_of_the_callers_takes_the_results(place, tmp_path, monkeypatch):
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr("sys.stderr", err)
+    monkeypatch.setattr("sys.stdin", io.StringIO("The fox"))
+    assert main(["generate", str(place / "run"), "--prompt-file", "-", "--length", "9"]) == 0
+    assert out.getvalue().startswith("The fox")
+    assert err.getvalue().startswith("seed ")
+
+
+def shell(line: str, **options) -> subprocess.CompletedProcess[str]:
+    python = f"'{sys.executable}' -m charloom"
+    return subprocess.run(
+        ["sh", "-c", line.replace("charloom", python, 1)],
+        capture_output=True, text=True, check=False, timeout=120, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "1>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_a_run_with_closed_descriptors_is_trained_and_saved_as_usual(closed, place, tmp_path):
+    flags = " ".join(QUICK)
+    done = shell(f"charloom train '{place}/book.txt' -o '{tmp_path}/run' {flags} {closed}")
+    assert done.returncode == (1 if "1>&-" in closed or " >&-" in closed else 0), done.stderr
+    for name in ("model.safetensors", "text.ids"):
+        assert (tmp_path / "run" / name).read_bytes() == (place / "run" / name).read_bytes()
+
+
+def test_a_server_goes_on_without_standard_output_and_warns_beyond_this_machine(place):
+    command = f"exec '{sys.executable}' -m charloom serve '{place}/run' --port 0"
+    for flags, closed, told in (("", ">&-", "http://127"), ("--host 0.0.0.0", "", "warning")):
+        process = subprocess.Popen(
+            ["sh", "-c", f"{command} {flags} {closed}"],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert process.stderr is not None
+        with process:
+            try:
+                line = process.stderr.readline()
+                assert told in line
+                if closed:
+                    with urllib.request.urlopen(line.strip(), timeout=30) as answer:
+                        assert answer.status == 200
+                else:
+                    assert "0.0.0.0" in line
+            finally:
+                process.terminate()
 
 
 def test_messages_are_dropped_where_there_is_no_standard_error(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr", None)
     streams.tell("a message")
     assert capsys.readouterr().out == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_a_terminal_would_act_on_is_spelled_out(tmp_path, monkeypatch):
+    vocabulary = charloom.Vocabulary.of("a\x1b\x07\x9b\n\t\u202e")
+    model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
+    model.save(tmp_path / "m")
+    path = str(tmp_path / "m")
+    for command in (
+        ["generate", path, "--length", "200", "--seed", "1"],
+        ["generate", path, "--count", "3", "--seed", "1"],
+        ["info", path],
+        ["info", path, "--json"],
+        ["score", path, "-", "--by", "character", "--format", "jsonl"],
+        ["explain", path, "--text", "\x1b\u202e"],
+    ):
+        terminal, file = Terminal(), io.StringIO()
+        for out in (terminal, file):
+            monkeypatch.setattr("sys.stdout", out)
+            monkeypatch.setattr("sys.stdin", io.StringIO("\x1ba\x9b\n"))
+            assert main(command) == 0
+        assert all(c.isprintable() or c in "\n\t" for c in terminal.getvalue()), command
+        if command[0] == "generate":
+            assert "\x1b" in file.getvalue()
+            assert "\\x1b" in terminal.getvalue()
+
+
+def test_an_error_spells_out_what_its_file_is_named(capsys):
+    assert main(["info", "no\x1b[31m\nfile"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "\x1b" not in line
+
+
+def trained_on_a_terminal(place: Path, folder: Path, term: str, *flags: str) -> str:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
+    process = subprocess.Popen(
+        [*command, str(folder), *QUICK, *flags],
+        stderr=follower, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": term},
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    with process, suppress(OSError):  # which says that the other end is closed
+        while piece := os.read(leader, 65536):
+            shown += piece
+    os.close(leader)
+    assert process.returncode == 0
+    return shown.decode()
+
+
+def test_a_dumb_terminal_gets_plain_lines_and_a_better_one_a_bar(place, tmp_path):
+    plain = trained_on_a_terminal(place, tmp_path / "a", "dumb")
+    assert "\x1b" not in plain
+    assert "step 6: validation" in plain
+    drawn = trained_on_a_terminal(place, tmp_path / "b", "xterm", "--steps", "300")
+    assert "━" in drawn
+    assert "\x1b" in drawn
+
+
+def test_the_last_message_of_a_run_names_the_next_commands_quoted(place, tmp_path, capsys):
+    folder = tmp_path / "my run"
+    assert main(["train", str(place / "book.txt"), "-o", str(folder), *QUICK]) == 0
+    last = capsys.readouterr().err.splitlines()[-1]
+    commands = last.removeprefix("next: ").replace(", or ", ", ").split(", ")
+    assert [c.split()[1] for c in commands] == ["generate", "serve", "plot"]
+    assert all(c.endswith(f"'{folder}'") for c in commands)
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["closed", "under nohup"])
+def test_a_terminal_that_is_closed_saves_the_run_unless_hangups_are_ignored(
+    ignored, place, tmp_path
+):
+    leader, follower = pty.openpty()
+
+    def begin() -> None:
+        os.setsid()
+        fcntl.ioctl(follower, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
+    steps = ["--hidden-size", "8", "--steps", "600" if ignored else "1000000"]
+    process = subprocess.Popen(
+        [*command, str(folder), *steps],
+        stdin=follower, stdout=follower, stderr=follower, preexec_fn=begin,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(follower)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "checkpoint.safetensors").exists():
+            assert time.monotonic() < deadline
+            with suppress(OSError):
+                os.set_blocking(leader, False)
+                os.read(leader, 65536)
+            time.sleep(0.02)
+        os.close(leader)
+        status = process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    run = charloom.resume(folder)
+    run.stop()
+    if ignored:
+        assert (status, run.finished) == (1, True)  # the closing line has nowhere to go
+    else:
+        assert (status, run.finished) == (128 + signal.SIGHUP, False)
+        assert run.step > 0

@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from safetensors.numpy import load, save
@@ -25,6 +25,7 @@ ARRAYS = st.dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(ARRAYS)
 def test_the_library_reads_what_we_write_and_writes_the_same_bytes(tmp_path_factory, tensors):
     path = tmp_path_factory.mktemp("files") / "x"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.model.sealed import DEEPEST, MOST_VALUES, parse_json, sealed, unsealed
@@ -17,6 +17,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_json_within_the_limits_is_read_as_python_reads_it(value):
     for text in (json.dumps(value), json.dumps(value, ensure_ascii=False)):
@@ -25,6 +26,7 @@ def test_json_within_the_limits_is_read_as_python_reads_it(value):
         assert parse_json(text.encode("utf-8", "surrogatepass")) == json.loads(text)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text().filter(lambda name: name != "digest"), VALUES, max_size=4))
 def test_content_comes_back_from_its_seal(content):
     assert unsealed(sealed(content)) == content

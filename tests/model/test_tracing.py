@@ -191,9 +191,11 @@ def test_bytes_have_a_step_each():
     assert len(found) == 3
 
 
-def test_symbols_are_the_text_itself_but_for_halves_of_characters():
+def test_symbols_are_the_text_itself_and_halves_of_characters_are_refused():
     with pytest.warns(UnknownCharacterWarning):
-        assert make().trace(iter(["a§\ud800"])).symbols == ("a", "§", "\ufffd")
+        assert make().trace(iter(["a§"])).symbols == ("a", "§")
+    with pytest.raises(TextError, match=r"character 2 .* half a surrogate pair"):
+        make().trace(iter(["a§\ud800"]))
 
 
 def test_a_text_of_nothing_and_a_character_without_an_id_are_refused():

@@ -299,7 +299,7 @@ def test_the_settings_say_which_batches_are_made(kind, made):
 
 
 def test_lines_need_a_line_feed():
-    with pytest.raises(TextError, match="use streams, not lines"):
+    with pytest.raises(TextError, match="use `batches='streams'`"):
         make_batches(TrainingSettings(batches="lines"), ids_of("abc"), Vocabulary.of("abc"))
 
 

@@ -13,7 +13,7 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
+from ..errors import OutputError, SettingsError
 from ..inspection.settings import ContextSettings, RecallSettings, UnitsSettings
 from ..settings import ComputingSettings
 from . import formatting
@@ -60,7 +60,10 @@ def serve(
     """
 
     def ready(address: str) -> None:
-        say(address)
+        try:
+            say(address)
+        except OutputError:  # a server without standard output is still one
+            tell(address)
         if browser:
             import webbrowser
 

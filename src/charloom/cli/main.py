@@ -30,8 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.showwarning = _warn
         try:
             status = _run(arguments)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            if status == 0:
+                streams.flush()
         except SettingsError as error:
             return _complain(error, 2)
         except CharloomError as error:
@@ -71,11 +71,10 @@ def _complain(error: CharloomError | str, status: int) -> int:
 
         error = as_flags(error)
     streams.tell(f"charloom: {error}")
-    if sys.stdout is not None and status == 1:
-        try:
-            sys.stdout.flush()
-        except streams.FAILURES:
-            streams.abandon(sys.stdout)
+    try:
+        streams.flush()
+    except (CharloomError, OSError):
+        streams.abandon(sys.stdout)
     return status
 
 

@@ -2,49 +2,82 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Annotated, Any, Literal
 
 import typer
 
 import charloom
 
-from ..settings import ComputingSettings, SamplingSettings
+from ..errors import SettingsError
+from ..settings import AmountSettings, ComputingSettings, SamplingSettings
 from . import formatting
-from .arguments import AsJson, ModelPath, Texts, load, pieces_of, reading_flags, show
+from .arguments import (
+    READING,
+    AsJson,
+    ModelPath,
+    Texts,
+    load,
+    pieces_of,
+    reading_flags,
+    show,
+    text_name,
+)
 from .flags import chosen, flags
-from .streams import say
+from .streams import say, tell
 
 
-@flags(SamplingSettings)
 @flags(ComputingSettings)
+@flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
+@flags(SamplingSettings, only=("temperature", "top_k", "top_p"))
+@flags(AmountSettings)
 def generate(
     model: ModelPath,
-    prompt: Annotated[str, typer.Option(help="the text to continue")] = "",
-    length: Annotated[int, typer.Option(help="characters to generate (at least 0)")] = 500,
+    prompt: Annotated[
+        str | None, typer.Option(metavar="STRING", help="the text to continue")
+    ] = None,
+    prompt_file: Annotated[
+        Any,
+        typer.Option(
+            parser=text_name, metavar="FILE", help="continue the text of a file, or - for stdin"
+        ),
+    ] = None,
     stop: Annotated[
         list[str] | None,
         typer.Option(metavar="STRING", help="end before this text; may be repeated"),
     ] = None,
-    count: Annotated[int, typer.Option(help="number of texts (at least 1)")] = 1,
     **values: Any,
 ) -> None:
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another.
+    another. The same --seed gives the same text.
 
     For example:
 
         charloom generate book.run --prompt "The Fox" --temperature 0.7
     """
-    sampling = chosen(SamplingSettings, values)
+    if prompt is not None and prompt_file is not None:
+        raise SettingsError("give either --prompt or --prompt-file, not both")
+    fresh = values["seed"] is None
+    if fresh:
+        values["seed"] = secrets.randbelow(2**31)
+    sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
-    options = {"length": length, "stop": stop or None, **sampling.model_dump()}
-    if count != 1:
-        for text in loaded.generate_many(prompt, count=count, **options):
+    if prompt_file is not None:
+        prompt = "".join(pieces_of(loaded, [prompt_file], dict.fromkeys(READING)))
+    prompt = loaded.normalized(prompt or "", "prompt")
+    options = {"length": amount.length, "stop": stop or None, **sampling.model_dump()}
+    if amount.count == 1:
+        pieces = loaded.generate(prompt, **options)
+    else:
+        pieces = loaded.generate_many(prompt, count=amount.count, **options)
+    if fresh:
+        tell(f"seed {sampling.seed}")
+    if amount.count > 1:
+        for text in pieces:
             say(prompt + text)
         return
-    pieces = loaded.generate(prompt, **options)
     say(prompt, end="")
     for piece in pieces:
         say(piece, end="")

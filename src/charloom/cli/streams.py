@@ -54,8 +54,15 @@ def say(text: str, end: str = "\n") -> None:
         raise OutputError("output: standard output is closed; open it, or send it to a file")
     if is_terminal(sys.stdout):
         text = charloom.visible(text, keep="\n\t")
+    flush(text + end)
+
+
+def flush(text: str = "") -> None:
+    """Write to standard output, if there is one, at once; raises what `say` raises."""
+    if sys.stdout is None:
+        return
     try:
-        sys.stdout.write(text + end)
+        sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from ..errors import SettingsError
-from ..settings import ModelSettings
+from ..settings import ComputingSettings, ModelSettings
 from .base import Engine
 from .weights import Weights
 
@@ -25,8 +25,10 @@ def open_engine(
 
     The native one, unless the environment says CHARLOOM_ENGINE=reference. `precision` is
     auto, float32, bfloat16 or, for a trained network, int8; `threads` 0 uses every core of
-    the processor.
+    the processor. SettingsError for an engine, a precision or a number of threads that there
+    is not.
     """
+    ComputingSettings(threads=threads)
     name = os.environ.get(ENGINE_VARIABLE, "native")
     if name == "native":
         from .native import NativeEngine

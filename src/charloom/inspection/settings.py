@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from ..settings import Settings
+from ..settings import LARGEST, MOST_STEPS, Settings
 
 FEWEST = 200
 """Characters in which a claim about a unit can be searched and tested."""
@@ -22,7 +22,9 @@ class RecallSettings(Settings):
         le=4096,
         description="most letters in between, in training",
     )
-    steps: int = Field(default=1500, ge=1, description="optimizer steps of each network")
+    steps: int = Field(
+        default=1500, ge=1, le=MOST_STEPS, description="optimizer steps of each network"
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights and texts")
 
     @property
@@ -35,9 +37,14 @@ class ContextSettings(Settings):
     """How many places of a text are predicted, and how far before them to look."""
 
     characters: int = Field(
-        default=50_000, ge=100, description="so many from the start of the text are read"
+        default=50_000,
+        ge=100,
+        le=LARGEST,
+        description="read only this many from the start of the text",
     )
-    places: int = Field(default=512, ge=1, description="places of the text that are predicted")
+    places: int = Field(
+        default=512, ge=1, le=LARGEST, description="places of the text that are predicted"
+    )
     distance: int = Field(
         default=256, ge=1, le=2**16, description="the longest context, and the furthest change"
     )
@@ -47,16 +54,24 @@ class ContextSettings(Settings):
 class UnitsSettings(Settings):
     """How units are searched for, and which claims about them are kept."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     characters: int = Field(
-        default=20_000, ge=FEWEST, description="so many from the start of the text are read"
+        default=20_000,
+        ge=FEWEST,
+        le=LARGEST,
+        description="read only this many from the start of the text",
     )
     alpha: float = Field(
-        default=0.05, gt=0, lt=0.5, description="the chance of any claim where nothing is true"
+        default=0.05, ge=1e-5, lt=0.5, description="probability of any claim where nothing is true"
     )
     least: float = Field(
-        default=0.5, ge=0, lt=1, description="the least correlation that is worth a claim"
+        default=0.5, ge=0, lt=1, description="smallest correlation that is worth a claim"
     )
     shuffles: int = Field(
-        default=0, ge=0, description="searches on shuffled labels; 0 is as many as alpha needs"
+        default=0,
+        ge=0,
+        le=10**6,
+        description="searches on shuffled labels; 0 is as many as alpha needs",
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of the shuffles")

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from ..engines.weights import Array
-from ..errors import ModelFileError, OutputError
+from ..errors import ModelFileError, OutputError, shown
 from ..files import replacing
 from .sealed import BLANK, parse_json
 
@@ -131,15 +131,16 @@ def read_container(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, A
         raise ModelFileError(f"{path}: not enough memory to read it; free some") from None
     if header[start : start + len(BLANK)] != digest.hexdigest().encode():
         _refuse(path, f"is damaged: its bytes are not those that were written; {_COPY}")
+    found_format, found_kind = (shown(content.get(key), 30) for key in ("format", "kind"))
     if content.get("format") != FORMAT:
         raise ModelFileError(
-            f"{path}: is of format {content.get('format')!r:.30}, and this charloom reads format "
-            f"{FORMAT}; upgrade with: pip install --upgrade charloom"
+            f"{path}: is of format {found_format}, and this charloom reads format {FORMAT}; "
+            "upgrade with: pip install --upgrade charloom"
         )
     if content.get("kind") != kind:
         raise ModelFileError(
-            f"{path}: is a {content.get('kind')!s:.30} file, not a {kind} file; in the folder of "
-            f"a run the model is {MODEL_FILE}"
+            f"{path}: is a {found_kind} file, not a {kind} file; in the folder of a run the "
+            f"model is {MODEL_FILE}"
         )
     return tensors, {n: content[n] for n in content.keys() - {"digest", "format", "kind"}}
 
@@ -209,10 +210,12 @@ def _read_tensors(
     place = 0
     for name, (dtype, shape, (start, stop)) in _in_order(entries):
         if dtype not in _DTYPES or start != place:
-            _refuse(path, f"its tensor {name!r:.80} cannot be read ({dtype!r:.20} at {start})")
+            _refuse(
+                path, f"its tensor {shown(name)} cannot be read ({shown(dtype, 20)} at {start})"
+            )
         code = np.dtype(_DTYPES[dtype])
         if math.prod(shape) * code.itemsize != stop - start:
-            _refuse(path, f"its tensor {name!r:.80} is {shape}, which does not fit its bytes")
+            _refuse(path, f"its tensor {shown(name)} is {shape}, which does not fit its bytes")
         array = np.empty(shape, code)
         view = _bytes_of(array)
         if file.readinto(view) != len(view):  # pyright: ignore[reportAttributeAccessIssue]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..engines.weights import Array, Weights, weight_shapes
-from ..errors import ModelFileError, SettingsError
+from ..errors import ModelFileError, SettingsError, shown
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
 from .container import read_container, write_container
@@ -63,13 +63,13 @@ def read_model(path: str | Path) -> ModelFile:
         vocabulary = Vocabulary.from_json(content["vocabulary"])
         provenance = Provenance(**content["record"])
     except (KeyError, TypeError, ValueError, SettingsError, ModelFileError) as error:
-        raise ModelFileError(f"{path}: its description makes no sense ({error})") from None
+        raise ModelFileError(f"{path}: its description makes no sense ({shown(error)})") from None
     weights = {}
     for name, shape in weight_shapes(settings, vocabulary.size).items():
         stored = [_tensor(path, tensors, part, shape) for part in _stored_names(name)]
         weights[name] = stored[0] if len(stored) == 1 else stored[0] + stored[1]
     if tensors:
-        named = ", ".join(sorted(tensors))
+        named = shown(", ".join(sorted(tensors)))
         raise ModelFileError(f"{path}: its settings do not call for its tensors {named}")
     return ModelFile(
         settings=settings, vocabulary=vocabulary, weights=weights, provenance=provenance

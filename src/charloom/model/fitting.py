@@ -11,6 +11,7 @@ import numpy as np
 from ..engines.base import Engine, StepSettings
 from ..engines.weights import Array
 from ..errors import TextError
+from ..settings import TrainingSettings
 from ..text.batches import Windows
 
 
@@ -28,6 +29,7 @@ def fit_windows(
 
     Either may be one-hot: X (N, T, V), y (N, V). TextError for shapes that do not go together.
     """
+    TrainingSettings(epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed)
     V = engine.vocabulary_size
     inputs, targets = _ids(X, V, 2), _ids(y, V, 1)
     if inputs.ndim != 2 or targets.ndim != 1 or not 0 < len(inputs) == len(targets):

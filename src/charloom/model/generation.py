@@ -14,7 +14,7 @@ import numpy as np
 from ..engines.random import stream_seeds, uniform
 from ..engines.weights import Array
 from ..errors import SettingsError
-from ..settings import SamplingSettings
+from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
 from .predictor import Predictor
 
@@ -53,8 +53,7 @@ def generate_many(
 
     The first is the one that `generate` yields, and a larger `count` only adds to them.
     """
-    if count < 1:
-        raise SettingsError(f"count: {count} was given; it must be at least 1")
+    AmountSettings(count=count)
     writers = _writers(predictor, count, length, stop)
     texts = [""] * count
     for pieces in _pieces(predictor, prompt, writers, sampling):
@@ -103,8 +102,7 @@ def _pieces(
 def _writers(
     predictor: Predictor, count: int, length: int, stop: str | Sequence[str] | None
 ) -> list[_Writer]:
-    if length < 0:
-        raise SettingsError(f"length: {length} was given; it must be at least 0")
+    AmountSettings(length=length)
     stops = [stop] if isinstance(stop, str) else list(stop or ())
     if "" in stops:
         raise SettingsError("stop: '' was given; it must have at least one character")

@@ -25,9 +25,11 @@ from ..engines.base import Engine
 from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
-from ..errors import ModelFileError
-from ..settings import ModelSettings, SamplingSettings, TextSettings
-from ..text.reading import InMemory, read
+from ..errors import ModelFileError, SettingsError
+from ..files import named
+from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
+from ..text.normalizing import Normalized, normalized, steps
+from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
 from . import fitting, generation, scoring, tracing
 from .container import FORMAT, MODEL_FILE
@@ -82,6 +84,7 @@ class Model:
         how it will compute; they are not part of the model.
         """
         check_weights(weights, settings, vocabulary.size)
+        ComputingSettings(threads=threads)
         self.settings = settings
         self.vocabulary = vocabulary
         self.provenance = provenance or Provenance()
@@ -151,7 +154,7 @@ class Model:
         (['a', 'b', 'c'], 1.0)
         """
         predictor = self.predictor
-        ids = predictor.context(text)
+        ids = predictor.context(self.normalized(text))
         V = self.vocabulary.size
         logits = np.zeros(V)
         if len(ids):
@@ -168,7 +171,7 @@ class Model:
 
         Raises ModelFileError if it is missing, truncated, damaged, foreign or newer.
         """
-        path = Path(path)
+        path = named(path)
         if path.is_dir():
             path /= MODEL_FILE
             if not path.exists():
@@ -214,15 +217,16 @@ class Model:
 
         `temperature` sharpens (below 1) or flattens the distribution, and 0 takes the
         likeliest every time; `top_k` keeps the k likeliest characters, `top_p` those that
-        make up this share. The text ends before `stop`, a string or several, and, for a
+        make up this share. Prompt and `stop` are normalized as the model's own text was. The
+        text ends before `stop`, a string or several, and, for a
         model of lines, at the end of the line. The same seed gives the same text.
         """
         return generation.generate(
             self.predictor,
-            prompt,
+            self.normalized(prompt, "prompt"),
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
-            stop=stop,
+            stop=self._stops(stop),
         )
 
     def generate_many(
@@ -243,11 +247,11 @@ class Model:
         """
         return generation.generate_many(
             self.predictor,
-            prompt,
+            self.normalized(prompt, "prompt"),
             count=count,
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
-            stop=stop,
+            stop=self._stops(stop),
         )
 
     def score(
@@ -292,6 +296,11 @@ class Model:
 
         By default a piece has as many as fit in 64 MB; the numbers are those of `trace`.
         """
+        if alternatives < 1 or steps < 0:
+            raise SettingsError(
+                f"alternatives {alternatives} and steps {steps} were given; they must be at least "
+                "1 and 0"
+            )
         return tracing.trace_pieces(
             self.predictor, self.pieces(text), alternatives=alternatives, steps=steps
         )
@@ -346,15 +355,32 @@ class Model:
         """What scores, generates and traces: the engine, the vocabulary, and whether by line."""
         return Predictor(engine=self.engine, vocabulary=self.vocabulary, lines=self.lines)
 
-    def pieces(self, text: Text) -> Iterable[str]:
-        """A text in pieces, read as every verb of the model reads it."""
+    def pieces(self, text: Text) -> Normalized:
+        """A text in pieces, read as every verb of the model reads it.
+
+        TextError for a str that is the name of a file: give a Path or InMemory instead.
+        """
         if isinstance(text, str):
-            text = InMemory(text)
+            text = given_as_text(text)
         if isinstance(text, (Path, InMemory)):
             return read(text, self.text_settings)
         if isinstance(text, Sequence) and text and all(isinstance(t, Path) for t in text):
             return read(cast("Sequence[Path]", text), self.text_settings)
-        return cast("Iterable[str]", text)
+        normalization = self.text_settings.normalization
+        if isinstance(text, Normalized) and text.normalization == normalization:
+            return text
+        return Normalized(steps(cast("Iterable[str]", text), normalization), normalization)
+
+    def normalized(self, text: str, name: str = "the text") -> str:
+        """A short text, such as a prompt, after the steps that every text passes.
+
+        TextError, with `name`, if it is no str or holds half a surrogate pair.
+        """
+        return normalized(text, self.text_settings.normalization, name)
+
+    def _stops(self, stop: str | Sequence[str] | None) -> list[str]:
+        stops = [stop] if isinstance(stop, str) else list(stop or ())
+        return [self.normalized(one, "stop") for one in stops]
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the engine, which is opened again when it is needed: for pickle and copy."""

@@ -36,6 +36,7 @@ def write(
     cell while it was read, 0 to 255 for 0 to 1; empty for a plain RNN.
     """
     gates = CELLS[model.settings.cell].fractions
+    prompt = model.normalized(prompt, "prompt")
     with lock:
         shares, state = _read(model, prompt)
     pieces = model.generate(prompt, length=length, **sampling.model_dump())

@@ -160,6 +160,7 @@ class _Server:
             raise RequestError(f"length: it must be at least 0 and at most {guard.GENERATED:,}")
         if not 0 <= layer < self._model.settings.num_layers:
             raise RequestError(f"layer: there is no layer {layer}")
+        prompt = self._model.normalized(prompt, "prompt")
         await run_in_threadpool(self._model.vocabulary.encode, prompt)  # complain before 200
         if not self._writers.acquire(blocking=False):
             raise RequestError(

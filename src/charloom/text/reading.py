@@ -2,9 +2,9 @@
 
     bytes --decode--> characters --normalize--> pieces of bounded size
 
-Normalized: a byte order mark at the start of a file is dropped, CRLF and CR become LF,
-and on request letters are joined with their accents (NFC). Where a file ends without a
-line feed and another one follows, a line feed is put between them.
+normalizing.py has the steps that every text passes. Where a file ends without a line feed
+and another one follows, a line feed is put between them. Each file is read once, however many
+paths lead to it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import bz2
 import codecs
 import glob
 import gzip
-import io
 import lzma
 import os
 import sys
-import unicodedata
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +26,8 @@ from typing import Any, BinaryIO
 
 from ..errors import SettingsError, TextError
 from ..settings import TextSettings
+from .normalizing import Normalized, steps
+from .recognizing import kind_of, unicode_of
 
 SUFFIXES = (".txt", ".text", ".md")
 """Files with these endings, compressed or not, are the texts of a folder."""
@@ -54,8 +55,11 @@ Source = str | Path | InMemory
 Sources = Source | Iterable[Source]
 
 
-def read(sources: Sources, settings: TextSettings | None = None) -> Iterator[str]:
+def read(sources: Sources, settings: TextSettings | None = None) -> Normalized:
     r"""The normalized text of one or many sources, in pieces of bounded size.
+
+    A str or a Path is the name of a file, a folder or a glob, "-" is standard input, and
+    InMemory is a text itself.
 
     A folder stands for the text files in it and below it (see SUFFIXES), in the order of
     their names; .gz, .xz and .bz2 are decompressed. Raises TextError for a text that is
@@ -66,11 +70,16 @@ def read(sources: Sources, settings: TextSettings | None = None) -> Iterator[str
     'a\nb\nc'
     """
     settings = settings or TextSettings()
+    return Normalized(_read(sources, settings), settings.normalization)
+
+
+def _read(sources: Sources, settings: TextSettings) -> Iterator[str]:
     _check_encoding(settings.encoding)
     expanded = _expanded(sources)
     last = ""
     for source in expanded:
-        for number, piece in enumerate(_normalized(source, settings)):
+        pieces = steps(_decoded(source, settings), settings.normalization, _name(source))
+        for number, piece in enumerate(pieces):
             if number == 0 and last not in ("", "\n"):
                 yield "\n"
             last = piece[-1]
@@ -103,6 +112,21 @@ def _check_encoding(encoding: str) -> None:
         ) from None
 
 
+def given_as_text(text: str) -> InMemory:
+    """A str where a text is meant; TextError if it is the name of a file that exists.
+
+    >>> given_as_text("The fox").text
+    'The fox'
+    """
+    if 0 < len(text) < 4096 and "\0" not in text and os.path.isfile(text):  # noqa: PTH113
+        raise TextError(
+            f"{text!r} is the name of a file, and a str is read as the text itself; give "
+            f"Path({text!r}) to read the file, or InMemory({text!r}) for these {len(text)} "
+            "characters"
+        )
+    return InMemory(text)
+
+
 def _name(source: Source) -> str:
     if isinstance(source, InMemory):
         return "the text given"
@@ -114,21 +138,51 @@ def _name(source: Source) -> str:
 
 
 def _expanded(sources: Sources) -> list[Source]:
-    """The sources with every folder and glob replaced by its files."""
+    """The sources with every folder and glob replaced by its files, each file once."""
+    if hasattr(sources, "read"):
+        name = getattr(sources, "name", "...")
+        raise TextError(f"an open file was given; give its name instead: Path({name!r})")
     if isinstance(sources, str | Path | InMemory):
         sources = [sources]
-    expanded: list[Source] = []
+    if not isinstance(sources, Iterable) or isinstance(sources, bytes):
+        raise TextError(f"{_wrong(sources)}")
+    expanded: dict[object, Source] = {}
     for source in sources:
         if isinstance(source, InMemory) or source == "-":
-            expanded.append(source)
-        else:
-            expanded.extend(_files(Path(source)))
+            expanded[len(expanded)] = source
+            continue
+        if not isinstance(source, str | Path):
+            raise TextError(_wrong(source))
+        files = _files(source)
+        for file in files:
+            real = _real(file)
+            if real in expanded and files == [Path(source)]:
+                warnings.warn(f"{_name(file)}: is given twice, and read once", stacklevel=2)
+            expanded.setdefault(real, file)
     if not expanded:
         raise TextError("no text was given; give a file, a folder, a glob or - for standard input")
-    return expanded
+    return list(expanded.values())
 
 
-def _files(path: Path) -> list[Path]:
+def _real(file: Path) -> str:
+    """What a path leads to; itself if it cannot lead anywhere, which opening it will tell."""
+    try:
+        return os.path.realpath(file)
+    except (OSError, ValueError):
+        return str(file)
+
+
+def _wrong(source: object) -> str:
+    return (
+        f"{type(source).__name__} was given as a text; it must be the name of a file, a folder or "
+        "a glob as a str or Path, or InMemory(text)"
+    )
+
+
+def _files(source: str | Path) -> list[Path]:
+    if not str(source):
+        raise TextError("an empty name was given as a text; give a file, a folder or a glob")
+    path = Path(source)
     if os.path.isdir(path):  # noqa: PTH112  Path's own may raise; opening says what is wrong
         found = [file for file in path.rglob("*") if _is_text(file.relative_to(path))]
         missing = (
@@ -138,9 +192,16 @@ def _files(path: Path) -> list[Path]:
     elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
         found = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         missing = "no file matches; check the pattern, or name the files"
+    elif isinstance(source, str) and not os.path.lexists(path):
+        raise TextError(
+            f"{_name(source)}: there is no such file or folder; if it is the text itself, give "
+            "InMemory(text)"
+        )
     else:
         return [path]
-    files = sorted(file for file in found if file.is_file())
+    # where links make several paths to a file, the shortest is the one
+    found.sort(key=lambda file: (len(file.parts), file))
+    files = sorted({_real(file): file for file in reversed(found) if file.is_file()}.values())
     if not files:
         raise TextError(f"{_name(path)}: {missing}")
     return files
@@ -154,80 +215,75 @@ def _is_text(path: Path) -> bool:
     return name.endswith(SUFFIXES) and not any(part.startswith(".") for part in path.parts)
 
 
-def _normalized(source: Source, settings: TextSettings) -> Iterator[str]:
-    """The text of one source, in pieces that are never empty."""
-    pieces = _decoded(source, settings)
-    pieces = _with_line_feeds(_without_mark(pieces))
-    if settings.normalization == "nfc":
-        pieces = _joined(pieces)
-    return filter(None, pieces)
-
-
 def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
     if isinstance(source, InMemory):
         for start in range(0, len(source.text), PIECE):
             yield source.text[start : start + PIECE]
         return
+    if source == "-" and sys.stdin is not None and not hasattr(sys.stdin, "buffer"):
+        while piece := sys.stdin.read(PIECE):  # replaced by a stream of text
+            yield piece
+        return
     decoder = codecs.getincrementaldecoder(settings.encoding)(settings.errors)
-    has_zeros = codecs.lookup(settings.encoding).name.startswith(("utf-16", "utf-32"))
-    position = 0
+    wide = codecs.lookup(settings.encoding).name.startswith(("utf-16", "utf-32"))
+    position, start = 0, b""
     with _opened(source) as file:
         try:
             while block := file.read(PIECE):
-                if b"\0" in block and not has_zeros:
-                    raise TextError(
-                        f"{_name(source)}: looks binary, since it holds NUL bytes; "
-                        "give a text, or if it is UTF-16 read it with `encoding='utf-16'`",
-                        "encoding",
-                    )
+                if position == 0:
+                    start = block[:PIECE]
+                    if told := kind_of(start):
+                        raise TextError(f"{_name(source)}: {told}")
+                if b"\0" in block and not wide:
+                    if settings.errors == "strict" or unicode_of(start):
+                        raise _with_nul(source, start, position + block.index(b"\0"))
+                    position += len(block)
+                    yield decoder.decode(block).replace("\0", "\ufffd")
+                    continue
                 position += len(block)
                 yield decoder.decode(block)
             yield decoder.decode(b"", final=True)
         except UnicodeDecodeError as error:
             # The decoder's object is what it had kept of earlier blocks and this block.
             at = position - len(error.object) + error.start
+            raise _undecodable(source, settings, start, at, error) from None
+        except UnicodeError as error:  # no byte order mark
+            wide = unicode_of(start) or f"{settings.encoding}-le"
             raise TextError(
-                f"{_name(source)}: byte {at} (0x{error.object[error.start]:02x}) is not "
-                f"{settings.encoding}: {error.reason}; name the file's own `encoding`, "
-                "such as cp1252, or read it as U+FFFD with `errors='replace'`",
+                f"{_name(source)}: not {settings.encoding}: {error}; say which it is, with "
+                f"`encoding='{wide}'`",
                 "encoding",
-                "errors",
             ) from None
-        except UnicodeError as error:  # UTF-16 without a byte order mark
-            raise TextError(f"{_name(source)}: not {settings.encoding}: {error}") from None
 
 
-def _without_mark(pieces: Iterator[str]) -> Iterator[str]:
-    for piece in pieces:
-        if piece:
-            yield piece.removeprefix("\ufeff")
-            break
-    yield from pieces
+def _with_nul(source: Source, start: bytes, position: int) -> TextError:
+    if wide := unicode_of(start):
+        return TextError(
+            f"{_name(source)}: seems to be {wide}; read it with `encoding='{wide}'`", "encoding"
+        )
+    return TextError(
+        f"{_name(source)}: byte {position} (the first is 0) is NUL, as in binary files; give a "
+        "text, or read every NUL as U+FFFD with `errors='replace'`",
+        "errors",
+    )
 
 
-def _with_line_feeds(pieces: Iterator[str]) -> Iterator[str]:
-    # Holds a CR at the end of a piece back until it knows whether an LF follows.
-    newlines = io.IncrementalNewlineDecoder(None, translate=True)
-    for piece in pieces:
-        yield newlines.decode(piece)
-    yield newlines.decode("", final=True)
-
-
-def _joined(pieces: Iterator[str]) -> Iterator[str]:
-    """NFC of a text, cut only before characters that never join the one before them."""
-    held = ""
-    for piece in pieces:
-        held += piece
-        places = range(len(held) - 1, 0, -1)
-        border = next((i for i in places if _stands_alone(held[i])), 0)
-        yield unicodedata.normalize("NFC", held[:border])
-        held = held[border:]
-    yield unicodedata.normalize("NFC", held)
-
-
-def _stands_alone(character: str) -> bool:
-    """Whether NFC never joins a character with what is before: it is no letter or mark."""
-    return character < "\u0300" or unicodedata.category(character)[0] not in "LM"
+def _undecodable(
+    source: Source, settings: TextSettings, start: bytes, at: int, error: UnicodeDecodeError
+) -> TextError:
+    where = f"{_name(source)}: byte {at} (0x{error.object[error.start]:02x}) is not "
+    if wide := unicode_of(start):
+        return TextError(
+            f"{where}{settings.encoding}; the file seems to be {wide}: read it with "
+            f"`encoding='{wide}'`",
+            "encoding",
+        )
+    return TextError(
+        f"{where}{settings.encoding}: {error.reason}; name the file's own `encoding`, such as "
+        "cp1252, or read it as U+FFFD with `errors='replace'`",
+        "encoding",
+        "errors",
+    )
 
 
 @contextmanager
@@ -235,6 +291,8 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
     """A file as bytes, decompressed; whatever goes wrong with it is a TextError."""
     try:
         if path == "-":
+            if sys.stdin is None:
+                raise TextError("standard input is closed; give the name of a file instead of -")
             yield sys.stdin.buffer
             return
         path = Path(path)

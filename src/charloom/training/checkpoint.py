@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..engines.base import OptimizerState, State
 from ..engines.weights import Array, Weights, weight_shapes
-from ..errors import ModelFileError, SettingsError
+from ..errors import ModelFileError, SettingsError, shown
 from ..model.container import read_container, write_container
 from ..model.provenance import Count
 from ..settings import Settings
@@ -71,7 +71,7 @@ def read_checkpoint(path: str | Path, plan: Plan) -> Checkpoint:
     try:
         about = _Description(**content)
     except (TypeError, SettingsError) as error:
-        raise ModelFileError(f"{path}: its description makes no sense ({error})") from None
+        raise ModelFileError(f"{path}: its description makes no sense ({shown(error)})") from None
     shapes = weight_shapes(plan.model, plan.vocabulary.size)
     shape = (plan.model.num_layers, None, plan.model.hidden_size)
 
@@ -99,7 +99,8 @@ def read_checkpoint(path: str | Path, plan: Plan) -> Checkpoint:
         kernels=about.kernels,
     )
     if tensors:
-        raise ModelFileError(f"{path}: its run does not need its tensors {sorted(tensors)[:3]}")
+        named = shown(", ".join(sorted(tensors)))
+        raise ModelFileError(f"{path}: its run does not need its tensors {named}")
     if checkpoint.state.hidden.shape != checkpoint.state.cell.shape:
         raise ModelFileError(f"{path}: its hidden state and cell state differ in shape")
     return checkpoint

@@ -26,8 +26,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from ..errors import CharloomError, ModelFileError, OutputError
-from ..files import replacing, sync_folder
+from ..errors import CharloomError, ModelFileError, OutputError, shown
+from ..files import named, replacing, sync_folder
 from ..model.container import MODEL_FILE
 from ..model.sealed import sealed, unsealed
 from .checkpoint import CHECKPOINT_FILE
@@ -42,7 +42,7 @@ class RunFolder:
     """The paths of a run's files, its lock and its plan."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = named(path)
         self.plan = self.path / "run.json"
         self.log = self.path / "log.jsonl"
         self.checkpoint = self.path / CHECKPOINT_FILE
@@ -142,16 +142,13 @@ class RunFolder:
         """Read run.json; ModelFileError if it is missing, damaged or newer."""
         try:
             with self.plan.open("rb") as file:
-                data = file.read(_LARGEST_PLAN + 1)
-            if len(data) > _LARGEST_PLAN:
-                raise ValueError(f"it has more than {_LARGEST_PLAN:,} bytes")
+                if os.fstat(file.fileno()).st_size > _LARGEST_PLAN:
+                    raise ValueError(f"it has more than {_LARGEST_PLAN:,} bytes")
+                data = file.read()
             content = unsealed(data)
-            if isinstance(content.get("format"), int) and content["format"] > FORMAT:
-                raise ModelFileError(
-                    f"{self.plan}: is of format {content['format']}, and this charloom reads "
-                    f"format {FORMAT}; upgrade with: pip install --upgrade charloom"
-                )
-            return Plan(**content)
+            found = content.get("format")
+            if not isinstance(found, int) or found <= FORMAT:
+                return Plan(**content)
         except (FileNotFoundError, NotADirectoryError):
             raise ModelFileError(
                 f"{self.path}: is not the folder of a run (it has no {self.plan.name}); "
@@ -160,12 +157,14 @@ class RunFolder:
             ) from None
         except OSError as error:
             raise ModelFileError(f"{self.plan}: cannot be read ({error.strerror})") from None
-        except ModelFileError:
-            raise
         except (ValueError, TypeError, CharloomError) as error:
             raise ModelFileError(
-                f"{self.plan}: is damaged ({error}); put another copy back, or start again"
+                f"{self.plan}: is damaged ({shown(error)}); put another copy back, or start again"
             ) from None
+        raise ModelFileError(
+            f"{self.plan}: is of format {shown(found, 30)}, and this charloom reads format "
+            f"{FORMAT}; upgrade with: pip install --upgrade charloom"
+        )
 
     def ids(self, file: IdsFile | None) -> Path:
         """The path of ids, whole; ModelFileError if they are not those that were written."""

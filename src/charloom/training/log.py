@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..errors import CharloomError, ModelFileError, OutputError
+from ..errors import CharloomError, ModelFileError, OutputError, shown
+from ..files import sync_folder
 from ..model.provenance import Count, Measured
 from ..model.sealed import sealed, unsealed
 from ..settings import Settings
@@ -57,6 +58,8 @@ class Log:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             self.close = weakref.finalize(self, os.close, self._file)
             os.ftruncate(self._file, end)
+            os.fsync(self._file)
+            sync_folder(self.path.parent)
         except OSError as error:
             raise self._failed(error) from None
 
@@ -147,5 +150,5 @@ def _entry(path: Path, line: bytes) -> Entry:
 
 def _damaged(path: Path, why: object) -> ModelFileError:
     return ModelFileError(
-        f"{path}: is damaged ({why}); put another copy back, or delete it to go on without"
+        f"{path}: is damaged ({shown(why)}); put another copy back, or delete it to go on without"
     )

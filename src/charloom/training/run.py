@@ -146,6 +146,9 @@ class Run(Iterator[Progress]):
         self._whole = False
         try:
             progress = self._next()
+        except MemoryError:
+            self._close()
+            raise self._no_memory() from None
         except BaseException:
             if not self._whole:
                 self._close()  # nothing more can come of it, so another may go on
@@ -198,9 +201,19 @@ class Run(Iterator[Progress]):
             )
         self._interval.begin()
         if self._saving is not None:
-            best = self.best_model() if self._position.is_best else None
-            self._saving.save(self._trainer.checkpoint(self._position), best)
+            try:
+                best = self.best_model() if self._position.is_best else None
+                self._saving.save(self._trainer.checkpoint(self._position), best)
+            except MemoryError:
+                raise self._no_memory() from None
         self._interval.end(self._position)
+
+    def _no_memory(self) -> TrainingError:
+        return TrainingError(
+            f"step {self.step}: not enough memory; the last checkpoint, of step "
+            f"{self._interval.last.step}, is whole, so free some memory and resume, or start "
+            "with a smaller hidden_size, batch_size or sequence_length"
+        )
 
     def _close(self) -> None:
         if self._saving is not None:

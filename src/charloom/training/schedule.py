@@ -13,6 +13,8 @@ from ..settings import TrainingSettings
 UNPLANNED_STEPS = 10**12
 """Steps of a run of so many minutes until its speed is known, at the first checkpoint."""
 
+_MOST = 2**53  # steps, which floats still tell apart
+
 VALIDATIONS = 10
 """How often a run validates by default."""
 
@@ -41,7 +43,7 @@ def steps_that_fit(seconds_left: float, step: int, steps_per_second: float) -> i
     >>> steps_that_fit(10.0, step=100, steps_per_second=4.0)
     140
     """
-    return step + max(round(seconds_left * steps_per_second), 1)
+    return step + max(round(min(seconds_left * steps_per_second, _MOST)), 1)
 
 
 def learning_rate(step: int, total_steps: int, settings: TrainingSettings) -> float:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ..engines.base import StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
-from ..errors import ModelFileError
+from ..errors import ModelFileError, TrainingError
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches
@@ -66,7 +66,7 @@ def train(
     """
     text, training = text or TextSettings(), training or TrainingSettings()
     folder = None if output is None else RunFolder(output)
-    with ExitStack() as undo:
+    with _enough_memory(), ExitStack() as undo:
         saving = None
         if folder is not None:
             lock = folder.create()
@@ -127,8 +127,8 @@ def resume(folder: str | Path) -> Run:
     [2, 3, 4, 5]
     """
     place = RunFolder(folder)
-    place.read_plan()  # so that nothing is written where there is no run
-    with ExitStack() as undo:
+    with _enough_memory(), ExitStack() as undo:
+        place.read_plan()  # so that nothing is written where there is no run
         lock = place.lock()
         undo.callback(lock.release)
         plan = place.read_plan()
@@ -234,6 +234,17 @@ def _open(
             f"{vocabulary.size}; start again from the text itself"
         )
     return corpus
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise TrainingError(
+            "not enough memory for this run; free some, or use a smaller hidden_size, num_layers "
+            "or batch_size"
+        ) from None
 
 
 def _facts(part: Part) -> PartFacts:

@@ -39,7 +39,7 @@ class FileData {
   async levels(layer, quantity, start, stop) {
     const { scale } = this.trace.cell.quantities[quantity];
     const values = await this.values(layer, [quantity], start, stop);
-    return Uint8Array.from(values, (value) => Math.round(scale.position(value) * 255));
+    return new Uint8Array(values.map((value) => Math.round(scale.position(value) * 255)));
   }
 
   async totals(layer, quantity) {
@@ -70,10 +70,11 @@ class FileData {
       planes[quantity] = rounded ? fromSteps(bytes, cell.quantities[quantity].scale) : new Float32Array(bytes);
     }));
     const readers = Object.fromEntries(
-      stored.map((quantity) => [quantity, (u, t) => planes[quantity][u * length + t]]));
+      Object.entries(planes).map(([quantity, plane]) => [quantity, (u, t) => plane[u * length + t]]));
+    const fresh = Uint8Array.from({ length }, (_, t) => startsLine(this.trace, t));
     // The carried quantity one character before, from its plane.
     const carriedBefore = (plane, u, t) => {
-      if (startsLine(this.trace, t)) return 0;
+      if (fresh[t]) return 0;
       return t ? plane[u * length + t - 1] : initial[layer * units + u];
     };
     return { ...readers, ...cell.computed?.(planes, { units, length, carriedBefore }) };
@@ -87,6 +88,9 @@ function inflated(element) {
 }
 
 function fromSteps(bytes, scale) {
-  const values = Float32Array.from({ length: 256 }, (_, n) => (scale === GATE ? n / 255 : (2 * n) / 255 - 1));
-  return Float32Array.from(new Uint8Array(bytes), (step) => values[step]);
+  const steps = new Uint8Array(bytes);
+  const ofStep = Float32Array.from({ length: 256 }, (_, n) => (scale === GATE ? n / 255 : (2 * n) / 255 - 1));
+  const values = new Float32Array(steps.length);
+  for (let n = 0; n < steps.length; n++) values[n] = ofStep[steps[n]]; // from() is ten times as slow
+  return values;
 }

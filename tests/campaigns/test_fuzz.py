@@ -1,0 +1,87 @@
+"""Changed files load or are refused in one line, in bounded time and memory."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from campaigns import fuzz
+
+from charloom.model import container
+from charloom.training import folder, start
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory) -> fuzz.Bench:
+    return fuzz.Bench(tmp_path_factory.mktemp("bench"))
+
+
+def test_some_hundred_changed_files_load_or_are_refused():
+    tally, failed = fuzz.fuzz(seconds=12, most=300, seed=5)
+    assert failed == []
+    endings = {ending for name in tally for ending in name.split()}
+    assert {*fuzz.KINDS, "loaded", "refused"} <= endings
+
+
+@pytest.mark.parametrize("kept", sorted(fuzz.KEPT.iterdir()), ids=lambda path: path.name)
+def test_what_failed_once_is_refused(bench, kept):
+    kind = kept.name.partition("-")[0]
+    assert fuzz.in_a_child(bench, [(kind, kept.read_bytes())]) == ["refused"]
+
+
+def test_files_that_nobody_changed_load(bench):
+    cases = [(kind, data) for kind, data in bench.whole.items()]
+    assert fuzz.in_a_child(bench, cases) == ["loaded"] * len(cases)
+
+
+def raising(bench, monkeypatch, *calls):
+    """What is said of whole files while some functions misbehave."""
+    with monkeypatch.context() as patch:
+        for module, name, call in calls:
+            patch.setattr(module, name, call)
+        return fuzz.in_a_child(bench, [("model", bench.whole["model"]), ("plan", b"{}")])
+
+
+def test_raw_exceptions_memory_and_long_lines_are_noticed(bench, monkeypatch):
+    def broken(*arguments):
+        raise RecursionError("too deep")
+
+    def greedy(data):
+        np.ones(300 << 20, np.uint8)
+        raise ValueError("no")
+
+    def long(data):
+        raise ValueError("no\nno")
+
+    monkeypatch.setattr(bench, "whole", {**bench.whole})
+    found = raising(bench, monkeypatch, (folder, "unsealed", broken))
+    assert found[1] == "RecursionError: too deep"
+    found = raising(bench, monkeypatch, (folder, "unsealed", greedy))
+    assert re.match("took (299|300) MB, then: refused", found[1])
+    found = raising(
+        bench, monkeypatch, (folder, "unsealed", long), (folder, "shown", lambda value: value)
+    )
+    assert found[1].startswith("not one printable line")
+
+
+def test_an_abort_is_noticed_and_the_other_cases_are_tried(bench, monkeypatch):
+
+    def abort(path, plan):
+        os.abort()
+
+    monkeypatch.setattr(start, "read_checkpoint", abort)
+    cases = [(kind, bench.whole[kind]) for kind in ("plan", "model")]
+    assert fuzz.in_a_child(bench, cases)[0].startswith("the process ended")
+
+
+def test_the_digests_of_changed_files_fit(bench, tmp_path):
+    path = tmp_path / "model.safetensors"
+    data = bench.whole["model"]
+    assert fuzz.resealed(data) == data
+    changed = bytearray(data)
+    changed[-1] ^= 1
+    path.write_bytes(fuzz.resealed(bytes(changed)))
+    container.read_container(Path(path), "model")

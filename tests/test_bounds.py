@@ -1,0 +1,142 @@
+"""Numbers that reach C++: bounds that hold in Python, on the command line and over HTTP alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from serving_tools import served, small_model
+
+import charloom
+from charloom import InMemory, Model, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.cli.main import main
+from charloom.errors import SettingsError
+from charloom.inspection.settings import ContextSettings, RecallSettings, UnitsSettings
+from charloom.settings import COLDEST, AmountSettings, ComputingSettings, Settings, TextSettings
+
+CLASSES: list[type[Settings]] = [
+    TextSettings, ModelSettings, TrainingSettings, SamplingSettings, AmountSettings,
+    ComputingSettings, RecallSettings, ContextSettings, UnitsSettings,
+]  # fmt: skip
+HUGE = (2**31, 2**32 + 1, 2**40, 2**63 - 1, 2**63, 2**64, 10**30)
+WILD = (float("inf"), float("-inf"), float("nan"), 1e307, -1e307, 1e-320, -1, -1.5, *HUGE)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return small_model()
+
+
+@pytest.mark.parametrize("settings", CLASSES)
+def test_every_number_of_the_settings_is_refused_in_one_line_or_is_within_64_bits(settings):
+    for name, field in settings.model_fields.items():
+        if not {int, float} & {field.annotation, *getattr(field.annotation, "__args__", ())}:
+            continue
+        for value in WILD:
+            try:
+                kept = getattr(settings(**{name: value}), name)
+            except SettingsError as error:
+                assert "\n" not in str(error)
+                assert name in error.settings
+            else:
+                assert kept == pytest.approx(value)
+                assert isinstance(kept, float) or abs(kept) < 2**63
+
+
+def test_no_integer_that_cpp_keeps_in_32_bits_is_larger():
+    for settings, name in (
+        (SamplingSettings, "top_k"), (ComputingSettings, "threads"), (AmountSettings, "count"),
+        (TrainingSettings, "batch_size"), (TrainingSettings, "sequence_length"),
+        (ModelSettings, "hidden_size"), (ModelSettings, "embedding_size"),
+    ):  # fmt: skip
+        with pytest.raises(SettingsError):
+            settings(**{name: 2**31})
+
+
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"top_k": 3_000_000_000}, "top_k"),
+    ({"top_k": -1}, "top_k"),
+    ({"temperature": 1e-320}, "temperature"),
+    ({"temperature": float("nan")}, "temperature"),
+    ({"temperature": float("inf")}, "temperature"),
+    ({"top_p": 1e400}, "top_p"),
+    ({"length": 2**40}, "length"),
+    ({"seed": 2**63}, "seed"),
+]
+
+
+@pytest.mark.parametrize(("options", "name"), CASES)
+def test_generation_refuses_them_in_python_and_on_the_command_line(
+    options, name, model, tmp_path, capsys
+):
+    for act in (model.generate, lambda **o: model.generate_many(count=1, **o)):
+        with pytest.raises(SettingsError, match=f"^{name}: "):
+            act(**options)
+    model.save(tmp_path / "m")
+    ((key, value),) = options.items()
+    flag = f"--{key.replace('_', '-')}"
+    assert main(["generate", str(tmp_path / "m"), flag, str(value)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"charloom: {flag}: ")
+
+
+@pytest.mark.parametrize(("options", "name"), CASES)
+def test_the_server_refuses_them_before_it_answers(options, name, model):
+    ((_, value),) = options.items()
+    if value != value or abs(value) == float("inf"):
+        pytest.skip("JSON has no such number")
+    with served(model) as page:
+        answer = page.ask("/api/write", {"prompt": "a", **options})
+    assert (answer.status, answer.json["error"][: len(name)]) == (400, name)
+
+
+def test_amounts_threads_budgets_and_batches_are_refused_at_once(model):
+    for act, name in (
+        (lambda: model.generate_many(count=2**40), "count"),
+        (lambda: model.generate_many(count=0), "count"),
+        (lambda: Model.untrained(model.settings, model.vocabulary, threads=-1), "threads"),
+        (lambda: Model.untrained(model.settings, model.vocabulary, threads=2**31), "threads"),
+        (lambda: list(charloom.recall(threads=-1, steps=1, hidden_size=2)), "threads"),
+        (lambda: TrainingSettings(epochs=float("inf")), "epochs"),
+        (lambda: TrainingSettings(minutes=1e307), "minutes"),
+        (lambda: TrainingSettings(steps=2**63), "steps"),
+        (lambda: TrainingSettings(batch_size=2**31), "batch_size"),
+        (lambda: charloom.units(model, "a" * 300, shuffles=2**40), "shuffles"),
+        (lambda: charloom.units(model, "a" * 300, alpha=1e-300), "alpha"),
+        (lambda: charloom.context(model, "abc" * 30, distance=2**40), "distance"),
+        (lambda: next(model.trace_pieces("abc", alternatives=0)), "alternatives"),
+        (lambda: next(model.trace_pieces("abc", steps=-1)), "steps"),
+        (lambda: model.fit([[0]], [0], batch_size=2**31), "batch_size"),
+    ):
+        with pytest.raises(SettingsError, match=name):
+            act()
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_the_coldest_temperature_that_is_allowed_takes_the_likeliest(engine, monkeypatch):
+    monkeypatch.setenv("CHARLOOM_ENGINE", engine)
+    model = small_model()
+    likeliest = "".join(model.generate("the", length=40, temperature=0))
+    assert "".join(model.generate("the", length=40, temperature=COLDEST)) == likeliest
+
+
+def test_the_largest_budgets_that_are_allowed_plan_a_run():
+    for budget in ({"epochs": 10**6}, {"minutes": 10**6}, {"steps": 10**12}):
+        settings = TrainingSettings(**budget, learning_rate=1e-3)
+        run = charloom.train(InMemory("the cat sat on the mat. " * 9), training=settings)
+        next(run)
+        run.stop()
+        assert 1 <= run.steps < 2**63
+
+
+def test_pydantics_own_errors_never_come_through():
+    for settings in CLASSES:
+        for name in settings.model_fields:
+            for value in (object(), [], {}, "x" * 10, None, b"\xff"):
+                try:
+                    settings(**{name: value})
+                except SettingsError:
+                    pass
+                except ValidationError:
+                    pytest.fail(f"{settings.__name__}.{name}")
