@@ -93,7 +93,8 @@ def train(
 
 def _watch(run: charloom.Run, folder: Path) -> int:
     """Show a run until it ends or is asked to stop; the exit status."""
-    tell(live.opening(run, folder))
+    for line in live.opening(run, folder).splitlines():
+        tell(line)
     with _asked_to_stop() as asked, live.watching(run) as show:
         for progress in run:
             show(progress)
