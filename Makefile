@@ -26,7 +26,7 @@ browser: .venv/installed-browser
 
 # Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
 peers: .venv/installed-peers
-	@$(BIN)/python -m pytest -q tests/peers
+	@$(BIN)/python -m pytest -q tests/peers tests/engines/test_torch.py
 
 bench: .venv/installed
 	@$(BIN)/python benchmarks/bench.py

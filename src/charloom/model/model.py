@@ -70,11 +70,14 @@ class Model:
         *,
         precision: str = "auto",
         threads: int = 0,
+        engine: str = "auto",
+        device: str = "auto",
     ) -> None:
         """Put a model together; ModelFileError if the weights do not fit the settings.
 
-        `precision` (auto, float32, bfloat16, int8) and `threads` (0: every processor core) say
-        how it will compute; they are not part of the model.
+        `precision` (auto, float32, bfloat16, float16, int8), `threads` (0: every processor
+        core), `engine` (auto, native, torch, reference) and torch's `device` (auto, cpu,
+        cuda, mps) say how it will compute; they are not part of the model.
         """
         check_weights(weights, settings, vocabulary.size)
         self.settings = settings
@@ -82,10 +85,23 @@ class Model:
         self.weights = weights
         self.record = record or {}
         self.text_settings = TextSettings(**self.record.get("text", {}))
-        self._precision, self._threads = precision, threads
+        self._computing: dict[str, Any] = {
+            "precision": precision,
+            "threads": threads,
+            "engine": engine,
+            "device": device,
+        }
 
     @classmethod
-    def load(cls, path: str | Path, *, precision: str = "auto", threads: int = 0) -> Model:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        precision: str = "auto",
+        threads: int = 0,
+        engine: str = "auto",
+        device: str = "auto",
+    ) -> Model:
         """Read a model file, or the best model of a run's folder.
 
         Raises ModelFileError if it is missing, truncated, damaged, foreign or newer.
@@ -107,6 +123,8 @@ class Model:
                 file.record,
                 precision=precision,
                 threads=threads,
+                engine=engine,
+                device=device,
             )
         except (SettingsError, TypeError) as error:
             raise ModelFileError(f"{path}: its record makes no sense ({error})") from None
@@ -244,13 +262,7 @@ class Model:
     @cached_property
     def engine(self) -> Engine:
         """What computes, opened at first use with a copy of the weights."""
-        return open_engine(
-            self.settings,
-            self.vocabulary.size,
-            self.weights,
-            precision=self._precision,
-            threads=self._threads,
-        )
+        return open_engine(self.settings, self.vocabulary.size, self.weights, **self._computing)
 
     @property
     def predictor(self) -> Predictor:

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.base import OptimizerState, State, StepSettings
+from ..engines.base import OptimizerState, Outcome, State, StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
 from ..errors import SettingsError, TrainingError
@@ -44,6 +44,9 @@ from .schedule import learning_rate, planned_steps, steps_that_fit, validation_i
 
 CHECKPOINT_SECONDS = 15.0
 """The longest time between two checkpoints, and so the most that a crash can cost."""
+
+MOST_UNREAD = 1000
+"""Steps after which the numbers that a device keeps are read, at the latest."""
 
 
 def train(
@@ -164,6 +167,7 @@ class Run(Iterator[Progress]):
         self._log: Log | None = None
         self._held_out = _measurable(parts.validation.ids, settings)
         self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
+        self._unread: list[Progress] = []  # steps whose numbers are still on a device
         self._whole = True  # False while a step is being taken
         self._stopped = False
         self._zero: float | None = None  # on the clock, when the run would have begun
@@ -179,6 +183,8 @@ class Run(Iterator[Progress]):
             start.weights,
             precision=start.progress["precision"],
             threads=settings.threads,
+            engine=settings.engine,
+            device=settings.device,
         )
         self._engine.load(start.weights, start.optimizer)
         self._predictor = Predictor(
@@ -247,6 +253,8 @@ class Run(Iterator[Progress]):
             record,
             precision=self._engine.precision,
             threads=plan.training.threads,
+            engine=plan.training.engine,
+            device=plan.training.device,
         )
 
     def sample(self, length: int = 100) -> str:
@@ -280,12 +288,36 @@ class Run(Iterator[Progress]):
         if self._zero is None:
             self._zero = time.monotonic() - self._place.seconds
         progress = self._step(self._zero)
-        if self._log is not None:
-            self._log.add(progress.to_json())
+        self._unread.append(progress)
+        if progress.outcome.ready or len(self._unread) == MOST_UNREAD:
+            self._read()
         if progress.validation or self.finished or self._checkpoint_is_due():
             self._save()
         self._whole = True
         return progress
+
+    def _read(self) -> None:
+        """Check and log the steps that wait for it; TrainingError for one that is not finite.
+
+        Nothing is saved then: the last checkpoint is from before that step.
+        """
+        unread, self._unread = self._unread, []
+        whole, self._whole = self._whole, False
+        for progress in unread:
+            self._check(progress.step, progress.outcome)
+            if self._log is not None:
+                self._log.add(progress.to_json())
+        self._whole = whole
+
+    def _check(self, step: int, outcome: Outcome) -> None:
+        if not (math.isfinite(outcome.nats) and math.isfinite(outcome.gradient_norm)):
+            self.stop()
+            raise TrainingError(
+                f"step {step}: the loss is not finite ({outcome.nats:g}, gradient "
+                f"{outcome.gradient_norm:g}); the last good model is kept; start again with "
+                f"a learning_rate below {self.plan.training.learning_rate:g}, or a smaller "
+                "clip_norm"
+            )
 
     def _step(self, zero: float) -> Progress:
         """Take one step, and validate if it is time to; `zero` is the clock at second 0."""
@@ -314,14 +346,10 @@ class Run(Iterator[Progress]):
                 dropout_key=_dropout_key(settings.seed, place.step),
             ),
         )
-        if not (math.isfinite(step.nats) and math.isfinite(step.gradient_norm)):
-            self._whole = True  # the engine has changed nothing
-            self.stop()
-            raise TrainingError(
-                f"step {place.step + 1}: the loss is not finite ({step.nats:g}, gradient "
-                f"{step.gradient_norm:g}); the last good model is kept; start again with "
-                f"a learning_rate below {settings.learning_rate:g}, or a smaller clip_norm"
-            )
+        if step.outcome.ready:
+            self._whole = True  # if the check fails: the engine has changed nothing
+            self._check(place.step + 1, step.outcome)
+            self._whole = False
         self._state = step.state
         last = place.index + 1 == self._batches.batches_in(place.epoch)
         self._place = replace(
@@ -336,10 +364,9 @@ class Run(Iterator[Progress]):
             step=place.step,
             steps=place.steps,
             epoch=place.epoch + place.index / self._batches.batches_in(place.epoch),
-            nats=step.nats,
             characters=step.characters,
             learning_rate=rate,
-            gradient_norm=step.gradient_norm,
+            outcome=step.outcome,
             seconds=place.seconds,
             validation=validation,
             best=validation is not None and place.best_step == place.step,
@@ -383,6 +410,7 @@ class Run(Iterator[Progress]):
 
     def _save(self) -> None:
         """Take a checkpoint. The order of the writes is explained in folder.py."""
+        self._read()
         self._plan_again()
         began = time.monotonic()
         if self._folder is not None and self._log is not None:
