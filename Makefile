@@ -32,7 +32,7 @@ browser: .venv/installed-browser  ## test the page in chromium
 
 # Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
 peers: .venv/installed-peers  ## compare with PyTorch and Keras, live
-	@$(BIN)/python -m pytest -q tests/peers
+	@$(BIN)/python -m pytest -q tests/peers tests/engines/test_torch.py
 
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.
 claims: .venv/installed-dev  ## claims about units in networks that know nothing

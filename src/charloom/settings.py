@@ -27,6 +27,14 @@ MOST_STEPS = 10**12
 LARGEST = 2**31 - 1
 """The largest int of 32 bits, which is what most counts are in C++."""
 
+Engine = Annotated[
+    Literal["auto", "native", "torch", "reference"],
+    Field(description="what computes; auto is torch where a GPU is given as device, else native"),
+]
+Device = Annotated[
+    str,
+    Field(description="of the torch engine: cpu, cuda, cuda:N or mps; auto is a GPU if it has one"),
+]
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
 
 
@@ -234,8 +242,12 @@ class TrainingSettings(Settings):
         le=MOST_STEPS,
         description="stop after so many validations without a better one; 0 is never",
     )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="of products; auto is bfloat16 where the processor has it"
+    engine: Engine = "auto"
+    device: Device = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="of products; auto is bfloat16 where the processor has it, and float32 on "
+        "the torch engine, which alone has float16",
     )
     threads: Threads = 0
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights, order and dropout")
@@ -252,10 +264,12 @@ class TrainingSettings(Settings):
 class ComputingSettings(Settings):
     """How a trained model computes, which is no part of the model."""
 
-    precision: Literal["auto", "float32", "bfloat16", "int8"] = Field(
+    engine: Engine = "auto"
+    device: Device = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         default="auto",
         description="of products; auto is bfloat16 where the processor has it, int8 rounds the "
-        "weights to 8 bits: faster text, and `evaluate` says what it costs",
+        "weights to 8 bits: faster text, and `evaluate` says what it costs; float16 is torch's",
     )
     threads: Threads = 0
 

@@ -210,6 +210,3 @@ def test_the_state_returned_is_the_one_before_the_last_id_is_read():
     ids, state = network.generate(last, zero, 3, SamplingSettings(), seeds, 0)
     _, read = network.logits(np.array([[2], ids[0], ids[1]]).reshape(3, 1), zero)
     assert_allclose(state.hidden, read.hidden, rtol=1e-12)
-
-
-# Opening

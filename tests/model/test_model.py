@@ -79,7 +79,7 @@ def test_the_parts_of_a_score_add_up_to_the_exact_evaluation():
 def test_a_model_is_measured_in_the_precision_it_was_trained_in(trained, monkeypatch):
     monkeypatch.setenv("CHARLOOM_ENGINE", "native")
     weights = {name: 3 * weight for name, weight in a_model().weights.items()}
-    parts = (a_model().settings, a_model().vocabulary, weights, {"precision": trained})
+    parts = (a_model().settings, a_model().vocabulary, weights, Provenance(precision=trained))
     model = Model(*parts)
     told = {precision: Model(*parts, precision=precision) for precision in ("float32", "bfloat16")}
     nats = {precision: other.evaluate(TEXT).nats for precision, other in told.items()}
@@ -96,7 +96,7 @@ def test_a_model_is_measured_in_the_precision_it_was_trained_in(trained, monkeyp
 
 def test_where_the_precision_of_training_is_missing_another_one_measures_and_is_named(monkeypatch):
     monkeypatch.setenv("CHARLOOM_ENGINE", "reference")
-    model = a_model({"precision": "bfloat16"})
+    model = a_model(Provenance(precision="bfloat16"))
     assert model.evaluate(TEXT).nats > 0
     assert model.computed_with == {"precision": "float32", "kernels": "reference"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from charloom.engines.base import Outcome
 from charloom.errors import ModelFileError
 from charloom.training.log import Log, read_log
 from charloom.training.progress import Progress
@@ -11,8 +12,8 @@ from charloom.training.progress import Progress
 
 def progress(step: int) -> Progress:
     return Progress(
-        step=step, steps=9, epoch=step / 9, nats=2.0, characters=3, learning_rate=0.1,
-        gradient_norm=1.0, seconds=float(step),
+        step=step, steps=9, epoch=step / 9, outcome=Outcome(nats=2.0, gradient_norm=1.0), characters=3,
+        learning_rate=0.1, seconds=float(step),
     )  # fmt: skip
 
 

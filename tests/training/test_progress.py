@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from charloom.engines.base import Outcome
 from charloom.model.scoring import Score
 from charloom.training.progress import Progress
 
@@ -15,16 +16,22 @@ STEP = {
 }  # fmt: skip
 
 
+def a_step(**changes) -> Progress:
+    values = {**STEP, **changes}
+    outcome = Outcome(nats=values.pop("nats"), gradient_norm=values.pop("gradient_norm"))
+    return Progress(outcome=outcome, **values)
+
+
 def test_the_loss_of_a_step_is_a_mean_over_its_characters():
-    progress = Progress(**STEP)
+    progress = a_step()
     assert progress.nats_per_character == 2.0
     assert progress.bits_per_character == pytest.approx(2.8854, abs=1e-4)
-    assert Progress(**{**STEP, "characters": 0, "nats": 0.0}).nats_per_character == 0.0
+    assert a_step(characters=0, nats=0.0).nats_per_character == 0.0
 
 
 def test_a_line_of_the_log_has_a_validation_only_if_there_was_one():
-    plain = json.loads(json.dumps(Progress(**STEP).to_json()))
-    assert plain == {**STEP, "bits_per_character": Progress(**STEP).bits_per_character}
-    validated = Progress(**STEP, validation=Score(nats=4.0, characters=2), best=True).to_json()
+    plain = json.loads(json.dumps(a_step().to_json()))
+    assert plain == {**STEP, "bits_per_character": a_step().bits_per_character}
+    validated = a_step(validation=Score(nats=4.0, characters=2), best=True).to_json()
     assert validated["validation"]["nats_per_character"] == 2.0
     assert validated["best"] is True

@@ -96,6 +96,7 @@ class _View:
         self.nats = self.characters = self.validation = 0.0
         self.began = self.shown = time.monotonic()
         self.read = 0  # characters since `began`
+        self.unread: list[charloom.Progress] = []  # on a GPU to read a loss is to wait for it
         self.sampled = self.began
 
     def start(self) -> None:
@@ -109,13 +110,22 @@ class _View:
         """Stop showing."""
 
     def count(self, progress: charloom.Progress) -> None:
-        """Add a step to the mean over about the last 50 steps."""
-        self.nats = 0.98 * self.nats + progress.nats
-        self.characters = 0.98 * self.characters + progress.characters
+        """Add a step to what is shown next."""
+        self.unread.append(progress)
         self.read += progress.characters
+        if progress.outcome.ready:
+            self.smooth()
+
+    def smooth(self) -> None:
+        """Add the steps that wait to the mean over about the last 50 steps."""
+        for progress in self.unread:
+            self.nats = 0.98 * self.nats + progress.nats
+            self.characters = 0.98 * self.characters + progress.characters
+        self.unread.clear()
 
     def numbers(self) -> str:
         """Losses and speed."""
+        self.smooth()
         parts = [f"training {_bits(self.nats / max(self.characters, 1))}"]
         best = self.run.best
         if best is not None:

@@ -96,8 +96,24 @@ class StepSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The numbers of one step, which a device may keep until they are read."""
+
+    nats: float
+    gradient_norm: float
+
+    @property
+    def ready(self) -> bool:
+        """Whether reading them waits for nothing."""
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
-    """What came of one step of the optimizer."""
+    """What came of one step of the optimizer.
+
+    `nats` and `gradient_norm` may be on a device until they are read.
+    """
 
     nats: float
     """Sum over the counted targets, before the update; not finite: nothing was updated."""
@@ -107,6 +123,11 @@ class Step:
     """Global norm of the gradient of the mean loss, before clipping."""
     state: State
     """After the last character of the batch."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """The numbers without the state, to be kept for long."""
+        return Outcome(nats=self.nats, gradient_norm=self.gradient_norm)
 
 
 @dataclass(frozen=True, kw_only=True)

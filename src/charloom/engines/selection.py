@@ -1,4 +1,4 @@
-"""Which engine computes a network: the native one, or the reference; only that one is loaded."""
+"""Which engine computes a network: native, PyTorch's or the reference; only that one is loaded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from .base import Engine
 from .weights import Weights
 
 ENGINE_VARIABLE = "CHARLOOM_ENGINE"
-"""The environment variable that chooses the engine: native (the default) or reference."""
+"""The environment variable that chooses the engine where `engine` is auto."""
+
+ENGINES = ("native", "torch", "reference")
 
 
 def open_engine(
@@ -20,29 +22,63 @@ def open_engine(
     *,
     precision: str = "auto",
     threads: int = 0,
+    engine: str = "auto",
+    device: str = "auto",
 ) -> Engine:
     """The engine that computes this network, with a copy of these weights.
 
-    The native one, unless the environment says CHARLOOM_ENGINE=reference. `precision` is
-    auto, float32, bfloat16 or, for a trained network, int8; `threads` 0 uses every core of
-    the processor. SettingsError for an engine, a precision or a number of threads that there
-    is not.
+    `engine` auto is what the environment variable CHARLOOM_ENGINE names; without one it is
+    torch where `device` is a GPU, and else native. `precision` is auto, float32, bfloat16,
+    float16 (torch) or, for a trained network, int8 (native); `threads` 0 uses every core of
+    the processor. SettingsError for what does not go together or is not installed.
     """
     ComputingSettings(threads=threads)
-    name = os.environ.get(ENGINE_VARIABLE, "native")
+    name = engine
+    if name == "auto":
+        elsewhere = device not in ("auto", "cpu")
+        name = os.environ.get(ENGINE_VARIABLE) or ("torch" if elsewhere else "native")
+        if name not in ENGINES:
+            known = "native, torch or reference"
+            raise SettingsError(f"{ENGINE_VARIABLE} is {name!r}; it must be {known}")
+    if name == "torch":
+        return _torch_engine(settings, vocabulary_size, weights, precision, threads, device)
+    if device not in ("auto", "cpu"):
+        raise SettingsError(
+            f"device: {device} was given, but the {name} engine computes on the processor; "
+            "use engine torch"
+        )
     if name == "native":
         from .native import NativeEngine
 
         return NativeEngine(
             settings, vocabulary_size, weights, precision=precision, threads=threads
         )
-    if name != "reference":
-        raise SettingsError(f"{ENGINE_VARIABLE} is {name!r}; it must be native or reference")
     if precision not in ("auto", "float32"):
         raise SettingsError(
             f"precision: {precision} was given, but the reference engine has no {precision}; "
-            f"use float32, or unset {ENGINE_VARIABLE} for the native engine"
+            f"use float32, or the native engine ({ENGINE_VARIABLE}=native)"
         )
     from .reference.engine import ReferenceEngine
 
     return ReferenceEngine(settings, vocabulary_size, weights)
+
+
+def _torch_engine(
+    settings: ModelSettings,
+    vocabulary_size: int,
+    weights: Weights,
+    precision: str,
+    threads: int,
+    device: str,
+) -> Engine:
+    try:
+        from .pytorch.engine import TorchEngine
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SettingsError(
+            "engine: torch needs PyTorch, which is not installed; pip install 'charloom[torch]'"
+        ) from None
+    return TorchEngine(
+        settings, vocabulary_size, weights, device=device, precision=precision, threads=threads
+    )

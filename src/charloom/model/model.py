@@ -77,12 +77,16 @@ class Model:
         *,
         precision: str = "auto",
         threads: int = 0,
+        engine: str = "auto",
+        device: str = "auto",
     ) -> None:
         """Put a model together; ModelFileError if the weights do not fit the settings.
 
-        `precision` (auto, float32, bfloat16, int8) and `threads` (0: every processor core) say
-        how it will compute; they are not part of the model. With auto, `score` and `evaluate`
-        compute in the precision that the record names, all else in the fastest.
+        `precision` (auto, float32, bfloat16, float16, int8), `threads` (0: every processor
+        core), `engine` (auto, native, torch, reference) and torch's `device` (auto, cpu, cuda,
+        mps) say how it will compute; they are not part of the model. With precision auto,
+        `score` and `evaluate` compute in the one that the record names, all else in the
+        fastest.
         """
         check_weights(weights, settings, vocabulary.size)
         ComputingSettings(threads=threads)
@@ -90,7 +94,12 @@ class Model:
         self.vocabulary = vocabulary
         self.provenance = provenance or Provenance()
         self._weights = _read_only(weights)
-        self._precision, self._threads = precision, threads
+        self._computing: dict[str, Any] = {
+            "precision": precision,
+            "threads": threads,
+            "engine": engine,
+            "device": device,
+        }
 
     @classmethod
     def untrained(
@@ -168,7 +177,15 @@ class Model:
         return dict(zip(names, shares[order].tolist(), strict=True))
 
     @classmethod
-    def load(cls, path: str | Path, *, precision: str = "auto", threads: int = 0) -> Model:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        precision: str = "auto",
+        threads: int = 0,
+        engine: str = "auto",
+        device: str = "auto",
+    ) -> Model:
         """Read a model file, or the best model of a run's folder.
 
         Raises ModelFileError if it is missing, truncated, damaged, foreign or newer.
@@ -189,6 +206,8 @@ class Model:
             file.provenance,
             precision=precision,
             threads=threads,
+            engine=engine,
+            device=device,
         )
 
     def save(self, path: str | Path) -> None:
@@ -314,8 +333,7 @@ class Model:
             self.vocabulary,
             weights,
             self.provenance,
-            precision=precision or self.engine.precision,
-            threads=self._threads,
+            **{**self._computing, "precision": precision or self.engine.precision},
         )
 
     def describe(self) -> dict[str, Any]:
@@ -355,13 +373,7 @@ class Model:
     @cached_property
     def engine(self) -> Engine:
         """What computes, opened at first use with a copy of the weights."""
-        return open_engine(
-            self.settings,
-            self.vocabulary.size,
-            self.weights,
-            precision=self._precision,
-            threads=self._threads,
-        )
+        return open_engine(self.settings, self.vocabulary.size, self.weights, **self._computing)
 
     @property
     def predictor(self) -> Predictor:
@@ -378,7 +390,7 @@ class Model:
     def _measuring(self) -> Predictor:
         """What scores and evaluates: in the precision of training, unless told otherwise."""
         recorded = self.provenance.precision
-        if self._precision != "auto" or recorded in (None, self.engine.precision):
+        if self._computing["precision"] != "auto" or recorded in (None, self.engine.precision):
             return self.predictor
         try:
             engine = self.with_weights(self.weights, precision=recorded).engine

@@ -28,6 +28,9 @@ from .progress import Progress
 from .saving import Interval, Saving
 from .trainer import Trainer
 
+MOST_UNREAD = 1000
+"""Steps after which the numbers that a device keeps are read, at the latest."""
+
 
 class Run(Iterator[Progress]):
     """A run: iterate over it to train, one Progress per optimizer step.
@@ -42,6 +45,7 @@ class Run(Iterator[Progress]):
         self._trainer, self._saving = trainer, saving
         self._position = trainer.start
         self._interval = Interval(trainer.start)
+        self._unread: list[Progress] = []  # steps whose numbers are still on a device
         self._whole = True  # False while a step is being taken
         self._stopped = False
         self._zero: float | None = None  # on the clock, when the run would have begun
@@ -112,6 +116,8 @@ class Run(Iterator[Progress]):
                 ),
                 precision=engine.precision,
                 threads=plan.training.threads,
+                engine=plan.training.engine,
+                device=plan.training.device,
             )
         return self._best
 
@@ -178,22 +184,34 @@ class Run(Iterator[Progress]):
             step=position.step,
             steps=position.steps,
             epoch=position.epoch + position.index / trainer.batches_in(position.epoch),
-            nats=step.nats,
+            outcome=step.outcome,
             characters=step.characters,
             learning_rate=trainer.learning_rate(before),
-            gradient_norm=step.gradient_norm,
             seconds=position.seconds,
             validation=validation,
             best=validation is not None and position.best_step == position.step,
         )
-        if self._saving is not None:
-            self._saving.add(progress)
+        self._unread.append(progress)
+        if progress.outcome.ready or len(self._unread) == MOST_UNREAD:
+            self._read()
         if validation is not None or self.finished or self._interval.is_due(position):
             self._save()
         return progress
 
+    def _read(self) -> None:
+        """Check and log the steps that wait for it; TrainingError for one that is not finite.
+
+        Nothing is saved then: the last checkpoint is from before that step.
+        """
+        unread, self._unread = self._unread, []
+        for progress in unread:
+            self._trainer.check(progress.step, progress.outcome)
+            if self._saving is not None:
+                self._saving.add(progress)
+
     def _save(self) -> None:
         """Take a checkpoint; where the time is what is given, fit the steps to it first."""
+        self._read()
         minutes = self.plan.training.minutes
         if minutes is not None and not self.finished:
             self._position = self._position.planned_anew(

@@ -195,6 +195,8 @@ def _speed_on(parts: Split) -> Callable[[ModelSettings, TrainingSettings], float
             initial_weights(model, vocabulary.size, seed=0),
             precision=training.precision,
             threads=training.threads,
+            engine=training.engine,
+            device=training.device,
         )
         state, seconds = engine.zero_state(batch.inputs.shape[1]), []
         for _ in range(3):  # the first one brings memory and caches up

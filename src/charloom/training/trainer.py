@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from ..engines.base import OptimizerState, State, Step, StepSettings
+from ..engines.base import OptimizerState, Outcome, State, Step, StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
@@ -48,6 +48,8 @@ class Trainer:
             start.weights,
             precision=start.precision,
             threads=settings.threads,
+            engine=settings.engine,
+            device=settings.device,
         )
         self.engine.load(start.weights, start.optimizer)
         self.predictor = Predictor(
@@ -116,16 +118,22 @@ class Trainer:
                 dropout_key=_dropout_key(settings.seed, position.step),
             ),
         )
-        if not (math.isfinite(step.nats) and math.isfinite(step.gradient_norm)):
+        if step.outcome.ready:
+            self.check(position.step + 1, step.outcome)
+        self._state = step.state
+        return step
+
+    def check(self, step: int, outcome: Outcome) -> None:
+        """TrainingError if what came of a step is not finite."""
+        settings = self._plan.training
+        if not (math.isfinite(outcome.nats) and math.isfinite(outcome.gradient_norm)):
             raise TrainingError(
-                f"step {position.step + 1}: the loss is not finite ({step.nats:g}, gradient "
-                f"{step.gradient_norm:g}); the last good model is kept; start again with "
+                f"step {step}: the loss is not finite ({outcome.nats:g}, gradient "
+                f"{outcome.gradient_norm:g}); the last good model is kept; start again with "
                 f"a `learning_rate` below {settings.learning_rate:g}, or a smaller `clip_norm`",
                 "learning_rate",
                 "clip_norm",
             )
-        self._state = step.state
-        return step
 
     def batches_in(self, epoch: int) -> int:
         """Steps of an epoch."""
