@@ -28,7 +28,7 @@ browser: .venv/installed-browser
 peers: .venv/installed-peers
 	@$(BIN)/python -m pytest -q tests/peers
 
-# How many claims about units survive in networks that know nothing; ten minutes on two cores.
+# How many claims about units survive in networks that know nothing; some 15 minutes of one core.
 claims: .venv/installed-dev
 	@$(BIN)/python tests/campaigns/claims.py
 
