@@ -12,9 +12,14 @@ from charloom.training.progress import Progress
 
 def progress(step: int) -> Progress:
     return Progress(
-        step=step, steps=9, epoch=step / 9, outcome=Outcome(nats=2.0, gradient_norm=1.0), characters=3,
-        learning_rate=0.1, seconds=float(step),
-    )  # fmt: skip
+        step=step,
+        steps=9,
+        epoch=step / 9,
+        outcome=Outcome(nats=2.0, gradient_norm=1.0),
+        characters=3,
+        learning_rate=0.1,
+        seconds=float(step),
+    )
 
 
 @pytest.fixture
