@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -25,6 +25,9 @@ check:  ## everything that CI runs (needs chromium)
 
 docs: .venv/installed-dev  ## write docs/cli.md anew from the commands
 	@$(BIN)/python scripts/make_cli_docs.py
+
+site: .venv/installed-site  ## build the documentation in build/site
+	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
 # The page in a real browser (Debian: apt-get install chromium); `make test` skips it without one.
 browser: .venv/installed-browser  ## test the page in chromium
@@ -96,4 +99,8 @@ clean:  ## remove .venv, build and dist
 
 .venv/installed-browser: .venv/installed-dev
 	@$(PIP) install --no-build-isolation --editable '.[browser]'
+	@touch $@
+
+.venv/installed-site: .venv/installed
+	@$(PIP) install --no-build-isolation --editable '.[site]'
 	@touch $@
