@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -34,13 +34,17 @@ browser: .venv/installed-browser  ## test the page in chromium
 peers: .venv/installed-peers  ## compare with PyTorch and Keras, live
 	@$(BIN)/python -m pytest -q tests/peers
 
+# How many claims about units survive in networks that know nothing; ten minutes on two cores.
+claims: .venv/installed-dev  ## claims about units in networks that know nothing
+	@$(BIN)/python tests/campaigns/claims.py
+
 bench: .venv/installed  ## time training, generation and memory against every peer
 	@$(BIN)/python benchmarks/bench.py
 
 wheel: .venv/installed  ## build a wheel in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
 
-# native/stress.cpp, once with each sanitizer. Unoptimized, because the unrolled tiles with
+# native/tools/stress/, once with each sanitizer. Unoptimized, because the unrolled tiles with
 # checks in between take minutes to optimize. Addresses are checked for all kernels; what is no
 # matter of the width of a vector, for the two that differ most.
 ENDS := baseline;avx512_bf16
@@ -54,10 +58,21 @@ FLAGS_thread := -fsanitize=thread
 sanitize: sanitize-address sanitize-undefined sanitize-thread  ## the C++ core under three sanitizers
 
 sanitize-%: .venv/bin/python
-	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
+	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCHARLOOM_KERNELS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(FLAGS_$*)' --log-level=ERROR > /dev/null
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress
+
+# Longer searches for what must not happen (tests/campaigns/README.md); `make test` runs short ones.
+SECONDS ?= 600
+races: .venv/installed-dev  ## concurrent starts, resumes, readers and kills, for SECONDS=600
+	@$(BIN)/python tests/campaigns/races.py --seconds $(SECONDS)
+
+faults: .venv/installed-dev  ## every system call and allocation fails once, and the power is cut
+	@$(BIN)/python tests/campaigns/faults.py --seconds $(SECONDS)
+
+fuzz: .venv/installed-dev  ## changed files whose digests fit
+	@$(BIN)/python tests/campaigns/fuzz.py --seconds $(SECONDS)
 
 clean:  ## remove .venv, build and dist
 	rm -rf .venv build dist

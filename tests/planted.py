@@ -1,28 +1,36 @@
 """Networks with units made by hand, whose meaning is known, among others of noise.
 
 unit 0  counts brackets: + 1 at "(", - 1 at ")"
-unit 1  opens and closes with straight quotes: its own headline tells it which
+unit 1  opens and closes with straight quotes: its own hidden state tells it which
 unit 2  remembers the last of the letters A and Z: A puts 1 into it, Z empties it
+
+The texts are such that each of them helps to predict: the deeper in brackets, the more c;
+in quotes more b; and after an A, until the next Z, more d.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from charloom.engines.weights import Weights, initial_weights
+from charloom.engines.weights import initial_weights
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
 
 BRACKETS, QUOTES, SYMBOL = range(3)
+REMEMBERED = "A[^Z]*"
 VOCABULARY = Vocabulary.of('abcdeAZ()" \n')
 FAR = 30.0  # sigmoid(30) is 1 and sigmoid(-30) is 0 in float32, nearly
+LETTERS = "abcde "
+MARKS = '()"AZ\n'
+EFFECT = {"c": (BRACKETS, 8.0), "b": (QUOTES, 3.5), "d": (SYMBOL, 3.5)}
+"""What each unit's hidden state adds to the log-odds of a letter."""
 
 
 def text(characters: int, seed: int) -> str:
     """Letters at random, in which brackets nest, quotes open and close, and A and Z stand."""
     random = np.random.default_rng(seed)
-    depth, made = 0, []
+    depth, inside, remembered, made = 0, False, False, []
     for _ in range(characters):
         draw = random.random()
         if draw < 0.04 and depth < 3:
@@ -30,19 +38,23 @@ def text(characters: int, seed: int) -> str:
         elif 0.04 <= draw < 0.08 and depth:
             character, depth = ")", depth - 1
         elif 0.08 <= draw < 0.12:
-            character = '"'
+            character, inside = '"', not inside
         elif 0.12 <= draw < 0.15:
-            character = "AZ"[random.integers(2)]
+            remembered = bool(random.integers(2))
+            character = "ZA"[remembered]
         elif 0.15 <= draw < 0.17 and made[-1:] != ["\n"]:  # a new paragraph would end a quote
             character = "\n"
         else:
-            character = "abcde "[random.integers(6)]
+            hidden = np.tanh([0.3 * depth, inside, remembered])
+            odds = [EFFECT[c][1] * hidden[EFFECT[c][0]] if c in EFFECT else 0 for c in LETTERS]
+            share = np.exp(odds) / np.exp(odds).sum()
+            character = LETTERS[random.choice(len(LETTERS), p=share)]
         made.append(character)
     return "".join(made)
 
 
-def model(hidden_size: int = 12, seed: int = 0) -> Model:
-    """A network of one layer with the three units and noise."""
+def model(hidden_size: int = 12, seed: int = 0, *, heard: bool = True) -> Model:
+    """A network of one layer with the three units and noise; `heard`: its head reads them."""
     settings = ModelSettings(hidden_size=hidden_size, num_layers=1)
     weights = initial_weights(settings, VOCABULARY.size, seed)
     i, f, g, o = (weights["lstm.weight_ih_l0"][k * hidden_size :] for k in range(4))
@@ -66,14 +78,12 @@ def model(hidden_size: int = 12, seed: int = 0) -> Model:
     i[SYMBOL, at["A"]] = 2 * FAR
     f[SYMBOL, at["A"]] = f[SYMBOL, at["Z"]] = -2 * FAR
     g[SYMBOL, at["A"]] = FAR
-    return Model(settings, VOCABULARY, weights, precision="float32")
 
-
-def listening_to_quotes(hidden_size: int = 12) -> Model:
-    """The same network, whose head says b, c or d inside quotes and a outside."""
-    made = model(hidden_size)
-    weights: Weights = {**made.weights, "head.weight": np.zeros_like(made.weights["head.weight"])}
-    head = weights["head.weight"][:, QUOTES]
-    for character, effect in (("a", -8.0), ("b", 8.0), ("c", 8.0), ("d", 8.0)):
-        head[VOCABULARY.mapping[character]] = effect
-    return Model(made.settings, VOCABULARY, weights, precision="float32")
+    head, bias = weights["head.weight"], weights["head.bias"]
+    head *= 0.1
+    head[:, [BRACKETS, QUOTES, SYMBOL]] = 0
+    for mark in MARKS:
+        bias[at[mark]] = -2.0
+    for letter, (unit, effect) in EFFECT.items():
+        head[at[letter], unit] = effect * heard
+    return Model(settings, VOCABULARY, weights, precision="float32", threads=1)

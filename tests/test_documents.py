@@ -1,8 +1,9 @@
-"""Every Python block of the documents runs, and prints what the document shows.
+"""What the documents show is true: Python blocks, their output, commands, file names.
 
-The blocks of a file are one session. A ```text block after the comment `<!-- output -->`
-is what the Python block before it prints. Blocks marked otherwise, such as "python peers",
-need more than charloom does, and have tests of their own.
+The Python blocks of a file are one session. A ```text block after the comment
+`<!-- output -->` is what the Python block before it prints. Blocks marked otherwise, such as
+"python peers", need more than charloom does, and have tests of their own. Of every charloom
+command in a ```sh block, the verb and all flags are parsed as the command line parses them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
+from charloom.cli.lazy import app
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 BLOCK = re.compile(r"^(<!-- output -->\n+)?```(.*)\n((?s:.*?))^```$", re.MULTILINE)
 
 
@@ -52,3 +57,51 @@ def test_a_document_that_shows_something_else_is_found() -> None:
     with pytest.raises(ZeroDivisionError) as error:
         run(page.replace("x + 2", "x / 0"), "broken.md")
     assert error.traceback[-1].lineno + 1 == 6
+
+
+def commands(document: str) -> list[list[str]]:
+    """The words of every charloom command in the ```sh blocks of a document."""
+    found = []
+    for block in BLOCK.finditer(document):
+        _, language, text = block.groups()
+        if language == "sh":
+            for line in text.splitlines():
+                words = shlex.split(line, comments=True)
+                if words[:1] == ["charloom"]:
+                    end = next((n for n, word in enumerate(words) if word in ("|", ">")), None)
+                    found.append(words[1:end])
+    return found
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command as the command line does, without running it."""
+    verb, *rest = words
+    get_command(app()).commands[verb].make_context(verb, rest)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_the_command_line_understands_every_command_that_a_document_shows(path: Path) -> None:
+    if path.name != "cli.md":  # which has placeholders, and is made from the commands themselves
+        for words in commands(path.read_text("utf-8")):
+            parse(words)
+
+
+def test_a_command_that_does_not_exist_is_found() -> None:
+    page = "```sh\ncharloom score run -  # words\ncharloom score run --by-word | head\n```\n"
+    right, wrong = commands(page)
+    parse(right)
+    with pytest.raises(Exception, match="--by-word"):
+        parse(wrong)
+    with pytest.raises(KeyError, match="skore"):
+        parse(["skore", "run"])
+
+
+PLACES = (ROOT, ROOT / "src" / "charloom")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_that_a_document_names_with_its_folder_exists(path: Path) -> None:
+    folders = "native|engines|model|training|text|inspection|serving|cli|examples|benchmarks"
+    names = rf"`((?:{folders}|tests|docs|src)/[\w./-]*)`"
+    for name in re.findall(names, path.read_text("utf-8")):
+        assert any((place / name).exists() for place in PLACES), f"{path.name} names {name}"

@@ -13,6 +13,17 @@ from typing import BinaryIO
 from .errors import OutputError
 
 
+def named(path: str | Path) -> Path:
+    """A path that was given; OutputError for an empty str, which would be this folder.
+
+    >>> named("book.run").name
+    'book.run'
+    """
+    if path == "":
+        raise OutputError("an empty name was given for a file or folder; give its name, or '.'")
+    return Path(path)
+
+
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends well.
@@ -21,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     the power fails: the bytes go to a hidden file beside it, which is synced, renamed, and
     the folder synced. Raises OutputError if the disk is full or the folder not writable.
     """
-    path = Path(path).resolve()  # through a link, so that the link stays one
+    path = named(path).resolve()  # through a link, so that the link stays one
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("xb") as file:

@@ -124,14 +124,26 @@ class TextSettings(Settings):
         return self
 
 
+AUTOMATIC = {"automatic": True}
+"""Marks a setting that `train` chooses to fit the text and the time, unless it is given."""
+
+
 class ModelSettings(Settings):
     """The shape of a network; with the vocabulary's size it fixes every weight."""
 
     cell: Literal["lstm", "rnn"] = Field(
         default="lstm", description="lstm, or the plain tanh rnn that it is compared with"
     )
-    hidden_size: int = Field(default=256, ge=1, le=65536, description="units in a layer")
-    num_layers: int = Field(default=2, ge=1, le=64, description="layers, one above the other")
+    hidden_size: int = Field(
+        json_schema_extra=AUTOMATIC, default=256, ge=1, le=65536, description="units in a layer"
+    )
+    num_layers: int = Field(
+        json_schema_extra=AUTOMATIC,
+        default=2,
+        ge=1,
+        le=64,
+        description="layers, one above the other",
+    )
     embedding_size: int = Field(
         default=0, ge=0, le=65536, description="size of a learned input embedding; 0 is one-hot"
     )
@@ -148,7 +160,11 @@ class TrainingSettings(Settings):
         "windows are the blog's, one target each; auto is lines for a list, else streams",
     )
     batch_size: int = Field(
-        default=32, ge=1, le=2**20, description="streams, lines or windows side by side"
+        json_schema_extra=AUTOMATIC,
+        default=32,
+        ge=1,
+        le=2**20,
+        description="streams, lines or windows side by side",
     )
     sequence_length: int = Field(
         default=64, ge=1, le=2**20, description="characters in one step of training"
@@ -162,9 +178,15 @@ class TrainingSettings(Settings):
     minutes: float | None = Field(
         default=None, gt=0, le=10**6, description="stop after about this long"
     )
-    learning_rate: float = Field(default=4e-3, gt=0, lt=10, description="Adam's, at its highest")
+    learning_rate: float = Field(
+        json_schema_extra=AUTOMATIC, default=4e-3, gt=0, lt=10, description="Adam's, at its highest"
+    )
     warmup_steps: int = Field(
-        default=50, ge=0, le=MOST_STEPS, description="steps of linear rise at the start"
+        json_schema_extra=AUTOMATIC,
+        default=50,
+        ge=0,
+        le=MOST_STEPS,
+        description="steps of linear rise at the start",
     )
     decay: Literal["linear", "cosine", "constant"] = Field(
         default="linear", description="how the learning rate falls towards the end"
@@ -184,6 +206,7 @@ class TrainingSettings(Settings):
         description="largest global norm of the gradient; 0 does not clip",
     )
     dropout: float = Field(
+        json_schema_extra=AUTOMATIC,
         default=0.1,
         ge=0,
         lt=1,
@@ -205,6 +228,7 @@ class TrainingSettings(Settings):
         description="steps between validations; by default a tenth of the run",
     )
     patience: int = Field(
+        json_schema_extra=AUTOMATIC,
         default=0,
         ge=0,
         le=MOST_STEPS,

@@ -275,8 +275,8 @@ def test_evaluate_prints_a_table_and_json_with_the_same_numbers(run, book, capsy
     assert facts["bits_per_character"] == pytest.approx(bits)
     assert facts["perplexity"] == pytest.approx(2**bits)
     assert main(["evaluate", str(run), str(book)]) == 0
-    table = dict(line.split() for line in capsys.readouterr().out.splitlines())
-    assert table.keys() == facts.keys()
+    table = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert table.keys() == facts.keys() >= {"precision", "kernels"}
     assert float(table["bits_per_character"]) == pytest.approx(bits, rel=1e-5)
     assert main(["evaluate", str(run), str(book), "--json", "--exact"]) == 0
     exact = json.loads(capsys.readouterr().out)
@@ -289,6 +289,8 @@ def test_evaluate_says_what_int8_costs(run, book, capsys, monkeypatch):
         assert main(["evaluate", str(run), str(book), "--json", "--precision", precision]) == 0
         facts = json.loads(capsys.readouterr().out)
         bits[precision] = facts["bits_per_character"]
+        assert facts["precision"] == precision
+        assert facts["kernels"].startswith("native ")
     cost = facts["int8_costs_bits_per_character"]
     assert cost == pytest.approx(bits["int8"] - bits["float32"]) != 0
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))

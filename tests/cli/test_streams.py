@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,13 +51,14 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
         "context": [run, book, "--distance", "2", "--places", "9"],
         "recall": small,
         "plot": [run, "-o", str(new / "a.png")],
+        "demo": [],
         "export-log": [run, "-o", str(new / "a.csv")],
     }
     return [verb, *commands[verb]]
 
 
 SILENT = ("inspect",)  # which prints no results
-TRIED = [verb for verb in VERBS if verb not in ("serve", "demo")]
+TRIED = [verb for verb in VERBS if verb != "serve"]
 
 
 class Gone(io.StringIO):
@@ -146,6 +148,27 @@ def test_a_run_with_closed_descriptors_is_trained_and_saved_as_usual(closed, pla
     assert done.returncode == (1 if "1>&-" in closed or " >&-" in closed else 0), done.stderr
     for name in ("model.safetensors", "text.ids"):
         assert (tmp_path / "run" / name).read_bytes() == (place / "run" / name).read_bytes()
+
+
+def test_a_server_goes_on_without_standard_output_and_warns_beyond_this_machine(place):
+    command = f"exec '{sys.executable}' -m charloom serve '{place}/run' --port 0"
+    for flags, closed, told in (("", ">&-", "http://127"), ("--host 0.0.0.0", "", "warning")):
+        process = subprocess.Popen(
+            ["sh", "-c", f"{command} {flags} {closed}"],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert process.stderr is not None
+        with process:
+            try:
+                line = process.stderr.readline()
+                assert told in line
+                if closed:
+                    with urllib.request.urlopen(line.strip(), timeout=30) as answer:
+                        assert answer.status == 200
+                else:
+                    assert "0.0.0.0" in line
+            finally:
+                process.terminate()
 
 
 def test_messages_are_dropped_where_there_is_no_standard_error(monkeypatch, capsys):

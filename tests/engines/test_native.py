@@ -92,7 +92,7 @@ def test_every_kernel_agrees_with_the_reference(shape, kernels, precision):
     close(step.nats / step.characters, expected.nats / expected.characters)
     close(step.gradient_norm / expected.gradient_norm, 1)
     close(step.state.hidden, expected.state.hidden)
-    # After one step Adam's mean is a tenth of the clipped gradient: every slope is seen.
+    # After one step Adam's mean is a tenth of the clipped gradient: every gradient is seen.
     mean = native.optimizer_state().mean
     for name, slope in reference.optimizer_state().mean.items():
         close(mean[name] / np.abs(slope).max(), slope / np.abs(slope).max())
@@ -114,7 +114,7 @@ def test_a_gate_that_is_almost_open_still_has_its_slope(precision):
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("kernels", available_kernels())
-def test_sigmoid_and_tanh_are_as_good_as_simd_h_says(kernels, precision):
+def test_sigmoid_and_tanh_are_as_good_as_activations_h_says(kernels, precision):
     """From no state, the sums of the first step are a row of the table: H of them a stream."""
     H, V = 64, 126
     sums = np.concatenate([np.linspace(-100, 100, 4001), np.linspace(-2, 2, 4001)])

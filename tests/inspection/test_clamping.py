@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose
 from charloom.engines.base import State
 from charloom.engines.reference import lstm
 from charloom.engines.weights import initial_weights
-from charloom.inspection.units.clamping import bits_of_each, clamped
+from charloom.errors import SettingsError
+from charloom.inspection.units.clamping import HeldOut, bits_of_each, clamped
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
 from charloom.text.vocabulary import Vocabulary
@@ -58,3 +59,37 @@ def test_bits_of_each_add_up_to_the_score():
     bits = bits_of_each(model, ids)
     total = model.evaluate(TEXT[:500], exact=True)
     assert bits.sum() == pytest.approx(total.bits_per_character * 500)
+
+
+def test_held_out_text_read_in_blocks_costs_what_one_stream_costs():
+    model = planted.model()
+    ids = model.vocabulary.encode(TEXT)
+    for first in (1, 777, 1501, 2995):
+        found = HeldOut(model, ids, first).bits(model)
+        assert_allclose(found, bits_of_each(model, ids)[first:], atol=1e-4)
+
+
+def test_a_clamped_unit_starts_each_block_from_what_the_whole_model_knew():
+    model = planted.model()
+    ids = model.vocabulary.encode(TEXT)
+    held_out = HeldOut(model, ids, 1501)
+    lost = held_out.bits(clamped(model, 0, planted.SYMBOL, 0.4)) - held_out.bits(model)
+    exact = bits_of_each(clamped(model, 0, planted.SYMBOL, 0.4), ids) - bits_of_each(model, ids)
+    assert lost.mean() == pytest.approx(exact[1501:].mean(), rel=0.02)
+    assert lost.mean() > 0.05
+
+
+def test_a_model_of_lines_reads_held_out_lines_from_their_start():
+    text = "abc d\n" * 50
+    shape = ModelSettings(hidden_size=6, num_layers=1)
+    weights = initial_weights(shape, planted.VOCABULARY.size, seed=2)
+    model = Model(shape, planted.VOCABULARY, weights, {"training": {"batches": "lines"}})
+    ids = model.vocabulary.encode(text)
+    bits = HeldOut(model, ids, 151).bits(model)
+    assert_allclose(bits, bits_of_each(model, ids)[151:])
+
+
+def test_there_is_no_clamping_of_a_unit_that_is_not_there():
+    for layer, unit in ((0, 12), (1, 0), (-1, 0)):
+        with pytest.raises(SettingsError, match="there is no unit"):
+            clamped(planted.model(), layer, unit, 0.0)

@@ -15,7 +15,7 @@ SMALL = {"hidden_size": 24, "distance": 32, "steps": 600}
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_an_lstm_recalls_a_symbol_that_rnns_of_equal_size_have_lost(seed: int):
-    lstm, units, weights = recall.recall(seed=seed, rates=(0.01,), **SMALL)
+    lstm, units, weights = recall.recall(seed=seed, seeds=1, rates=(0.01,), **SMALL)
     far = lstm.distances.index(32)
     assert lstm.correct[0] > 0.95
     assert lstm.correct[far] > 0.85
@@ -43,10 +43,28 @@ def test_the_answer_is_the_letter_after_the_mark_and_nothing_else_gives_it_away(
     assert others == pytest.approx(recall.CHANCE, abs=0.005)
 
 
-def test_recall_is_drawn_against_distance():
+def test_three_seeds_are_three_runs_and_their_spread():
+    small = {"hidden_size": 6, "distance": 4, "steps": 40, "rates": (0.01,)}
+    found = list(recall.recall(seed=5, **small))
+    assert [len(network.by_seed) for network in found] == [RecallSettings().seeds] * 3
+    for n, seed in enumerate((5, 6, 7)):
+        for network, alone in zip(found, recall.recall(seed=seed, seeds=1, **small), strict=True):
+            assert network.seeds[n] == seed
+            assert network.by_seed[n] == alone.correct == alone.lowest == alone.highest
+    for network in found:
+        assert network.correct == np.mean(network.by_seed, axis=0).tolist()
+        assert network.lowest == [min(shares) for shares in zip(*network.by_seed, strict=True)]
+        assert network.highest == [max(shares) for shares in zip(*network.by_seed, strict=True)]
+
+
+def test_recall_is_shown_by_distance_with_steps_and_spread():
     found = recall.Recall(
-        name="LSTM", cell="lstm", hidden_size=2, weights=3, learning_rate=0.01,
-        distances=[1, 2], correct=[1.0, 0.25],
+        name="LSTM", cell="lstm", hidden_size=2, weights=3, steps=1500, learning_rate=0.01,
+        precision="float32", kernels="reference", seeds=[0, 1], distances=[1, 2],
+        by_seed=[[1.0, 0.2], [1.0, 0.3]], correct=[1.0, 0.25], lowest=[1.0, 0.2],
+        highest=[1.0, 0.3],
     )  # fmt: skip
-    lines = list(recall.table(found, width=8))
-    assert lines[1:] == ["      1  ████████ 100%", "      2  ██        25%"]
+    first, second, *rows = recall.table(found, width=8)
+    assert first == "LSTM: 2 units, 3 weights; learned in 1,500 steps"
+    assert "float32, reference; mean of 2 seeds, lowest to highest" in second
+    assert rows == ["      1  ████████ 100%  100% to 100%", "      2  ██        25%   20% to  30%"]

@@ -7,16 +7,15 @@ from dataclasses import replace
 import planted
 import pytest
 
-from charloom.inspection.units.report import Report, table
+from charloom.inspection.units.report import Refusal, Report, table
 from charloom.inspection.units.search import units
 
 TEXT = planted.text(3000, seed=1)
-REMEMBERED = "A[^Z]*"
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return units(planted.model(), TEXT, patterns=[REMEMBERED])
+    return units(planted.model(), TEXT, patterns=[planted.REMEMBERED])
 
 
 def test_units_without_a_surviving_claim_are_reported_as_such(report: Report):
@@ -30,13 +29,23 @@ def test_units_without_a_surviving_claim_are_reported_as_such(report: Report):
     assert "a digit" in report.absent
 
 
-def test_a_claim_that_does_not_survive_says_which_test_it_fails(report: Report):
-    good = replace(report.surviving[0], clamped=None)
-    failures = {
-        "by chance": replace(good, p=0.2, survives=False),
-        "too weak": replace(good, score=0.3, survives=False),
-        "untrained": replace(good, beats_untrained=0.5, survives=False),
-    }
-    for reason, claim in failures.items():
-        row = next(line for line in table(replace(report, best=[claim])) if good.label in line)
-        assert row.endswith(f"  no: {reason}")
+@pytest.mark.parametrize("reason", ["by chance", "too weak", "controls", "clamping"])
+def test_a_claim_that_does_not_survive_says_which_test_it_fails(report: Report, reason: Refusal):
+    claim = replace(report.surviving[0], refused=reason)
+    row = next(line for line in table(replace(report, best=[claim])) if claim.label in line)
+    assert row.endswith(f"  no: {reason}")
+    assert not claim.survives
+
+
+def test_the_loss_by_clamping_and_the_end_of_its_interval_stand_in_the_row(report: Report):
+    for claim in report.surviving:
+        row = next(line for line in table(report) if line.startswith(f"{claim.label} "))
+        assert claim.clamped is not None
+        low = claim.clamped.interval[0]
+        assert row.split()[-2:] == [f"{claim.clamped.bits:+.4f}", f"{low:+.4f}"]
+
+
+def test_a_report_names_precision_kernels_and_controls(report: Report):
+    lines = list(table(report))
+    assert any(f"{report.precision}, {report.kernels}" in line for line in lines)
+    assert any("12 untrained networks, 12 trained" in line for line in lines)

@@ -75,6 +75,32 @@ def test_the_parts_of_a_score_add_up_to_the_exact_evaluation():
         assert sum((p.score for p in parts), Score()) == model.evaluate(TEXT, exact=True)
 
 
+@pytest.mark.parametrize("trained", ["float32", "bfloat16"])
+def test_a_model_is_measured_in_the_precision_it_was_trained_in(trained, monkeypatch):
+    monkeypatch.setenv("CHARLOOM_ENGINE", "native")
+    weights = {name: 3 * weight for name, weight in a_model().weights.items()}
+    parts = (a_model().settings, a_model().vocabulary, weights, {"precision": trained})
+    model = Model(*parts)
+    told = {precision: Model(*parts, precision=precision) for precision in ("float32", "bfloat16")}
+    nats = {precision: other.evaluate(TEXT).nats for precision, other in told.items()}
+    assert nats["float32"] != nats["bfloat16"]
+    assert model.evaluate(TEXT).nats == nats[trained]
+    assert sum(part.nats for part in model.score(TEXT)) == model.evaluate(TEXT, exact=True).nats
+    assert model.computed_with["precision"] == trained
+    for precision, other in told.items():  # what was asked for is what is done
+        assert other.computed_with == {
+            "precision": precision,
+            "kernels": other.engine.kernels,
+        }
+
+
+def test_where_the_precision_of_training_is_missing_another_one_measures_and_is_named(monkeypatch):
+    monkeypatch.setenv("CHARLOOM_ENGINE", "reference")
+    model = a_model({"precision": "bfloat16"})
+    assert model.evaluate(TEXT).nats > 0
+    assert model.computed_with == {"precision": "float32", "kernels": "reference"}
+
+
 def test_a_text_may_be_a_string_a_path_paths_or_pieces(tmp_path):
     model = a_model()
     (tmp_path / "a.txt").write_bytes(TEXT[:19].replace("\n", "\r\n").encode())

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import charloom
-from charloom import TextSettings, read
+from charloom import InMemory, Model, ModelSettings, TextSettings, Vocabulary, read
 from charloom.cli.main import main
-from charloom.errors import TextError
+from charloom.errors import CharloomError, TextError
 from charloom.text.reading import beginning, given_as_text
 from charloom.text.recognizing import MAGIC, kind_of, unicode_of
 
@@ -134,6 +134,24 @@ def test_no_more_of_a_text_is_read_than_its_beginning_needs():
 
     assert beginning(pieces(), 2) == "ab"
     assert given_as_text("no file").text == "no file"
+
+
+def test_an_empty_name_is_refused_in_python_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = Model.untrained(ModelSettings(hidden_size=4), Vocabulary.of("ab"))
+    for act in (
+        lambda: charloom.train(InMemory(LATIN), output=""),
+        lambda: charloom.resume(""),
+        lambda: Model.load(""),
+        lambda: model.save(""),
+        lambda: charloom.save_trace(model, "ab", "", format="npz"),
+        lambda: charloom.save_page(model, "ab", ""),
+        lambda: charloom.plot(""),
+        lambda: charloom.export_log("", "a.csv"),
+    ):
+        with pytest.raises(CharloomError, match="empty name was given"):
+            act()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ def flags(
 
 
 def _flag(name: str, field: Any, instead: str, title: str) -> inspect.Parameter:
+    if (field.json_schema_extra or {}).get("automatic"):
+        instead = instead or "what fits the text and the time"
     kind: Any = field.annotation | None if instead else field.annotation
     text = f"{help_of(field)}; by default {instead}" if instead else help_of(field)
     return inspect.Parameter(
@@ -71,8 +73,9 @@ def _flag(name: str, field: Any, instead: str, title: str) -> inspect.Parameter:
 
 
 def chosen(settings: type[Chosen], values: dict[str, Any]) -> Chosen:
-    """The settings of one class, from the values of all flags."""
-    return settings(**{name: values[name] for name in settings.model_fields if name in values})
+    """The settings of one class, from the values of all flags; what is None is not given."""
+    names = [name for name in settings.model_fields if values.get(name) is not None]
+    return settings(**{name: values[name] for name in names})
 
 
 def given(context: typer.Context, name: str) -> bool:

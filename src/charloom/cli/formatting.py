@@ -70,16 +70,21 @@ def _shown(value: Any) -> str:
 
 
 def written(
-    parts: Iterable[charloom.Part], form: Literal["table", "json", "jsonl"]
+    parts: Iterable[charloom.Part],
+    form: Literal["table", "json", "jsonl"],
+    computed_with: dict[str, str],
 ) -> Iterator[str]:
-    """The parts of a text and their total, in pieces to be printed one after the other."""
+    """The parts of a text and their total, in pieces to be printed one after the other.
+
+    `computed_with`, the precision and the kernels, stands beside the total.
+    """
     start, write, between, end = _FORMS[form]
     whole = charloom.Score()
     yield start
     for number, part in enumerate(parts):
         whole += part.score
         yield (between if number else "") + write(part)
-    yield end(whole) + "\n"
+    yield end(total(whole) | computed_with) + "\n"
 
 
 def _row(part: charloom.Part) -> str:
@@ -97,24 +102,24 @@ def _in_one_line(value: Any) -> str:
 
 
 _FORMS: dict[
-    str, tuple[str, Callable[[charloom.Part], str], str, Callable[[charloom.Score], str]]
+    str, tuple[str, Callable[[charloom.Part], str], str, Callable[[dict[str, Any]], str]]
 ] = {  # what stands first, for each part, between them, and last
     "table": (
         "      bits  text\n",
         _row,
         "\n",
-        lambda whole: "\n\n" + columns(total(whole)),
+        lambda whole: "\n\n" + columns(whole),
     ),
     "json": (
         '{"parts": [\n',
         _part,
         ",\n",
-        lambda whole: f'\n], "total": {_in_one_line(total(whole))}}}',
+        lambda whole: f'\n], "total": {_in_one_line(whole)}}}',
     ),
     "jsonl": (
         "",
         _part,
         "\n",
-        lambda whole: "\n" + _in_one_line({"total": total(whole)}),
+        lambda whole: "\n" + _in_one_line({"total": whole}),
     ),
 }

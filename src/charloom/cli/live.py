@@ -63,14 +63,15 @@ def _can_draw() -> bool:
 
 
 def opening(run: charloom.Run, name: str | Path) -> str:
-    """The size of the text and of the network, in a line."""
+    """The size of the text and of the network, and what was chosen to fit, in two lines."""
     plan, split = run.plan, run.plan.split
     model, count = plan.model, plan.vocabulary.size
     training, held_out = (part.stop - part.start for part in (split.training, split.validation))
     return (
         f"{name}: {training:,} characters to train on and {held_out:,} held out, {count:,} "
         f"{plan.vocabulary.kind} known; {model.cell} with {plural(model.num_layers, 'layer')} "
-        f"of {model.hidden_size}, {run.parameters:,} weights"
+        f"of {model.hidden_size}, {run.parameters:,} weights\n"
+        f"  {plan.training.batches}: {plan.choice}"
     )
 
 
@@ -82,6 +83,7 @@ def closing(run: charloom.Run, name: str | Path) -> str:
     return (
         f"{name}  {_bits(best.nats_per_character)} per character held out, "
         f"at step {at:,} of {_count(run.steps)}"
+        + (f"; none of {run.step - at:,} steps since was better" if run.step > at else "")
     )
 
 

@@ -100,7 +100,9 @@ def evaluate(
     Prints bits per character and per byte of UTF-8, perplexity per character, the total
     surprisal in nats, and the number of characters that the model does not know. Unless
     --exact is given, the text is read as parallel segments, each warmed up on the text before
-    it: much faster, and a close approximation. With --precision int8 the last line says how
+    it: much faster, and a close approximation. It is computed in the precision that the
+    model was trained in, unless --precision says otherwise; precision and kernels stand
+    beside the numbers. With --precision int8 the last line says how
     many bits per character 8-bit weights cost in comparison with float32.
 
     For example:
@@ -110,13 +112,15 @@ def evaluate(
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
     if values["precision"] != "int8":
-        show(formatting.total(loaded.evaluate(pieces, exact=exact)), as_json)
+        found = formatting.total(loaded.evaluate(pieces, exact=exact))
+        show(found | loaded.computed_with, as_json)
         return
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
-    show(formatting.total(total) | {"int8_costs_bits_per_character": cost}, as_json)
+    found = formatting.total(total) | loaded.computed_with
+    show(found | {"int8_costs_bits_per_character": cost}, as_json)
 
 
 @reading_flags
@@ -143,7 +147,7 @@ def score(
     """
     loaded = load(model, values)
     parts = loaded.score(pieces_of(loaded, text, values), by=by)
-    for piece in formatting.written(parts, format):
+    for piece in formatting.written(parts, format, loaded.computed_with):
         say(piece, end="")
 
 

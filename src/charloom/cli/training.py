@@ -19,6 +19,7 @@ from ..errors import SettingsError
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from . import live
 from .arguments import OptionalTexts, RunPath, path, text_name
+from .config import configure, keep
 from .flags import chosen, flags, given
 from .streams import say, tell
 
@@ -48,12 +49,24 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the run in the folder")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            callback=configure,
+            is_eager=True,
+            metavar="FILE",
+            help="take settings from a file such as run.toml in the folder of a run",
+        ),
+    ] = None,
     **values: Any,
 ) -> int:
     """Train a model on a text.
 
     The best model, and everything needed to go on, are kept in a folder. Ctrl-C saves and
-    stops; the same command with --resume goes on as if it had never stopped.
+    stops; the same command with --resume goes on as if it had never stopped. The folder also
+    holds run.toml, with every setting of the run, from which --config repeats it; flags go
+    before what the file says.
 
     For example:
 
@@ -74,12 +87,14 @@ def train(
             model=chosen(ModelSettings, values),
             training=chosen(TrainingSettings, values),
         )
+        keep(run, folder, text or [], validation)
     return _watch(run, folder)
 
 
 def _watch(run: charloom.Run, folder: Path) -> int:
     """Show a run until it ends or is asked to stop; the exit status."""
-    tell(live.opening(run, folder))
+    for line in live.opening(run, folder).splitlines():
+        tell(line)
     with _asked_to_stop() as asked, live.watching(run) as show:
         for progress in run:
             show(progress)

@@ -20,7 +20,7 @@ from .int8 import rounded
 from .weights import Array, Weights, check_weights, weight_shapes
 
 _WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
-_PRECISIONS = ("float32", "bfloat16", "int8")  # Precision in network.h
+_PRECISIONS = ("float32", "bfloat16", "int8")
 
 
 def available_kernels() -> list[str]:
@@ -43,7 +43,8 @@ class NativeEngine(Engine):
     """An Engine on the C++ kernels, in float32, or with products in bfloat16 or int8.
 
     Weights, sums, states and Adam's memory are float32 in either precision; "auto" is
-    bfloat16 where the processor multiplies it (kernels avx512_bf16). With int8 the weights are
+    bfloat16 where the processor multiplies it (kernels avx512_bf16); elsewhere bfloat16 is
+    emulated, for comparisons, and slower than float32. With int8 the weights are
     `rounded` and everything is float32, but text is written with products of bytes where the
     processor has them (the same kernels); nothing can be trained. Results do not depend on the
     number of threads; 0 threads means one for each usable core.
@@ -84,9 +85,9 @@ class NativeEngine(Engine):
         self._shapes = weight_shapes(settings, vocabulary_size)
         self._network: Any = _native.Network(
             kernels=name,
-            precision=_PRECISIONS.index(precision),
+            precision=precision,
             threads=threads or usable_cores(),
-            lstm=settings.cell == "lstm",
+            cell=settings.cell,
             vocabulary=vocabulary_size,
             embedding=settings.embedding_size,
             hidden=settings.hidden_size,

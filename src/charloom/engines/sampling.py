@@ -2,7 +2,7 @@
 
     logits -> without the forbidden -> / temperature -> top_k -> top_p -> shares of [0, 1)
 
-The native core draws inside C++, by the same rules (native/sampler.cpp).
+The native core draws inside C++, by the same rules (native/network/sampler.cpp).
 """
 
 from __future__ import annotations

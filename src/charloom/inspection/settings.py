@@ -25,6 +25,9 @@ class RecallSettings(Settings):
     steps: int = Field(
         default=1500, ge=1, le=MOST_STEPS, description="optimizer steps of each network"
     )
+    seeds: int = Field(
+        default=3, ge=1, le=100, description="so many networks of each kind, from that seed on"
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights and texts")
 
     @property
@@ -69,9 +72,14 @@ class UnitsSettings(Settings):
         default=0.5, ge=0, lt=1, description="smallest correlation that is worth a claim"
     )
     shuffles: int = Field(
-        default=0,
-        ge=0,
-        le=10**6,
-        description="searches on shuffled labels; 0 is as many as alpha needs",
+        default=200, ge=20, le=10**6, description="searches on shuffled labels, for each"
     )
-    seed: int = Field(default=0, ge=0, lt=2**63, description="of the shuffles")
+    untrained: int = Field(
+        default=12, ge=3, le=1000, description="untrained networks that a claim is compared with"
+    )
+    letter_shuffled: int = Field(
+        default=12,
+        ge=3,
+        description="and networks trained on shuffled letters",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="of shuffles and controls")

@@ -26,6 +26,7 @@ from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
 from ..errors import ModelFileError, SettingsError
+from ..files import named
 from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
@@ -80,7 +81,8 @@ class Model:
         """Put a model together; ModelFileError if the weights do not fit the settings.
 
         `precision` (auto, float32, bfloat16, int8) and `threads` (0: every processor core) say
-        how it will compute; they are not part of the model.
+        how it will compute; they are not part of the model. With auto, `score` and `evaluate`
+        compute in the precision that the record names, all else in the fastest.
         """
         check_weights(weights, settings, vocabulary.size)
         ComputingSettings(threads=threads)
@@ -139,6 +141,7 @@ class Model:
             seed=seed,
         )
         self._weights = _read_only(self.engine.weights())
+        vars(self).pop("_measuring", None)  # it has the weights from before
         return losses
 
     def next(self, text: str) -> dict[str, float]:
@@ -170,7 +173,7 @@ class Model:
 
         Raises ModelFileError if it is missing, truncated, damaged, foreign or newer.
         """
-        path = Path(path)
+        path = named(path)
         if path.is_dir():
             path /= MODEL_FILE
             if not path.exists():
@@ -263,7 +266,7 @@ class Model:
         one UnknownCharacterWarning names them; a model without an unknown raises
         UnknownCharacterError.
         """
-        return scoring.score_text(self.predictor, self.pieces(text), by=by)
+        return scoring.score_text(self._measuring, self.pieces(text), by=by)
 
     def evaluate(self, text: Text, *, exact: bool = False) -> Score:
         """The total surprisal of a text: nats, bits per character and byte, perplexity.
@@ -271,7 +274,7 @@ class Model:
         The definition is one stream from the first character to the last. Unless `exact`,
         parallel segments stand in for it: many times faster, and very near.
         """
-        return scoring.evaluate_text(self.predictor, self.pieces(text), exact=exact)
+        return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -302,6 +305,17 @@ class Model:
             )
         return tracing.trace_pieces(
             self.predictor, self.pieces(text), alternatives=alternatives, steps=steps
+        )
+
+    def with_weights(self, weights: Weights, *, precision: str | None = None) -> Model:
+        """The same network with other weights, computed the same way unless told otherwise."""
+        return Model(
+            self.settings,
+            self.vocabulary,
+            weights,
+            self.provenance,
+            precision=precision or self.engine.precision,
+            threads=self._threads,
         )
 
     def describe(self) -> dict[str, Any]:
@@ -354,6 +368,24 @@ class Model:
         """What scores, generates and traces: the engine, the vocabulary, and whether by line."""
         return Predictor(engine=self.engine, vocabulary=self.vocabulary, lines=self.lines)
 
+    @property
+    def computed_with(self) -> dict[str, str]:
+        """The precision and the kernels behind the numbers of `score` and `evaluate`."""
+        engine = self._measuring.engine
+        return {"precision": engine.precision, "kernels": engine.kernels}
+
+    @cached_property
+    def _measuring(self) -> Predictor:
+        """What scores and evaluates: in the precision of training, unless told otherwise."""
+        recorded = self.provenance.precision
+        if self._precision != "auto" or recorded in (None, self.engine.precision):
+            return self.predictor
+        try:
+            engine = self.with_weights(self.weights, precision=recorded).engine
+        except SettingsError:  # the reference engine has float32 alone
+            return self.predictor
+        return Predictor(engine=engine, vocabulary=self.vocabulary, lines=self.lines)
+
     def pieces(self, text: Text) -> Normalized:
         """A text in pieces, read as every verb of the model reads it.
 
@@ -383,7 +415,8 @@ class Model:
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the engine, which is opened again when it is needed: for pickle and copy."""
-        state = {name: value for name, value in vars(self).items() if name != "engine"}
+        opened = ("engine", "_measuring")
+        state = {name: value for name, value in vars(self).items() if name not in opened}
         return {**state, "_weights": dict(self._weights)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -73,6 +73,7 @@ def serve(
         config = uvicorn.Config(
             make_app(model, hosts, shown),
             http=PatientProtocol,
+            log_config=None,  # the default one fails where standard output is closed
             log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
             access_log=False,
             server_header=False,

@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import CharloomError, ModelFileError, OutputError, shown
-from ..files import replacing, sync_folder
+from ..files import named, replacing, sync_folder
 from ..model.container import MODEL_FILE
 from ..model.sealed import sealed, unsealed
 from .checkpoint import CHECKPOINT_FILE
@@ -42,7 +42,7 @@ class RunFolder:
     """The paths of a run's files, its lock and its plan."""
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = named(path)
         self.plan = self.path / "run.json"
         self.log = self.path / "log.jsonl"
         self.checkpoint = self.path / CHECKPOINT_FILE

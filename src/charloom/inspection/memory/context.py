@@ -51,6 +51,8 @@ class ContextReport:
     places: int
     bits: float
     """Bits per character at these places with all of the text before them."""
+    precision: str
+    kernels: str
     by_distance: list[AtDistance]
 
     def __str__(self) -> str:
@@ -83,6 +85,8 @@ def context(model: Model, text: Text, **settings: Any) -> ContextReport:
     return ContextReport(
         places=len(at),
         bits=float(bits_of_each(model, ids)[at].mean()),
+        precision=model.engine.precision,
+        kernels=model.engine.kernels,
         by_distance=[_at_distance(model, ids, at, starts[at], n, random) for n in distances],
     )
 
@@ -190,7 +194,8 @@ def table(report: ContextReport, width: int = 24) -> Iterator[str]:
         f"At {report.places:,} places of the text: {report.bits:.3f} bits per character with all "
         "of it before them,"
     )
-    yield "with only n characters before them, and when the nth before them is another one:"
+    yield "with only n characters before them, and when the nth before them is another one"
+    yield f"({report.precision}, {report.kernels}):"
     yield ""
     left, right = "bits per character", "prediction moves, bits"
     yield f"{'n':>8}  {left:<{width + 7}}  {right:<{width + 9}}  best changes"

@@ -9,7 +9,9 @@ letters apart, short ones as often as long ones (log-uniform). Then each is test
 distances, up to twice the longest of training.
 
 Three networks take part, with the same steps and texts, each with the better of the same
-two learning rates: an LSTM, an RNN with as many units, and an RNN with as many weights.
+two learning rates: an LSTM, an RNN with as many units, and an RNN with as many weights. Each
+is trained from several seeds, for what is learned by then depends on the first weights, an
+RNN's far more than an LSTM's: the mean is shown, and the lowest and the highest.
 
 What is measured is what gets learned in that many steps. It is no limit on what an RNN can
 hold: with several times the steps, or taught the answer alone from short distances to long
@@ -44,16 +46,27 @@ _TESTED = 512  # texts at each distance
 
 @dataclass(frozen=True, kw_only=True)
 class Recall:
-    """How well one network recalls; `print` shows it as bars."""
+    """How well one network has learned to recall in so many steps, from several seeds.
+
+    `print` shows it as bars.
+    """
 
     name: str
     cell: str
     hidden_size: int
     weights: int
+    steps: int
     learning_rate: float
+    precision: str
+    kernels: str
+    seeds: list[int]
     distances: list[int]
+    by_seed: list[list[float]]
+    """By seed and distance, the share of texts whose answer it found likeliest."""
     correct: list[float]
-    """The share of texts, at each distance, whose answer it found likeliest."""
+    """The mean over the seeds, at each distance."""
+    lowest: list[float]
+    highest: list[float]
 
     def __str__(self) -> str:
         return "\n".join(table(self))
@@ -78,18 +91,33 @@ def recall(
         ("RNN, as many weights", "rnn", _size_of_rnn(H)),
     ):
         shape = ModelSettings(cell=cell, hidden_size=size, num_layers=1)  # type: ignore
-        runs = [(_train(shape, chosen, rate, threads), rate) for rate in rates]
+        seeds = list(range(chosen.seed, chosen.seed + chosen.seeds))
+        runs = [[_train(shape, chosen, seed, rate, threads) for seed in seeds] for rate in rates]
         # the same texts for all networks; neither those of training nor those of the test
-        loss = [_nats(engine, chosen) for engine, _ in runs]
-        engine, rate = runs[int(np.argmin(loss))]
+        nats = [
+            sum(_nats(engine, chosen, seed) for engine, seed in zip(engines, seeds, strict=True))
+            for engines in runs
+        ]
+        best = int(np.argmin(nats))
+        shares = [
+            [_correct(engine, n, seed) for n in chosen.distances]
+            for engine, seed in zip(runs[best], seeds, strict=True)
+        ]
         yield Recall(
             name=name,
             cell=cell,
             hidden_size=size,
             weights=_count(cell, size),
-            learning_rate=rate,
+            steps=chosen.steps,
+            learning_rate=rates[best],
+            precision=runs[best][0].precision,
+            kernels=runs[best][0].kernels,
+            seeds=seeds,
             distances=chosen.distances,
-            correct=[_correct(engine, n, chosen.seed) for n in chosen.distances],
+            by_seed=shares,
+            correct=np.mean(shares, axis=0).tolist(),
+            lowest=np.min(shares, axis=0).tolist(),
+            highest=np.max(shares, axis=0).tolist(),
         )
 
 
@@ -106,10 +134,12 @@ def texts(random: np.random.Generator, distance: int, count: int) -> Array:
     return ids
 
 
-def _train(shape: ModelSettings, settings: RecallSettings, rate: float, threads: int) -> Engine:
-    weights = initial_weights(shape, VOCABULARY.size, settings.seed, first_values="keras")
+def _train(
+    shape: ModelSettings, settings: RecallSettings, seed: int, rate: float, threads: int
+) -> Engine:
+    weights = initial_weights(shape, VOCABULARY.size, seed, first_values="keras")
     engine = open_engine(shape, VOCABULARY.size, weights, precision="float32", threads=threads)
-    random = np.random.default_rng([settings.seed, 0])
+    random = np.random.default_rng([seed, 0])
     zero = engine.zero_state(_BATCH)
     for step in range(settings.steps):
         ids = texts(random, _distance(random, settings), _BATCH)
@@ -123,9 +153,9 @@ def _distance(random: np.random.Generator, settings: RecallSettings) -> int:
     return int(math.exp(random.uniform(0, math.log(settings.distance + 1))))
 
 
-def _nats(engine: Engine, settings: RecallSettings) -> float:
+def _nats(engine: Engine, settings: RecallSettings, seed: int) -> float:
     """The surprisal of the answers, in nats, on texts like those of training."""
-    random = np.random.default_rng([settings.seed, 1])
+    random = np.random.default_rng([seed, 1])
     nats = 0.0
     for _ in range(16):
         ids = texts(random, _distance(random, settings), _BATCH)
@@ -153,10 +183,17 @@ def _count(cell: str, H: int) -> int:
 
 def table(found: Recall, width: int = 40) -> Iterator[str]:
     """The lines of a network's recall by distance, with bars of at most `width` columns."""
+    seeds = len(found.seeds)
     yield (
-        f"{found.name}: {found.hidden_size} units, {found.weights:,} weights "
-        f"(learning rate {found.learning_rate:g})"
+        f"{found.name}: {found.hidden_size} units, {found.weights:,} weights; learned in "
+        f"{found.steps:,} step{'s'[: found.steps - 1]}"
     )
-    for distance, correct in zip(found.distances, found.correct, strict=True):
+    yield (
+        f"  (learning rate {found.learning_rate:g}; {found.precision}, {found.kernels}; "
+        + (f"mean of {seeds} seeds, lowest to highest)" if seeds > 1 else "one seed)")
+    )
+    rows = zip(found.distances, found.correct, found.lowest, found.highest, strict=True)
+    for distance, correct, low, high in rows:
         bar = "█" * round(correct * width)
-        yield f"  {distance:5}  {bar:<{width}} {correct:4.0%}"
+        spread = f"  {low:4.0%} to {high:4.0%}" if seeds > 1 else ""
+        yield f"  {distance:5}  {bar:<{width}} {correct:4.0%}{spread}"

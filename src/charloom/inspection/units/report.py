@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import Literal
+
+Refusal = Literal["by chance", "too weak", "controls", "clamping"]
+"""Why a claim does not survive: the first of the four tests that it fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +16,8 @@ class Clamped:
     """Bits per character lost when a unit is clamped at its mean, on held-out text."""
 
     bits: float
+    interval: tuple[float, float]
+    """Of `bits`, with probability 1 - alpha, by resampling blocks of the text."""
     bits_where_it_holds: float | None
     """Only on characters predicted while the label is 1; None for counts."""
 
@@ -32,17 +38,24 @@ class Claim:
     auc: float | None
     """Of labels that are 1 or 0: the chance that a place with 1 has the higher value."""
     p: float
-    """After all units and labels are accounted for."""
+    """That any unit scores as well for any shuffled label."""
     p_alone: float
-    """After all units are, as if no other label had been asked about."""
+    """The same for this label alone."""
     shuffled: float
-    """What the best unit scores on shuffled labels, exceeded in `alpha` of the searches."""
-    untrained: float
-    """What the best unit of the untrained network scores."""
-    beats_untrained: float
-    """Share of the resamplings in which it scores more than that."""
-    survives: bool
-    clamped: Clamped | None = None
+    """The score that the best unit has for shuffled labels in `alpha` of the searches."""
+    control: float
+    """The best score of any network that knows nothing."""
+    p_control: float
+    """That a network that knows nothing has a unit that scores as well for any label."""
+    clamped: Clamped | None
+    """None if an earlier test was failed."""
+    refused: Refusal | None
+    """The first test that it fails; None if it survives."""
+
+    @property
+    def survives(self) -> bool:
+        """Whether it passes all tests."""
+        return self.refused is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +66,12 @@ class Report:
     alpha: float
     least: float
     shuffles: int
+    untrained: int
+    """Control networks that were never trained."""
+    letter_shuffled: int
+    """Control networks that were trained on shuffled letters."""
+    precision: str
+    kernels: str
     best: list[Claim]
     """For each label its best claim, whether it survives or not."""
     of_unit: list[list[Claim | None]]
@@ -71,9 +90,10 @@ class Report:
 
 _LEGEND = (
     "Units are layer.unit. Scores are correlations on the held-out half: of this unit, of the best "
-    "with shuffled labels (chance) and of the best in the untrained network (before). Clamped is "
-    "what holding h_t at its mean costs, in bits per character; there, the same where the label "
-    "is 1."
+    "with shuffled labels (chance) and of the best in networks that know nothing (control). "
+    "Clamped is what clamping h_t at its mean costs, in bits per character, and least the lower "
+    "end of its interval. A claim is refused by the first test that it fails: chance, "
+    "weakness, controls, clamping (its interval holds 0)."
 )
 
 
@@ -81,21 +101,26 @@ def table(report: Report) -> Iterator[str]:
     """The lines of a report: each label's best claim, then the units by their claims."""
     half = report.characters // 2
     yield (
-        f"{half:,} characters searched, {report.characters - half:,} held out; {report.shuffles} "
-        f"shuffles; alpha {report.alpha:g}, least {report.least:g}"
+        f"{half:,} characters searched, {report.characters - half:,} held out; "
+        f"alpha {report.alpha:g}, least {report.least:g}"
     )
+    yield (
+        f"{report.shuffles} shuffles of each label; controls: {report.untrained} untrained "
+        f"networks, {report.letter_shuffled} trained"
+    )
+    yield f"on shuffled letters; {report.precision}, {report.kernels}"
     yield ""
-    yield f"{'follows':<20} unit       score  AUC     p chance before clamped   there"
+    yield f"{'follows':<20} unit       score  AUC      p chance control clamped  least"
     for claim in report.best:
         sign = "-" if claim.sign < 0 else ""
         where = f"{claim.layer + 1}.{claim.unit} {sign}{claim.quantity}"
         auc = "" if claim.auc is None else f"{claim.auc:.2f}"
-        row = f"{claim.label:<20} {where:<10}{claim.score:6.2f}{auc:>5}{claim.p:6.3f}"
-        row += f"{claim.shuffled:7.2f}{claim.untrained:7.2f}"
-        if claim.clamped is not None:
-            costs = (claim.clamped.bits, claim.clamped.bits_where_it_holds)
-            row += "".join(f"{round(bits, 3) + 0.0:+8.3f}" for bits in costs if bits is not None)
-        yield row if claim.survives else f"{row}  no: {_reason(claim, report)}"
+        row = f"{claim.label:<20} {where:<10}{claim.score:6.2f}{auc:>5}{claim.p:7.0e}"
+        row += f"{claim.shuffled:7.2f}{claim.control:8.2f}"
+        if claim.survives and claim.clamped is not None:
+            costs = (claim.clamped.bits, claim.clamped.interval[0])
+            row += "".join(f"{round(bits, 4) + 0.0:+8.4f}" for bits in costs)
+        yield row if claim.survives else f"{row}  no: {claim.refused}"
     yield ""
     yield from wrap(_LEGEND, 80)
     if report.absent:
@@ -115,15 +140,6 @@ def table(report: Report) -> Iterator[str]:
             yield from _listed(label, followers)
         if nameless:
             yield from _listed("(no claim survives)", nameless)
-
-
-def _reason(claim: Claim, report: Report) -> str:
-    """Why a claim does not survive: the first of the three tests that it fails."""
-    if claim.p > report.alpha:
-        return "by chance"
-    if claim.score < report.least:
-        return "too weak"
-    return "untrained"
 
 
 def _listed(label: str, units: list[int]) -> list[str]:

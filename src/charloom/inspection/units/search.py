@@ -5,33 +5,38 @@ the second is held out: of the search, for the model may well have been trained 
 the unit's quantities follows best, and with which sign, is chosen on the first half; the
 claim's score is their correlation on the second. It survives if all of these hold:
 
-    shuffled    Labels are turned in a circle by a random distance within each half, which
-                keeps their own rhythm and breaks any tie to the text, and the same search
-                is repeated. p is the share of these searches whose best unit, of all
-                units, scores as well, times the number of labels. So no more than `alpha`
-                of all reports on a text of which nothing is true contain any claim.
-    untrained   The same search in the network before training; the claim must beat its
-                best unit in all but `alpha` of 1,000 resamplings of 20 blocks.
-    least       A score so low is not worth a name, however sure it is.
+    chance    Labels are turned in a circle by a random distance within each half, which
+              keeps their own rhythm and breaks any tie to the text, and the same search is
+              repeated. p, that the best unit of such a search scores as well, times the
+              number of labels, is at most `alpha`.
+    weakness  The score is at least `least`: less is not worth a name, however sure it is.
+    controls  The same search in networks that know nothing (controls.py). The score is above
+              the best of all of them, and p_control, that such a network has a unit that
+              scores as well, times the number of labels, is at most `alpha`.
+    clamping  The model loses bits on the held-out half when the unit is clamped at its mean,
+              and the interval of that loss, with probability 1 - alpha, is above 0.
+
+So of networks that know nothing, and of texts on which nothing is true, no more than a share
+`alpha` of all reports contain any claim.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from ...engines.weights import Array, initial_weights
+from ...engines.weights import Array
 from ...model.model import Model, Text
 from ..settings import UnitsSettings
-from .clamping import bits_of_each, clamped, with_weights
-from .features import Features, beginning
+from .clamping import HeldOut, clamped
+from .controls import Controls, controls
+from .features import Features, beginning, can_search, halves
 from .labels import Selection, labels
-from .report import Claim, Clamped, Report
-from .statistics import auc, beats, turned
+from .report import Claim, Clamped, Refusal, Report
+from .statistics import auc, chance_of, interval, score_at, turned
 
 
 def units(
@@ -41,7 +46,6 @@ def units(
     patterns: Iterable[str] = (),
     selections: Iterable[Selection] = (),
     extra: dict[str, Array] | None = None,
-    untrained: Model | None = None,
     **settings: Any,
 ) -> Report:
     """Search a model for units that follow a label, with all controls.
@@ -67,121 +71,116 @@ def units(
     if model.vocabulary.kind == "bytes":
         lengths = [len(character.encode()) for character in start]
         named = {name: np.repeat(values, lengths) for name, values in named.items()}
-    trained = Features(model, start)
-    present = {name: y for name, y in named.items() if trained.can_search(y)}
-    shuffles = chosen.shuffles or max(199, math.ceil(len(present) / chosen.alpha))
-    first = Features(untrained or before_training(model), start)
-    random = np.random.default_rng(chosen.seed)
-    found: list[Claim] = []
-    best: list[Claim] = []
-    for name, y in present.items():
-        claims = _claims(name, y, trained, first, shuffles, len(present), chosen, random)
-        best.append(claims[0])
-        found += [claim for claim in claims if claim.survives]
+    present = {name: y for name, y in named.items() if can_search(y)}
+    search = _Search(model, start, present, chosen)
+    best, surviving = search.run()
     of_unit: list[list[Claim | None]] = [
         [None] * model.settings.hidden_size for _ in range(model.settings.num_layers)
     ]
-    for claim in sorted(found, key=lambda claim: claim.score):
+    for claim in sorted(surviving, key=lambda claim: claim.score):
         of_unit[claim.layer][claim.unit] = claim
     return Report(
         characters=len(start),
         alpha=chosen.alpha,
         least=chosen.least,
-        shuffles=shuffles,
-        best=_with_clamping(model, trained, present, best),
+        shuffles=chosen.shuffles,
+        untrained=chosen.untrained,
+        letter_shuffled=chosen.letter_shuffled,
+        precision=model.engine.precision,
+        kernels=model.engine.kernels,
+        best=best,
         of_unit=of_unit,
         absent=[name for name in named if name not in present],
     )
 
 
-def before_training(model: Model) -> Model:
-    """The network that a model's run started from; of a model without a run, with seed 0."""
-    first = initial_weights(model.settings, model.vocabulary.size, model.provenance.seed)
-    return with_weights(model, first)
+class _Search:
+    """The tests of all claims about one model and text."""
 
+    def __init__(
+        self, model: Model, text: str, present: dict[str, Array], settings: UnitsSettings
+    ) -> None:
+        self._model, self._present, self._settings = model, present, settings
+        self._features = Features(model, text)
+        self._ids = model.vocabulary.encode(text).astype(np.int32)
+        self._controls: Controls | None = None
+        if present:
+            every = np.stack(list(present.values()), axis=1)
+            self._controls = controls(model, text, every, settings)
+        self._random = np.random.default_rng(settings.seed)
+        self._held_out: HeldOut | None = None
+        self._usual = np.empty(0)
+        self._lost: dict[int, Array] = {}
 
-def _claims(
-    name: str,
-    y: Array,
-    trained: Features,
-    first: Features,
-    shuffles: int,
-    labels: int,
-    settings: UnitsSettings,
-    random: np.random.Generator,
-) -> list[Claim]:
-    """Every unit's claim to one label that may be worth it, the best first; at least one."""
-    halves = trained.cut(y)
-    shuffled = [turned(half, shuffles, random) for half in halves]
-    score, quantity, sign = trained.scores(*(np.stack([h], 1) for h in halves))
-    score = score[:, 0]
-    null = np.sort(trained.scores(*shuffled)[0].max(axis=0))
-    as_good = shuffles - np.searchsorted(null, score, side="left")
-    alone = (1 + as_good) / (1 + shuffles)
-    p = np.minimum(1.0, labels * alone)
+    def run(self) -> tuple[list[Claim], list[Claim]]:
+        """For each label its best claim, and all claims that survive."""
+        best: list[Claim] = []
+        surviving: list[Claim] = []
+        for number, (name, y) in enumerate(self._present.items()):
+            claims = self._claims(number, name, y)
+            survivors = [claim for claim in claims if claim.survives]
+            best.append((survivors or claims)[0])
+            surviving += survivors
+        return best, surviving
 
-    control, control_quantity, control_sign = first.scores(*(np.stack([h], 1) for h in halves))
-    best_control = int(control[:, 0].argmax())
-    rival = control_sign[best_control] * first.values(
-        int(control_quantity[best_control]), best_control
-    )
-    order = np.argsort(-score, kind="stable")
-    worth = [u for u in order.tolist() if p[u] <= settings.alpha and score[u] >= settings.least]
-    two = set(np.unique(y).tolist()) <= {0.0, 1.0}
-    claims: list[Claim] = []
-    for u in worth or [int(order[0])]:
-        x = sign[u] * trained.values(int(quantity[u]), u)
-        share = beats(x, rival, halves[1], random)
-        survives = bool(u in worth and share >= 1 - settings.alpha)
-        claims.append(
-            Claim(
+    def _claims(self, number: int, name: str, y: Array) -> list[Claim]:
+        """The claims to one label worth testing, the best first; at least that of the best."""
+        features, settings, cut = self._features, self._settings, halves(y)
+        score, quantity, sign = (a[:, 0] for a in features.scores(*(h[:, None] for h in cut)))
+        null = features.scores(*(turned(h, settings.shuffles, self._random) for h in cut))[0]
+        maxima = null.max(axis=0)
+        assert self._controls is not None
+        alone, known = chance_of(score, maxima), self._controls.chance_of(score, number)
+        p, p_control = (np.minimum(1.0, len(self._present) * each) for each in (alone, known))
+        passes = (p <= settings.alpha) & (score >= settings.least) & (p_control <= settings.alpha)
+        order = np.argsort(-score, kind="stable")
+        two = set(np.unique(y).tolist()) <= {0.0, 1.0}
+        found: list[Claim] = []
+        for u in [u for u in order.tolist() if passes[u]] or [int(order[0])]:
+            refused: Refusal | None = None
+            if not passes[u]:
+                refused = "controls" if score[u] >= settings.least else "too weak"
+                refused = "by chance" if p[u] > settings.alpha else refused
+            x = sign[u] * features.values(int(quantity[u]), u)
+            layer, unit = divmod(u, self._model.settings.hidden_size)
+            claim = Claim(
                 label=name,
-                layer=u // trained.hidden_size,
-                unit=u % trained.hidden_size,
-                quantity=trained.quantities[quantity[u]],
+                layer=layer,
+                unit=unit,
+                quantity=features.quantities[quantity[u]],
                 sign=int(sign[u]),
                 score=float(score[u]),
-                auc=auc(x, halves[1] > 0) if two else None,
+                auc=auc(x, cut[1] > 0) if two else None,
                 p=float(p[u]),
                 p_alone=float(alone[u]),
-                shuffled=float(null[math.ceil((1 - settings.alpha) * shuffles) - 1]),
-                untrained=float(control[best_control, 0]),
-                beats_untrained=share,
-                survives=survives,
+                shuffled=score_at(settings.alpha, maxima),
+                control=self._controls.best(number),
+                p_control=float(p_control[u]),
+                clamped=None,
+                refused=refused,
             )
+            found.append(claim if refused else self._with_clamping(claim, u, y, two))
+        return found
+
+    def _with_clamping(self, claim: Claim, u: int, y: Array, two: bool) -> Claim:
+        """A claim that passes all other tests, with what clamping its unit costs."""
+        lost = self._lost_by(u)
+        holds = y[len(y) - len(lost) - 1 : -1] > 0  # when each was predicted
+        low, high = interval(lost, self._settings.alpha, self._random)
+        effect = Clamped(
+            bits=float(lost.mean()),
+            interval=(low, high),
+            bits_where_it_holds=float(lost[holds].mean()) if two else None,
         )
-    return claims
+        return replace(claim, clamped=effect, refused=None if low > 0 else "clamping")
 
-
-def _with_clamping(
-    model: Model, halves: Features, named: dict[str, Array], claims: list[Claim]
-) -> list[Claim]:
-    """The claims, those that survive with what clamping their unit costs."""
-    if not any(claim.survives for claim in claims):
-        return claims
-    usual = bits_of_each(model, halves.ids)
-    lost: dict[tuple[int, int], Array] = {}
-    told: list[Claim] = []
-    for claim in claims:
-        if claim.survives:
-            at = (claim.layer, claim.unit)
-            if at not in lost:
-                mean = halves.mean_hidden[claim.layer * halves.hidden_size + claim.unit]
-                other = clamped(model, *at, float(mean))
-                lost[at] = bits_of_each(other, halves.ids) - usual
-            held_out = lost[at][halves.middle + 1 :]
-            holds = named[claim.label][halves.middle : -1] > 0  # when it was predicted
-            told.append(
-                replace(
-                    claim,
-                    clamped=Clamped(
-                        bits=float(held_out.mean()),
-                        bits_where_it_holds=None
-                        if claim.auc is None
-                        else float(held_out[holds].mean()),
-                    ),
-                )
-            )
-        else:
-            told.append(claim)
-    return told
+    def _lost_by(self, u: int) -> Array:
+        """(T,) the bits that each held-out character costs more when a unit is clamped."""
+        if u not in self._lost:
+            if self._held_out is None:
+                self._held_out = HeldOut(self._model, self._ids, len(self._ids) // 2 + 1)
+                self._usual = self._held_out.bits(self._model)
+            layer, unit = divmod(u, self._model.settings.hidden_size)
+            other = clamped(self._model, layer, unit, float(self._features.mean_hidden[u]))
+            self._lost[u] = self._held_out.bits(other) - self._usual
+        return self._lost[u]

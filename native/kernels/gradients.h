@@ -1,0 +1,163 @@
+// Weight gradients: sums over all rows of a batch, rows being its T x B positions.
+//
+// Each computes the strips [from, to) of a gradient (see packing.h), so that threads share them and
+// no sum crosses threads; the order along the rows is always the same.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "kernels/packing.h"
+#include "support/buffer.h"
+
+namespace charloom::CHARLOOM_ISA {
+
+// Rows in words, one after the other.
+template <class P>
+struct Rows {
+    const typename P::Word* first;
+    int words;  // of a row
+
+    const typename P::Word* row(int r) const { return first + static_cast<size_t>(r) * words; }
+};
+
+// gradient[k][n] = sum over r of A[r][k] D[r][n], the product A^T D.
+//
+// The sum runs down the rows. So a chunk of them is packed, A and D alike, in panels along
+// their columns; where a word is a pair, it takes the values of two rows. A tile then reads
+// A's words for one step side by side.
+template <class P>
+void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_row,
+                        int last_row, int from, int to) {
+    using Word = typename P::Word;
+    const int K = gradient.rows;
+    constexpr int STEPS = 256;  // of a chunk: where a vector is 64 bytes, 64 KiB of D and 16 of A
+    constexpr int ROWS = STEPS * P::PER_WORD;
+    constexpr int WIDE = (LANES == 16 ? 1 : 3) * LANES;  // columns of A side by side
+    constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets
+    if (from == to) return;
+    thread_local Buffer<Word> packed_a, panel_of_d, zeros;
+    packed_a.need(PANEL_OF_A * divide_up(K, WIDE));
+    panel_of_d.need(static_cast<size_t>(PANEL) * LANES * STEPS);
+    zeros.need(std::max(a.words, d.words));
+
+    for (int begin = first_row; begin < last_row; begin += ROWS) {
+        const int steps = divide_up(std::min(ROWS, last_row - begin), P::PER_WORD);
+        // f(step, its rows of D or A, of which one may be past the end)
+        auto each_step = [&](const Rows<P>& rows, auto&& f) __attribute__((always_inline)) {
+            for (int step = 0; step < steps; ++step) {
+                const Word* both[P::PER_WORD];
+                for (int n = 0; n < P::PER_WORD; ++n) {
+                    const int r = begin + step * P::PER_WORD + n;
+                    both[n] = r < last_row ? rows.row(r) : zeros.data();
+                }
+                f(step, both);
+            }
+        };
+        each_step(a, [&](int step, auto& both) {
+            auto put = [&](int k, typename P::Vector words) {
+                store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE], words);
+            };
+            int k = 0;
+            for (; k + LANES < K; k += 2 * LANES)
+                P::template interleave<2>(both, k, [&](int n, auto words) {
+                    put(k + n * LANES, words);
+                });
+            if (k < K) P::template interleave<1>(both, k, [&](int, auto words) { put(k, words); });
+        });
+        for_panels(Panels(to - from, PANEL), [&](int column, auto width) {
+            constexpr int C = decltype(width)::value;
+            column += from * LANES;
+            const int strip = column / LANES;
+            Word* panel = panel_of_d.data();
+            each_step(d, [&](int, auto& both) {
+                P::template interleave<C>(both, column, [&](int c, auto words) {
+                    store_as(panel + c * LANES, words);
+                });
+                panel += C * LANES;
+            });
+            // The next panel of D consists of pieces of rows, too far apart for a processor to
+            // prefetch by itself. Each panel of A prefetches its share.
+            const int next = column + C * LANES, shares = divide_up(K, WIDE);
+            auto prefetch_next = [&](int share) {
+                const int rows = next < to * LANES ? std::min(ROWS, last_row - begin) : 0;
+                for (int r = part_start(rows, shares, share);
+                     r < part_start(rows, shares, share + 1); ++r) {
+                    const Word* piece = d.row(begin + r) + next / P::PER_WORD;
+                    for (int n = 0; n < PANEL * LANES / P::PER_WORD; n += LANES)
+                        __builtin_prefetch(piece + n, 0, 2);
+                }
+            };
+            for (int k = 0; k < K; k += WIDE) {
+                prefetch_next(k / WIDE);
+                for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
+                    constexpr int R = decltype(rows)::value;
+                    auto at = [&](int r, int c) { return gradient.at(row + r, strip + c); };
+                    Vec sums[R][C] = {};
+                    if (begin > first_row)
+                        each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
+                    accumulate<P>(sums, &packed_a[k / WIDE * PANEL_OF_A + row - k], 1, WIDE,
+                                  panel_of_d.data(), steps);
+                    each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
+                });
+            }
+        });
+    }
+}
+
+// gradient[n] = sum over r of D[r][n]: a bias's. A few columns at a time, since each addition waits
+// for the one before it.
+template <class P>
+void column_sums(Strips<float> gradient, Rows<P> d, int first_row, int last_row, int from,
+                 int to) {
+    constexpr int FEW = 8;
+    for (int first = from; first < to; first += FEW)
+        with_constant<FEW>(std::min(FEW, to - first), [&](auto count) {
+            Vec totals[count] = {};
+            for (int r = first_row; r < last_row; ++r)
+                P::add_row(d.row(r), first * LANES, totals);
+            P::sort_sums(totals);
+            for (int c = 0; c < count; ++c) store(gradient.at(0, first + c), totals[c]);
+        });
+}
+
+// The rows of a batch, ordered by the id that each of them read.
+struct RowsById {
+    std::vector<int> rows;
+    std::vector<int> start;  // of an id's rows; one more, the end
+
+    void order(const int32_t* ids, int count, int vocabulary) {
+        rows.resize(count);
+        start.assign(vocabulary + 2, 0);
+        for (int r = 0; r < count; ++r) ++start[ids[r] + 2];
+        for (int v = 2; v < vocabulary + 2; ++v) start[v] += start[v - 1];
+        for (int r = 0; r < count; ++r) rows[start[ids[r] + 1]++] = r;
+    }
+};
+
+// gradient[id][n] = sum of D[r][n] over the rows that read this id: the gradient of a table whose
+// rows were gathered. Its sum over all ids, if `total` is given, is the gradient of a bias.
+template <class P>
+void scatter(Strips<float> gradient, const Strips<float>* total, const RowsById& by_id, Rows<P> d,
+             int from, int to) {
+    const int ids = static_cast<int>(by_id.start.size()) - 2;
+    constexpr int FEW = 8;
+    for (int first = from; first < to; first += FEW)
+        with_constant<FEW>(std::min(FEW, to - first), [&](auto count) {
+            Vec totals[count] = {};
+            for (int id = 0; id < ids; ++id) {
+                Vec sums[count] = {};
+                for (int n = by_id.start[id]; n < by_id.start[id + 1]; ++n)
+                    P::add_row(d.row(by_id.rows[n]), first * LANES, sums);
+                P::sort_sums(sums);
+                for (int c = 0; c < count; ++c) {
+                    store(gradient.at(id, first + c), sums[c]);
+                    totals[c] += sums[c];
+                }
+            }
+            if (total)
+                for (int c = 0; c < count; ++c) store(total->at(0, first + c), totals[c]);
+        });
+}
+
+}  // namespace charloom::CHARLOOM_ISA

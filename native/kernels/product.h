@@ -1,0 +1,177 @@
+// The one product: a tile of rows times packed columns, kept in registers.
+//
+//     acc[r][c] += sum over k of A[r][k] B[k][c]
+//
+// A is row-major in words (see precision.h), B is packed in panels: a panel has up to four vectors
+// of columns side by side, and is stored step after step, so it is read straight through:
+//
+//     panel 0:  k=0 [c0 c1 c2 c3]  k=1 [c0 c1 c2 c3] ...    panel 1:  k=0 [...] ...
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "kernels/precision.h"
+
+namespace charloom::CHARLOOM_ISA {
+
+constexpr int PANEL = 4;  // vectors of columns in a panel, at most
+
+// Rows of a tile that is so many vectors wide. A narrow one has fewer than registers would hold: its
+// sums are enough to hide the latency of an addition.
+constexpr int tile_rows(int width) { return TILE / std::max(width, 3); }
+
+INLINE constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
+INLINE constexpr int divide_up(int n, int by) { return (n + by - 1) / by; }
+
+// Part `index` of `n` things cut into `parts` runs as even as they can be.
+INLINE constexpr int part_start(int n, int parts, int index) {
+    return static_cast<int>(static_cast<long>(n) * index / parts);
+}
+
+// f(r, c) for each vector of a tile, with indices that the compiler knows.
+template <int R, int C, class F>
+INLINE void each(F&& f) {
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) f(r, c);
+}
+
+constexpr int AHEAD = 16;  // steps
+
+// A's word of row r at step k is a[r * row_stride + k * step_stride].
+template <class P, int R, int C>
+INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t row_stride,
+                       ptrdiff_t step_stride, const typename P::Word* b, int steps) {
+    for (int k = 0; k < steps; ++k, a += step_stride, b += C * LANES) {
+        typename P::Vector columns[C];
+#pragma GCC unroll 4
+        for (int c = 0; c < C; ++c) columns[c] = P::load_words(b + c * LANES);
+        if constexpr (R == 1)  // B is read once only, and from far away
+            for (int c = 0; c < C; ++c) __builtin_prefetch(b + (AHEAD * C + c) * LANES);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+            auto row = P::broadcast(a[r * row_stride]);
+#pragma GCC unroll 4
+            for (int c = 0; c < C; ++c)
+                acc[r][c] = P::multiply_add(row, columns[c], acc[r][c]);
+        }
+    }
+}
+
+// A number known only at run time, 1 to N, as one known to the compiler.
+template <int N, class F>
+INLINE void with_constant(int n, F&& f) {
+    if constexpr (N == 1) {
+        f(std::integral_constant<int, 1>{});
+    } else if (n == N) {
+        f(std::integral_constant<int, N>{});
+    } else {
+        with_constant<N - 1>(n, f);
+    }
+}
+
+// f(first row, rows of the tile) over [begin, end), in tiles as even as they can be.
+template <class F>
+INLINE void each_tile(int width, int begin, int end, F&& f) {
+    const int rows = end - begin;
+    if (rows <= 0) return;
+    const int tiles = divide_up(rows, tile_rows(width));
+    for (int tile = 0; tile < tiles; ++tile) {
+        const int from = begin + part_start(rows, tiles, tile);
+        f(from, begin + part_start(rows, tiles, tile + 1) - from);
+    }
+}
+// The same with a number of rows that the compiler knows.
+template <int WIDTH, class F>
+INLINE void for_tiles(int begin, int end, F&& f) {
+    each_tile(WIDTH, begin, end, [&](int from, int count) __attribute__((always_inline)) {
+        with_constant<tile_rows(WIDTH)>(
+            count, [&](auto rows) __attribute__((always_inline)) { f(from, rows); });
+    });
+}
+// In tiles that are full, and the rest row by row: fewer to compile.
+template <int WIDTH, class F>
+INLINE void for_full_tiles(int begin, int end, F&& f) {
+    constexpr int FULL = tile_rows(WIDTH);
+    for (; begin + FULL <= end; begin += FULL) f(begin, std::integral_constant<int, FULL>{});
+    for (; begin < end; ++begin) f(begin, std::integral_constant<int, 1>{});
+}
+
+// One term of a sum of products: rows of A in words, `stride` apart, and a panel of B.
+template <class P>
+struct Term {
+    const typename P::Word* a = nullptr;  // row 0
+    ptrdiff_t stride = 0;
+    const typename P::Word* b = nullptr;
+    int steps = 0;
+
+    Term from(int row) const { return {a + row * stride, stride, b, steps}; }
+};
+
+// For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
+// The first term may be empty. FULL leaves out what it can do without.
+//
+// Every tile reads the whole panel again, from the second-level cache where the first does not
+// hold it: a step loads C vectors of it for R C products.
+template <class P, int C, bool FULL, class Start, class End>
+INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>& second,
+                          const Start& start, const End& end) {
+    auto tile = [&](int row, auto rows) __attribute__((always_inline)) {
+        Vec sums[rows][C];
+        auto add = [&](const Term<P>& term) __attribute__((always_inline)) {
+            accumulate<P>(sums, term.a + row * term.stride, term.stride, 1, term.b, term.steps);
+        };
+        start(row, sums);
+        add(first);
+        add(second);
+        end(row, sums);
+    };
+    if constexpr (FULL)
+        for_full_tiles<C>(from, to, tile);
+    else
+        for_tiles<C>(from, to, tile);
+}
+
+// Memory that is going to be read: for each row and column of a tile so many bytes.
+struct Soon {
+    const char* first = nullptr;
+    ptrdiff_t row = 0, column = 0;  // distances in bytes
+    int bytes = 0;
+
+    INLINE void prefetch(int rows, int columns) const {
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < columns; ++c)
+                for (int at = 0; at < bytes; at += 64)
+                    __builtin_prefetch(first + r * row + c * column + at);
+    }
+};
+
+// One tile of `width` vectors, into memory: sums start at `start`, the same for each row, or at 0;
+// sums += A B for the first term, sums *= scale, sums += A B for the second. The first term may be
+// empty, `scale` null. What `soon` names is prefetched before the second term.
+template <class P>
+[[gnu::noinline]] void multiply_tile(int rows, int width, const Term<P>& first,
+                                     const Term<P>& second, const Soon& soon, const float* start,
+                                     const Vec* scale, float* result, ptrdiff_t stride) {
+    with_constant<PANEL>(width, [&](auto columns) __attribute__((always_inline)) {
+        constexpr int C = columns;
+        with_constant<tile_rows(C)>(rows, [&](auto count) __attribute__((always_inline)) {
+            constexpr int R = count;
+            Vec sums[R][C];
+            each<R, C>([&](int r, int c) { sums[r][c] = start ? load(start + c * LANES) : Vec{}; });
+            if (first.steps) {
+                accumulate<P>(sums, first.a, first.stride, 1, first.b, first.steps);
+                if (scale) each<R, C>([&](int r, int c) { sums[r][c] *= scale[r * C + c]; });
+            }
+            soon.prefetch(R, C);
+            accumulate<P>(sums, second.a, second.stride, 1, second.b, second.steps);
+            each<R, C>([&](int r, int c) { store(result + r * stride + c * LANES, sums[r][c]); });
+        });
+    });
+}
+
+}  // namespace charloom::CHARLOOM_ISA

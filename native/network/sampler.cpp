@@ -1,0 +1,56 @@
+#include "network/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace charloom {
+
+Sampler::Sampler(const Sampling& sampling, int vocabulary)
+    : sampling_(sampling), p_(vocabulary) {
+    for (int v = 0; v < vocabulary; ++v)
+        if (std::find(sampling.forbidden.begin(), sampling.forbidden.end(), v) ==
+            sampling.forbidden.end())
+            allowed_.push_back(v);
+}
+
+int Sampler::draw(const float* logits, double uniform) {
+    // A NaN counts as the least likely, so that there is an order.
+    auto logit = [&](int v) { return std::isnan(logits[v]) ? -INFINITY : logits[v]; };
+    auto likelier = [&](int a, int b) {
+        const float x = logit(a), y = logit(b);
+        return x > y || (x == y && a < b);
+    };
+    int best = allowed_.front();
+    for (int v : allowed_)
+        if (logit(v) > logit(best)) best = v;
+    if (sampling_.temperature == 0) return best;
+
+    order_ = allowed_;
+    const bool sorted = sampling_.top_k > 0 || sampling_.top_p < 1;
+    if (sorted) std::sort(order_.begin(), order_.end(), likelier);
+    if (sampling_.top_k > 0 && sampling_.top_k < static_cast<int>(order_.size()))
+        order_.resize(sampling_.top_k);
+    double total = 0;
+    for (int v : order_) {
+        p_[v] = std::exp((static_cast<double>(logits[v]) - logits[best]) /
+                         sampling_.temperature);
+        total += p_[v];
+    }
+    if (sampling_.top_p < 1) {
+        double kept = 0;
+        size_t count = 0;
+        do kept += p_[order_[count++]];
+        while (count < order_.size() && kept < sampling_.top_p * total);
+        order_.resize(count);
+        total = kept;
+    }
+    if (sorted) std::sort(order_.begin(), order_.end());
+    double reached = 0;
+    for (int v : order_) {
+        reached += p_[v];
+        if (reached > uniform * total) return v;
+    }
+    return order_.back();
+}
+
+}  // namespace charloom
