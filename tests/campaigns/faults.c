@@ -26,7 +26,7 @@ enum { FAIL, KILL_BEFORE, KILL_AFTER, SHORT_KILL, SHORT_ONCE };
 
 static char folder[512];
 static long at, counted, smallest;
-static int mode, code, for_good, recorder = -1, memory;
+static int mode, code, for_good, recorder = -1, memory, paused;
 
 void faults_arm(const char *path, long n, int how, int error, int sticky, int record) {
     snprintf(folder, sizeof folder, "%s", path);
@@ -37,6 +37,8 @@ void faults_arm(const char *path, long n, int how, int error, int sticky, int re
 void faults_arm_memory(long size, long n, int sticky) {
     smallest = size, at = n, for_good = sticky, counted = 0, memory = 1, folder[0] = 0;
 }
+
+void faults_pause(int yes) { paused = yes; }
 
 long faults_counted(void) { return counted; }
 
@@ -194,7 +196,7 @@ int open(const char *path, int flags, ...) {
 void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
     *__libc_memalign(size_t, size_t);
 
-static int refused(size_t size) { return memory && size >= (size_t)smallest && due(); }
+static int refused(size_t size) { return memory && !paused && size >= (size_t)smallest && due(); }
 #define NOTHING (errno = ENOMEM, NULL)
 
 void *malloc(size_t size) { return refused(size) ? NOTHING : __libc_malloc(size); }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from campaigns import fuzz
 
 from charloom.model import container
-from charloom.training import folder, start
+from charloom.training import folder
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +68,17 @@ def test_raw_exceptions_memory_and_long_lines_are_noticed(bench, monkeypatch):
     assert found[1].startswith("not one printable line")
 
 
-def test_an_abort_is_noticed_and_the_other_cases_are_tried(bench, monkeypatch):
+def test_the_death_of_a_process_is_noticed_and_the_other_cases_are_tried(bench, monkeypatch):
+    use = fuzz.Bench.use
 
-    def abort(path, plan):
-        os.abort()
+    def deadly(self: fuzz.Bench, kind: str, data: bytes) -> str:
+        if kind == "ids":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return use(self, kind, data)
 
-    monkeypatch.setattr(start, "read_checkpoint", abort)
-    cases = [(kind, bench.whole[kind]) for kind in ("plan", "model")]
-    assert fuzz.in_a_child(bench, cases)[0].startswith("the process ended")
+    monkeypatch.setattr(fuzz.Bench, "use", deadly)
+    cases = [(kind, bench.whole[kind]) for kind in ("model", "ids", "plan")]
+    assert fuzz.in_a_child(bench, cases) == ["loaded", "the process ended: SIGKILL", "loaded"]
 
 
 def test_the_digests_of_changed_files_fit(bench, tmp_path):

@@ -356,6 +356,18 @@ def test_a_validation_smaller_than_a_batch_is_measured(batches):
     assert 0 < run.best.characters < 64
 
 
+def test_a_start_whose_log_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
+    def full(file, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", full)
+        with pytest.raises(OutputError, match="No space left"):
+            start(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+    start(tmp_path / "run").stop()
+
+
 def test_a_text_that_is_too_short_says_so_and_leaves_nothing(tmp_path):
     with pytest.raises(TextError, match="1 characters are too few"):
         start(tmp_path / "run", text="a")

@@ -134,7 +134,7 @@ class RunFolder:
 
     def write_plan(self, plan: Plan) -> None:
         """Write run.json: from now on the run exists."""
-        self._made.append(self.plan)
+        self._made += [self.plan, self.log]  # the log comes next, and `create` saw neither
         with replacing(self.plan) as file:
             file.write(sealed(plan.model_dump(), indent=1))
 
