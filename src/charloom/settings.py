@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 from typing_extensions import Self
 
 from .errors import SettingsError, shown
@@ -132,7 +132,7 @@ class TextSettings(Settings):
         return self
 
 
-AUTOMATIC = {"automatic": True}
+AUTOMATIC: dict[str, JsonValue] = {"automatic": True}
 """Marks a setting that `train` chooses to fit the text and the time, unless it is given."""
 
 

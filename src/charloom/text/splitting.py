@@ -92,9 +92,10 @@ def split(
     cut = max(cut, min(count, 2))  # the least that can be trained on
     if lines and vocabulary.newline_id is not None:
         held = held_out_lines(ids, vocabulary, (count - cut) / max(count, 1))
-        parts = (Part(ids=ids[chosen], vocabulary=vocabulary, start=0) for chosen in (~held, held))
-        training, validation = parts
-        return Split(training=training, validation=validation)
+        training, items = (
+            Part(ids=ids[chosen], vocabulary=vocabulary, start=0) for chosen in (~held, held)
+        )
+        return Split(training=training, validation=items)
     if vocabulary.kind == "bytes":
         cut = _next_character(ids, cut)
     return Split(training=part(0, cut), validation=part(cut, count))

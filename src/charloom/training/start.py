@@ -174,12 +174,14 @@ def _shape(training: TrainingSettings, parts: Split) -> TextShape:
     """What the choice of settings asks of a text."""
     ids, vocabulary = parts.training.ids, parts.training.vocabulary
     newline = vocabulary.newline_id
-    by_line = training.batches == "lines" and newline is not None and len(ids) > 0
+    line_length = None
+    if training.batches == "lines" and newline is not None and len(ids):
+        line_length = mean_line_length(ids, newline)
     return TextShape(
         characters=len(ids),
         held_out=len(parts.validation.ids),
         vocabulary_size=vocabulary.size,
-        line_length=mean_line_length(ids, newline) if by_line else None,
+        line_length=line_length,
     )
 
 
