@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch  # pyright: ignore[reportMissingImports]
+from torch import Tensor  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 from ...settings import ModelSettings
 from .. import cell as cells
-from .cells import CELLS, Tensor
+from .cells import CELLS
 
 
 class Network:
