@@ -246,8 +246,7 @@ class TrainingSettings(Settings):
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
-        description="of products; auto is bfloat16 where the processor has it, and float32 on "
-        "the torch engine, which alone has float16",
+        description="of products; auto is bfloat16 where the processor has it; float16 is torch's",
     )
     threads: Threads = 0
     seed: int = Field(default=0, ge=0, lt=2**63, description="of weights, order and dropout")
@@ -268,8 +267,8 @@ class ComputingSettings(Settings):
     device: Device = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         default="auto",
-        description="of products; auto is bfloat16 where the processor has it, int8 rounds the "
-        "weights to 8 bits: faster text, and `evaluate` says what it costs; float16 is torch's",
+        description="of products; auto is bfloat16 where the processor has it; float16 is torch's, "
+        "int8 rounds the weights to 8 bits: faster text, and `evaluate` says what it costs",
     )
     threads: Threads = 0
 

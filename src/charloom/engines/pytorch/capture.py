@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch  # pyright: ignore[reportMissingImports]
-
-from .cells import Tensor
+from torch import Tensor  # pyright: ignore[reportMissingImports]
 
 
 class CapturedStep:

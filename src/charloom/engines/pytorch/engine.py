@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
+from torch import Tensor  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 from ...errors import SettingsError
@@ -22,7 +23,6 @@ from ...text.batches import NOT_COUNTED
 from ..base import Activations, Engine, OptimizerState, State, Step, StepSettings, Surprisal
 from ..weights import Array, Weights, check_weights, weight_shapes
 from .capture import CapturedStep
-from .cells import Tensor
 from .network import Network
 from .optimizer import Adam
 from .random import dropout_mask

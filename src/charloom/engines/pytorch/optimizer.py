@@ -12,10 +12,10 @@ import math
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
+from torch import Tensor  # pyright: ignore[reportMissingImports]
 from torch.optim.adam import adam  # pyright: ignore[reportMissingImports]
 
 from ..base import OptimizerState, StepSettings
-from .cells import Tensor
 
 _FOREVER = 1e30  # steps after which beta ** steps is 0
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
+from torch import Tensor  # pyright: ignore[reportMissingImports]
 
 from ...text.batches import NOT_COUNTED
 from ..base import StepSettings
 from ..weights import Array
-from .cells import Tensor
 
 _PIECES = 8
 _NUMBERS = 3
