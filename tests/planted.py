@@ -56,7 +56,7 @@ def text(characters: int, seed: int) -> str:
 def model(hidden_size: int = 12, seed: int = 0, *, heard: bool = True) -> Model:
     """A network of one layer with the three units and noise; `heard`: its head reads them."""
     settings = ModelSettings(hidden_size=hidden_size, num_layers=1)
-    weights = initial_weights(settings, VOCABULARY.size, seed)
+    weights = initial_weights(settings, VOCABULARY.size, seed, first_values="keras")
     i, f, g, o = (weights["lstm.weight_ih_l0"][k * hidden_size :] for k in range(4))
     bias_i, bias_f, bias_g, bias_o = (weights["lstm.bias_l0"][k * hidden_size :] for k in range(4))
     at = VOCABULARY.mapping

@@ -15,13 +15,17 @@ def test_a_score_is_printed_with_all_that_follows_from_it():
     assert total(score)["bits_per_byte"] == total(score)["bits_per_character"] / 2
 
 
+WITH = {"precision": "float32", "kernels": "reference"}
+
+
 def test_parts_of_a_text_are_joined_in_every_form():
     part = charloom.Part(text="\x1b", start=0, nats=1.0, rank=1, unknown_characters=1)
-    assert "\\x1b  (1 unknown)" in "".join(written([part], "table"))
-    assert json.loads("".join(written([part, part], "json")))["total"]["characters"] == 2
-    first, last = "".join(written([part], "jsonl")).splitlines()
+    assert "\\x1b  (1 unknown)" in "".join(written([part], "table", WITH))
+    assert json.loads("".join(written([part, part], "json", WITH)))["total"]["characters"] == 2
+    first, last = "".join(written([part], "jsonl", WITH)).splitlines()
     assert json.loads(first)["rank"] == 1
     assert json.loads(last)["total"]["nats"] == 1.0
+    assert json.loads(last)["total"]["precision"] == "float32"
 
 
 def test_json_has_no_character_that_a_terminal_would_act_on():

@@ -24,8 +24,9 @@ def test_the_first_weights_have_the_shapes_of_the_contract(settings: ModelSettin
     assert {weight.dtype for weight in weights.values()} == {np.dtype(np.float32)}
 
 
-def test_kernels_are_glorot_uniform_over_the_gates_taken_together():
-    weights = initial_weights(ModelSettings(hidden_size=64, num_layers=1), 40, seed=0)
+def test_keras_kernels_are_glorot_uniform_over_the_gates_taken_together():
+    settings = ModelSettings(hidden_size=64, num_layers=1)
+    weights = initial_weights(settings, 40, seed=0, first_values="keras")
     for name, fans in (("lstm.weight_ih_l0", 40 + 256), ("head.weight", 40 + 64)):
         limit = math.sqrt(6 / fans)
         assert 0.99 * limit < np.abs(weights[name]).max() < limit
@@ -40,8 +41,29 @@ def test_recurrent_kernels_turn_without_stretching(cell: str):
         assert_allclose(q.T @ q, np.eye(16), atol=1e-12)
 
 
-def test_a_new_cell_remembers_because_its_forget_bias_is_one():
-    weights = initial_weights(SETTINGS, 5, seed=0)
+@pytest.mark.parametrize("V", [2, 500])
+@pytest.mark.parametrize("embedding_size", [0, 9])
+def test_scaled_values_let_a_character_be_heard_whatever_the_vocabulary(V, embedding_size):
+    settings = ModelSettings(hidden_size=64, num_layers=2, embedding_size=embedding_size)
+    weights = initial_weights(settings, V, seed=0)
+    read = weights["lstm.weight_ih_l0"].T  # what each character adds to the gates
+    if embedding_size:
+        read = weights["embedding.weight"] @ read
+    assert read.std() == pytest.approx(1, abs=0.35 if embedding_size and V == 2 else 0.1)
+    for name, fans in (("lstm.weight_ih_l1", 64 + 256), ("head.weight", V + 64)):
+        limit = 3 * math.sqrt(6 / fans)
+        assert 0.97 * limit < np.abs(weights[name]).max() < limit
+    assert not any(weights[name].any() for name in weights if "bias" in name)
+
+
+def test_other_cells_start_as_keras_does():
+    one, other = (initial_weights(RNN, 5, 0, first_values=f) for f in ("scaled", "keras"))
+    for name, weight in one.items():
+        assert_array_equal(weight, other[name])
+
+
+def test_a_new_keras_cell_remembers_because_its_forget_bias_is_one():
+    weights = initial_weights(SETTINGS, 5, seed=0, first_values="keras")
     for layer in range(2):
         assert_array_equal(
             weights[f"lstm.bias_l{layer}"].reshape(4, 6), np.eye(4)[1][:, None] * np.ones(6)
@@ -50,8 +72,8 @@ def test_a_new_cell_remembers_because_its_forget_bias_is_one():
     assert not initial_weights(RNN, 5, seed=0)["rnn.bias_l0"].any()
 
 
-def test_embeddings_start_small():
-    embedding = initial_weights(EMBEDDED, 300, seed=0)["embedding.weight"]
+def test_keras_embeddings_start_small():
+    embedding = initial_weights(EMBEDDED, 300, seed=0, first_values="keras")["embedding.weight"]
     assert 0.049 < np.abs(embedding).max() <= 0.05
 
 

@@ -13,7 +13,8 @@ from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError
 from charloom.inspection.units.clamping import HeldOut, bits_of_each, clamped
 from charloom.model.model import Model
-from charloom.settings import ModelSettings
+from charloom.model.provenance import Provenance
+from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = planted.text(3000, seed=1)
@@ -83,7 +84,9 @@ def test_a_model_of_lines_reads_held_out_lines_from_their_start():
     text = "abc d\n" * 50
     shape = ModelSettings(hidden_size=6, num_layers=1)
     weights = initial_weights(shape, planted.VOCABULARY.size, seed=2)
-    model = Model(shape, planted.VOCABULARY, weights, {"training": {"batches": "lines"}})
+    model = Model(
+        shape, planted.VOCABULARY, weights, Provenance(training=TrainingSettings(batches="lines"))
+    )
     ids = model.vocabulary.encode(text)
     bits = HeldOut(model, ids, 151).bits(model)
     assert_allclose(bits, bits_of_each(model, ids)[151:])

@@ -12,15 +12,18 @@ from charloom.errors import TextError
 from charloom.inspection.units import features
 from charloom.inspection.units.labels import labels
 from charloom.model.model import Model
-from charloom.settings import ModelSettings
+from charloom.model.provenance import Provenance
+from charloom.settings import ModelSettings, TrainingSettings
 
 TEXT = planted.text(2000, seed=3)
 
 
-def network(record: dict | None = None, **shape) -> Model:
+def network(*, lines: bool = False, **shape) -> Model:
     settings = ModelSettings(**{"hidden_size": 7, "num_layers": 2, **shape})
     weights = initial_weights(settings, planted.VOCABULARY.size, seed=0)
-    return Model(settings, planted.VOCABULARY, weights, record, precision="float32")
+    training = TrainingSettings(batches="lines") if lines else None
+    provenance = Provenance(training=training)
+    return Model(settings, planted.VOCABULARY, weights, provenance, precision="float32")
 
 
 def test_the_quantity_and_its_sign_are_chosen_where_the_score_is_not_taken():
@@ -45,7 +48,7 @@ def test_a_score_is_the_correlation_on_the_held_out_half():
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("cell", ["lstm", "rnn"])
 def test_best_scores_are_those_of_the_features(cell: str, lines: bool):
-    model = network({"training": {"batches": "lines"}} if lines else None, cell=cell)
+    model = network(lines=lines, cell=cell)
     named = {name: y for name, y in labels(TEXT).items() if features.can_search(y)}
     every = np.stack(list(named.values()), axis=1)
     exact = features.Features(model, TEXT).scores(*features.halves(every))[0].max(axis=0)

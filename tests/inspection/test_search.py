@@ -13,7 +13,8 @@ from charloom.errors import SettingsError, TextError
 from charloom.inspection.units.report import Report
 from charloom.inspection.units.search import units
 from charloom.model.model import Model
-from charloom.settings import ModelSettings
+from charloom.model.provenance import Provenance
+from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = planted.text(3000, seed=1)
@@ -153,7 +154,9 @@ def test_a_model_of_lines_is_searched_line_by_line():
     text = "".join(f"{'ab' * (n % 5 + 1)}({n})\n" for n in range(60))
     vocabulary, shape = Vocabulary.of(text), ModelSettings(hidden_size=8, num_layers=1)
     weights = initial_weights(shape, vocabulary.size, seed=0)
-    model = Model(shape, vocabulary, weights, {"training": {"batches": "lines"}})
+    model = Model(
+        shape, vocabulary, weights, Provenance(training=TrainingSettings(batches="lines"))
+    )
     found = units(model, text, **QUICK, least=0)
     assert found.best
     assert (found.precision, found.kernels) == (model.engine.precision, model.engine.kernels)

@@ -78,8 +78,6 @@ class UnitsSettings(Settings):
         default=12, ge=3, le=1000, description="untrained networks that a claim is compared with"
     )
     letter_shuffled: int = Field(
-        default=12,
-        ge=3,
-        description="and networks trained on shuffled letters",
+        default=12, ge=3, le=1000, description="and networks trained on shuffled letters"
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="of shuffles and controls")

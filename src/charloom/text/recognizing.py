@@ -38,7 +38,7 @@ def kind_of(start: bytes) -> str | None:
 def unicode_of(start: bytes) -> str | None:
     r"""The wide encoding that a file seems to be in, by its start; None if in none.
 
-    >>> unicode_of("Το τέλος\n".encode("utf-16-le"))
+    >>> unicode_of("Το τέλος του δρόμου.\n".encode("utf-16-le"))
     'utf-16-le'
     >>> unicode_of(b"one NUL\0 in a log")
     """
