@@ -76,7 +76,13 @@ def train(
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
     folder = output or _folder_for((text or [])[0], resume)
     if resume:
-        run = charloom.resume(folder)
+        run = charloom.resume(
+            folder,
+            sources=None if not text or Path(str(text[0])) == folder else text,
+            validation=validation or None,
+            steps=values["steps"] if given(context, "steps") else None,
+            threads=values["threads"] if given(context, "threads") else None,
+        )
         _refuse_changes(context, run, values)
     else:
         run = charloom.train(
@@ -166,7 +172,8 @@ def _refuse_changes(context: typer.Context, run: charloom.Run, values: dict[str,
     plan = run.plan
     kept = plan.text.model_dump() | plan.model.model_dump() | plan.training.model_dump()
     for name, value in values.items():
-        if value != kept[name] and given(context, name):
+        may_change = name in ("steps", "threads")
+        if not may_change and value != kept[name] and given(context, name):
             raise SettingsError(
                 f"{name}: {value!r} was given, but this run has {kept[name]!r}, and a "
                 "resumed run keeps its settings; leave it out, or start another run"

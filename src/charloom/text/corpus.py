@@ -125,6 +125,18 @@ def build_corpus(
     return Corpus(ids=ids, vocabulary=vocabulary, **facts)
 
 
+def text_sha256(sources: Sources, settings: TextSettings) -> str:
+    """The `Corpus.sha256` that a text would have, read once and not kept.
+
+    >>> text_sha256(InMemory("banana"), TextSettings())[:8]
+    'b493d483'
+    """
+    tally = _Tally()
+    for _ in tally.through(read(sources, settings)):
+        pass
+    return tally.sha256.hexdigest()
+
+
 @dataclass
 class _Tally:
     """What is learned of a text while it passes by."""

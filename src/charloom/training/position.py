@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
+from ..errors import SettingsError
 from ..model.provenance import Count, Measured
 from ..model.scoring import Score
 from .schedule import steps_that_fit
@@ -69,6 +70,16 @@ class Position:
         if score.nats < (self.best.nats if self.best else math.inf):
             return replace(self, best_step=self.step, best=score, worse=0)
         return replace(self, worse=self.worse + 1)
+
+    def longer(self, steps: int) -> Position:
+        """With another number of steps in total; SettingsError if they are done already."""
+        if steps == self.steps:
+            return self
+        if steps <= self.step:
+            raise SettingsError(
+                f"steps: {steps} was given, but {self.step} are done; give more than that", "steps"
+            )
+        return replace(self, steps=steps, worse=0)
 
     def planned_anew(self, minutes: float, since: Position, most: int | None = None) -> Position:
         """With as many steps as fit into `minutes` at the speed since an earlier position."""

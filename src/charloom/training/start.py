@@ -11,11 +11,11 @@ from pathlib import Path
 from ..engines.base import StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
-from ..errors import ModelFileError, TrainingError
+from ..errors import ModelFileError, SettingsError, TrainingError
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches
-from ..text.corpus import Corpus, build_corpus
+from ..text.corpus import Corpus, build_corpus, text_sha256
 from ..text.lists import SAMPLE, is_list, is_sorted, mean_line_length
 from ..text.reading import Sources
 from ..text.splitting import Part, Split, split
@@ -105,12 +105,24 @@ def train(
     return run
 
 
-def resume(folder: str | Path) -> Run:
+def resume(
+    folder: str | Path,
+    *,
+    sources: Sources | None = None,
+    validation: Sources | None = None,
+    steps: int | None = None,
+    threads: int | None = None,
+) -> Run:
     """The run in a folder, ready to go on from its last checkpoint.
 
-    What follows equals, to the last bit, what would have followed without the stop. Raises
-    ModelFileError if the folder holds no run or one of its files is damaged, and
-    TrainingError if another process is training there.
+    What follows equals, to the last bit, what would have followed without the stop, with as
+    many `threads` as you like. The text is in the folder; `sources` and `validation`, if they
+    are given, have to be the same texts. With `steps` a run goes on to another number of steps
+    in total, also one that was finished: the learning rate follows the new plan.
+
+    Raises ModelFileError if the folder holds no run or one of its files is damaged,
+    SettingsError for another text or for steps that are already done, and TrainingError if
+    another process is training there.
 
     >>> import charloom, tempfile
     >>> folder = tempfile.mkdtemp()
@@ -132,6 +144,9 @@ def resume(folder: str | Path) -> Run:
         lock = place.lock()
         undo.callback(lock.release)
         plan = place.read_plan()
+        _refuse_another_text(plan, sources, validation)
+        if threads is not None:
+            plan = plan.replace(training=plan.training.replace(threads=threads))
         corpus = _open(place, plan.ids, plan.corpus, plan.vocabulary)
         held_out = None
         if plan.validation is not None:
@@ -142,6 +157,8 @@ def resume(folder: str | Path) -> Run:
         checkpoint = read_checkpoint(place.checkpoint, plan) if exists else None
         saving = Saving(place, lock)
         trainer = Trainer(plan, parts, checkpoint)
+        if steps is not None:
+            trainer.start = trainer.start.longer(steps)
         run = Run(plan, trainer, saving)
         saving.go_on(run.step)
         if checkpoint is not None:
@@ -249,6 +266,23 @@ def _enough_memory() -> Iterator[None]:
             "not enough memory for this run; free some, or use a smaller hidden_size, num_layers "
             "or batch_size"
         ) from None
+
+
+def _refuse_another_text(plan: Plan, sources: Sources | None, validation: Sources | None) -> None:
+    """SettingsError if a text is given that is not the run's."""
+    for name, given, facts in (
+        ("sources", sources, plan.corpus),
+        ("validation", validation, plan.validation),
+    ):
+        if given is None:
+            continue
+        if facts is None or text_sha256(given, plan.text) != facts.sha256:
+            held = "holds out the end of its text" if facts is None else "was made of another text"
+            raise SettingsError(
+                f"{name}: this run {held}, and a resumed run keeps its texts; leave it out, or "
+                "start another run",
+                name,
+            )
 
 
 def _facts(part: Part) -> PartFacts:
