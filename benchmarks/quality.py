@@ -1,9 +1,10 @@
 """The quality that models reach on a text, and the time they take, as Markdown rows.
 
-    python benchmarks/quality.py tinyshakespeare.txt                everything, about 30 minutes
-    python benchmarks/quality.py tinyshakespeare.txt --only recipes --recipe default
+    python benchmarks/quality.py tinyshakespeare.txt                everything, about two hours
+    python benchmarks/quality.py tinyshakespeare.txt --only recipes --recipe default --seeds 0 1
 
-recipes     the default settings (the best known for 2 minutes on 2 cores) and a run of 15 minutes
+recipes     runs without flags, of half a minute (2 x 256) and of 15 minutes, and 2 x 128 for 2,000
+            steps, whose seeds tell the spread; five seeds or `--seeds`, mean and standard error
 precision   bfloat16 against float32 after equal steps, with five seeds or `--seeds`, and a control
 int8        the loss from weights of 8 bits, for models of 128, 256 (the default) and 512 units
 warmup      the error of parallel segments relative to one stream, by the length of the warm-up
@@ -27,10 +28,12 @@ from charloom.model.scoring import SEGMENTS, WARMUP, evaluate
 
 RECIPES = {
     "default": (ModelSettings(), TrainingSettings()),
-    "15 minutes": (
-        ModelSettings(hidden_size=384),
-        TrainingSettings(steps=8000, dropout=0.45, validate_every=1000),
+    "half a minute": (
+        ModelSettings(hidden_size=256, num_layers=2),
+        TrainingSettings(minutes=0.5),
     ),
+    "15 minutes": (ModelSettings(), TrainingSettings(minutes=15)),
+    "spread": (ModelSettings(hidden_size=128, num_layers=2), TrainingSettings(steps=2000)),
 }
 PRECISION_MODEL = ModelSettings(hidden_size=128)
 INT8_RECIPES = [
@@ -48,22 +51,31 @@ def trained(text: Path, model: ModelSettings, training: TrainingSettings):
     return best, time.perf_counter() - start
 
 
-def recipes(text: Path, wanted: str | None) -> None:
-    print("| recipe | weights | best step | seconds | nats | bits | characters/s |")
-    print("| --- | --- | --- | --- | --- | --- | --- |")
+def recipes(text: Path, wanted: str | None, seeds: Sequence[int]) -> None:
+    print("| recipe | seed | layers x units | weights | best step | seconds | nats | bits |")
+    print("| --- " * 8 + "|")
     for name, (model, training) in RECIPES.items():
         if wanted not in (None, name):
             continue
-        best, seconds = trained(text, model, training)
-        measured, steps = best.provenance.validation, best.provenance.steps
-        characters = steps * training.batch_size * training.sequence_length
-        print(
-            f"| {name} | {best.parameters:,} | {best.provenance.step} of {steps} "
-            f"| {seconds:.0f} | {measured.nats_per_character:.4f} "
-            f"| {measured.bits_per_character:.4f} | {characters / seconds:,.0f} |",
-            flush=True,
-        )
-        best.save(f"{text.stem}-{name.replace(' ', '-')}.safetensors")
+        nats = []
+        for seed in seeds:
+            best, seconds = trained(text, model, training.replace(seed=seed))
+            measured, shape = best.provenance.validation, best.settings
+            nats.append(measured.nats_per_character)
+            print(
+                f"| {name} | {seed} | {shape.num_layers} x {shape.hidden_size} "
+                f"| {best.parameters:,} | {best.provenance.step} of {best.provenance.steps} "
+                f"| {seconds:.0f} | {nats[-1]:.4f} | {measured.bits_per_character:.4f} |",
+                flush=True,
+            )
+        if len(nats) > 1:
+            deviation = statistics.stdev(nats)
+            error = deviation / len(nats) ** 0.5
+            print(
+                f"| {name} | all | | | | | {statistics.mean(nats):.4f} (standard error "
+                f"{error:.4f}, deviation {deviation:.4f}) | |",
+                flush=True,
+            )
 
 
 def precision(text: Path, seeds: Sequence[int]) -> None:
@@ -143,11 +155,11 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--only", choices=["recipes", "precision", "int8", "warmup"])
     parser.add_argument("--recipe", choices=list(RECIPES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="for precision")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="for recipes and precision")
     parser.add_argument("--model", type=Path, help="for int8 or warmup; otherwise trained here")
     options = parser.parse_args()
     if options.only in (None, "recipes"):
-        recipes(options.text, options.recipe)
+        recipes(options.text, options.recipe, options.seeds)
     if options.only in (None, "precision"):
         precision(options.text, options.seeds)
     model = charloom.Model.load(options.model) if options.model else None
