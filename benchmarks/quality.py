@@ -155,7 +155,9 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--only", choices=["recipes", "precision", "int8", "warmup"])
     parser.add_argument("--recipe", choices=list(RECIPES))
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="for recipes and precision")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=SEEDS, help="for recipes and precision"
+    )
     parser.add_argument("--model", type=Path, help="for int8 or warmup; otherwise trained here")
     options = parser.parse_args()
     if options.only in (None, "recipes"):

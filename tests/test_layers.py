@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import charloom
+from charloom.engines.cell import CELLS
 
 LAYERS = [  # from the bottom; a line may import from itself and from the lines above it here
     ("errors",),
@@ -88,6 +89,13 @@ def test_imports_form_no_circle():
 def test_the_checks_see_imports_and_circles():
     assert {"text.corpus", "model.provenance"} <= imported("training.start")
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
+
+
+def test_no_code_outside_an_engine_compares_the_name_of_a_cell():
+    names = "|".join(CELLS)
+    for file in [*SOURCE.rglob("*.py"), *SOURCE.rglob("*.js")]:
+        compared = re.findall(rf"""[!=]=+ ?["'](?:{names})["']""", file.read_text("utf-8"))
+        assert not compared or "engines" in file.parts, file
 
 
 def test_the_top_of_the_package_is_small():

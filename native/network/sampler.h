@@ -1,4 +1,4 @@
-// Draw one character from a row of logits: core/sampling.py in C++.
+// Draw one character from a row of logits: engines/sampling.py in C++.
 #pragma once
 
 #include <vector>

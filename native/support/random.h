@@ -1,4 +1,4 @@
-// Random numbers as a function of a key and a position: core/random.py in C++.
+// Random numbers as a function of a key and a position: engines/random.py in C++.
 #pragma once
 
 #include <cstdint>

@@ -25,6 +25,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ..engines.cell import CELLS
 from ..settings import ModelSettings, TrainingSettings
 
 BUDGET = 42e12
@@ -170,7 +171,7 @@ def _batch_size(training: TrainingSettings, text: TextShape, work: float) -> int
 
 
 def _rate(model: ModelSettings, H: int, L: int, S: int) -> float:
-    if model.cell != "lstm":
+    if not CELLS[model.cell].has_scaled_values:  # not measured with these
         return TrainingSettings.model_fields["learning_rate"].default
     rate = 0.0146 * (256 / H) ** 0.75 * (2 / L) ** 0.5 * (1000 / S) ** 0.4
     return float(f"{min(rate, 0.05):.3g}")
