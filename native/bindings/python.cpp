@@ -6,6 +6,9 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include <unistd.h>
+
+#include <memory>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -51,12 +54,12 @@ public:
 
     void read(int tensor, int kind, Flat to) {
         check(to.size() == elements(tensor), "size of a weight");
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         network_->read(tensor, static_cast<Kind>(kind), to.data());
     }
     void write(int tensor, int kind, ConstFlat from) {
         check(from.size() == elements(tensor), "size of a weight");
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         network_->write(tensor, static_cast<Kind>(kind), from.data());
     }
 
@@ -70,7 +73,7 @@ public:
         auto state = check_state(hidden, cell, inputs.shape(1));
         StepSettings settings{learning_rate, beta1, beta2, epsilon, clip_norm, dropout,
                               dropout_key};
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         StepResult r = network_->train_step(rows(inputs), streams(inputs), inputs.data(),
                                             targets.data(), state, settings, step);
         return {r.nats, r.characters, r.gradient_norm, r.updated};
@@ -81,7 +84,7 @@ public:
         check_ids(inputs, 0);
         auto state = check_state(hidden, cell, inputs.shape(1));
         check_logits(inputs, logits);
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         network_->logits(rows(inputs), streams(inputs), inputs.data(), state, logits.data());
     }
 
@@ -93,7 +96,7 @@ public:
         check_same(inputs, ranks);
         check_ids(targets, INT32_MIN);
         auto state = check_state(hidden, cell, inputs.shape(1));
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         network_->surprise(rows(inputs), streams(inputs), inputs.data(), targets.data(), state,
                            nats.data(), ranks.data());
     }
@@ -109,7 +112,7 @@ public:
                   quantities.shape(4) == static_cast<size_t>(shape_.hidden),
               "shape of the quantities");
         check_logits(inputs, logits);
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         network_->trace(rows(inputs), streams(inputs), inputs.data(), state,
                         quantities.data(), logits.data());
     }
@@ -126,7 +129,7 @@ public:
                   static_cast<size_t>(shape_.vocabulary),
               "forbidden ids: none would be left");
         const Sampling sampling{temperature, top_k, top_p, std::move(forbidden)};
-        const Alone alone(mutex_);
+        const Alone alone(mutex());
         network_->generate({static_cast<int>(B), last.data(), static_cast<int>(ids.shape(0)),
                             sampling, seeds.data(), start, ids.data()},
                            state);
@@ -177,14 +180,29 @@ private:
         std::lock_guard<std::mutex> lock;
     };
 
+    // A thread that computed while the process forked does not go on in the child, and would
+    // hold its mutex there for ever; so a child has a mutex of its own. Python's lock is held.
+    std::mutex& mutex() {
+        if (process_ != getpid()) {
+            mutex_.release();  // of the parent: neither locked nor destroyed here
+            mutex_ = std::make_unique<std::mutex>();
+            process_ = getpid();
+        }
+        return *mutex_;
+    }
+
     const Shape shape_;
     std::unique_ptr<Network> network_;
-    std::mutex mutex_;
+    std::unique_ptr<std::mutex> mutex_ = std::make_unique<std::mutex>();
+    pid_t process_ = getpid();
 };
 
 }  // namespace
 
 NB_MODULE(_native, m) {
+#if defined(NDEBUG)
+    nb::set_leak_warnings(false);  // a process that ends while one computes has not freed it
+#endif
     m.def("available_kernels", &available_kernels,
           "Names of the kernels this processor can run, the fastest first.");
     m.def("product_peak", &measure_peak, "kernels"_a, "bfloat16"_a, "threads"_a,

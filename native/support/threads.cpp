@@ -26,6 +26,11 @@ void Threads::start() {
     for (auto& thread : others_) thread.detach();  // those of the parent process
     others_.clear();
     process_ = getpid();
+    const uint32_t round = round_.load(std::memory_order_relaxed);
+    for (int n = 0; n < count_; ++n) {  // the parent may have forked in the middle of a run
+        parts_[n].taken.store(round, std::memory_order_relaxed);
+        parts_[n].done.store(round, std::memory_order_relaxed);
+    }
     for (int n = 1; n < count_; ++n) others_.emplace_back([this, n] { serve(n); });
 }
 

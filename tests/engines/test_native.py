@@ -371,6 +371,41 @@ def test_the_environment_forces_kernels_and_a_wrong_name_is_an_error(monkeypatch
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_is_forked_while_another_thread_computes_can_compute():
+    program = """
+import os, sys, threading, time, numpy as np
+from charloom.engines.native import NativeEngine
+from charloom.engines.weights import initial_weights
+from charloom.settings import ModelSettings
+settings = ModelSettings(hidden_size=128, num_layers=1)
+engine = NativeEngine(settings, 5, initial_weights(settings, 5, seed=0), threads=2)
+inputs = np.zeros((400, 64), np.int32)
+before, _ = engine.logits(inputs[:3], engine.zero_state(64))
+ended = threading.Event()
+def compute():
+    while not ended.is_set():
+        engine.logits(inputs, engine.zero_state(64))
+busy = threading.Thread(target=compute)
+busy.start()
+failed = 0
+for _ in range(20):
+    time.sleep(0.002)
+    child = os.fork()
+    if child == 0:
+        after, _ = engine.logits(inputs[:3], engine.zero_state(64))
+        os._exit(0 if (before == after).all() else 1)
+    failed += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+ended.set()
+busy.join()
+sys.exit(failed)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], timeout=100, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_an_engine_works_on_in_a_forked_child():
     program = """
 import os, sys, numpy as np
