@@ -77,7 +77,7 @@ class Position:
             return self
         if steps <= self.step:
             raise SettingsError(
-                f"steps: {steps} was given, but {self.step} are done; give more than that", "steps"
+                f"steps: {steps} was given, but {self.step} are done; give more than that"
             )
         return replace(self, steps=steps, worse=0)
 
