@@ -136,17 +136,16 @@ INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>&
         for_tiles<C>(from, to, tile);
 }
 
-// Memory that is going to be read: for each row and column of a tile so many bytes.
+// Memory that is going to be read: for each column of a tile so many bytes a row, one after the other.
 struct Soon {
     const char* first = nullptr;
-    ptrdiff_t row = 0, column = 0;  // distances in bytes
+    ptrdiff_t next_column = 0;  // in bytes
     int bytes = 0;
 
     INLINE void prefetch(int rows, int columns) const {
-        for (int r = 0; r < rows; ++r)
-            for (int c = 0; c < columns; ++c)
-                for (int at = 0; at < bytes; at += 64)
-                    __builtin_prefetch(first + r * row + c * column + at);
+        for (int c = 0; c < columns; ++c)
+            for (int at = 0; at < rows * bytes; at += 64)
+                __builtin_prefetch(first + c * next_column + at);
     }
 };
 

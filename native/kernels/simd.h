@@ -14,6 +14,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace charloom::CHARLOOM_ISA {
@@ -24,6 +26,9 @@ constexpr int TILE = 24;  // vectors of sums in registers, of 32
 #elif defined(__AVX2__)
 constexpr int LANES = 8;
 constexpr int TILE = 12;  // of 16
+#elif defined(__aarch64__)
+constexpr int LANES = 4;
+constexpr int TILE = 24;  // of 32
 #else
 constexpr int LANES = 4;
 constexpr int TILE = 12;
@@ -86,6 +91,8 @@ INLINE Vec fma(Vec a, Vec b, Vec c) {
     return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return a * b + c;
 #endif
@@ -97,6 +104,8 @@ INLINE Vec fnma(Vec a, Vec b, Vec c) {
     return (Vec)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (Vec)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+    return (Vec)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return c - a * b;
 #endif
@@ -132,6 +141,8 @@ INLINE Vec square_root(Vec x) {
     return (Vec)_mm256_sqrt_ps((__m256)x);
 #elif defined(__SSE2__)
     return (Vec)_mm_sqrt_ps((__m128)x);
+#elif defined(__aarch64__)
+    return (Vec)vsqrtq_f32((float32x4_t)x);
 #else
     for (int lane = 0; lane < LANES; ++lane) x[lane] = std::sqrt(x[lane]);
     return x;
