@@ -20,16 +20,14 @@ from ..engines.weights import parameter_count
 from ..errors import TrainingError
 from ..model.generation import generate
 from ..model.model import Model
-from ..model.provenance import Provenance
 from ..model.scoring import Score
 from ..settings import SamplingSettings
+from .best import Best
 from .plan import Plan
 from .progress import Progress
+from .reports import Reports
 from .saving import Interval, Saving
 from .trainer import Trainer
-
-MOST_UNREAD = 1000
-"""Steps after which the numbers that a device keeps are read, at the latest."""
 
 
 class Run(Iterator[Progress]):
@@ -45,16 +43,11 @@ class Run(Iterator[Progress]):
         self._trainer, self._saving = trainer, saving
         self._position = trainer.start
         self._interval = Interval(trainer.start)
-        self._unread: list[Progress] = []  # steps whose numbers are still on a device
+        self._reports = Reports(trainer, saving)
+        self._best = Best(plan, trainer, saving)
         self._whole = True  # False while a step is being taken
         self._stopped = False
         self._zero: float | None = None  # on the clock, when the run would have begun
-        self._best: Model | None = None
-        self._best_weights = None
-        if saving is not None and not self._position.is_best:
-            self._best = saving.best_model(plan, self._position)
-        elif self._position.best_step is not None:
-            self._best_weights = trainer.weights()
 
     @property
     def step(self) -> int:
@@ -96,30 +89,7 @@ class Run(Iterator[Progress]):
 
         It is the same object until there is a better one.
         """
-        position, plan, engine = self._position, self.plan, self._trainer.engine
-        step = position.step if position.best_step is None else position.best_step
-        if self._best is None or self._best.provenance.step != step:
-            self._best = Model(
-                plan.model,
-                plan.vocabulary,
-                self._trainer.weights() if self._best_weights is None else self._best_weights,
-                Provenance(
-                    step=step,
-                    steps=position.steps,
-                    validation=position.best,
-                    precision=engine.precision,
-                    kernels=engine.kernels,
-                    text=plan.text,
-                    training=plan.training,
-                    corpus=plan.corpus,
-                    split=plan.split,
-                ),
-                precision=engine.precision,
-                threads=plan.training.threads,
-                engine=plan.training.engine,
-                device=plan.training.device,
-            )
-        return self._best
+        return self._best.model(self._position)
 
     def sample(self, length: int = 100) -> str:
         """A short text by the network as it is now."""
@@ -178,7 +148,7 @@ class Run(Iterator[Progress]):
         if validation is not None:
             position = position.after_validation(validation)
             if position.best_step == position.step:
-                self._best_weights = trainer.weights()
+                self._best.keep()
         self._position = position = replace(position, seconds=time.monotonic() - self._zero)
         progress = Progress(
             step=position.step,
@@ -191,27 +161,14 @@ class Run(Iterator[Progress]):
             validation=validation,
             best=validation is not None and position.best_step == position.step,
         )
-        self._unread.append(progress)
-        if progress.outcome.ready or len(self._unread) == MOST_UNREAD:
-            self._read()
+        self._reports.add(progress)
         if validation is not None or self.finished or self._interval.is_due(position):
             self._save()
         return progress
 
-    def _read(self) -> None:
-        """Check and log the steps that wait for it; TrainingError for one that is not finite.
-
-        Nothing is saved then: the last checkpoint is from before that step.
-        """
-        unread, self._unread = self._unread, []
-        for progress in unread:
-            self._trainer.check(progress.step, progress.outcome)
-            if self._saving is not None:
-                self._saving.add(progress)
-
     def _save(self) -> None:
         """Take a checkpoint; where the time is what is given, fit the steps to it first."""
-        self._read()
+        self._reports.read()
         minutes = self.plan.training.minutes
         if minutes is not None and not self.finished:
             self._position = self._position.planned_anew(

@@ -1,0 +1,35 @@
+"""The steps of a run on their way to its log: checked, and written, in their order."""
+
+from __future__ import annotations
+
+from .progress import Progress
+from .saving import Saving
+from .trainer import Trainer
+
+MOST_UNREAD = 1000
+"""Steps after which the numbers that a device keeps are read, at the latest."""
+
+
+class Reports:
+    """Steps whose numbers may still be on a device."""
+
+    def __init__(self, trainer: Trainer, saving: Saving | None) -> None:
+        self._trainer, self._saving = trainer, saving
+        self._unread: list[Progress] = []
+
+    def add(self, progress: Progress) -> None:
+        """Add a step, and read all if that waits for nothing."""
+        self._unread.append(progress)
+        if progress.outcome.ready or len(self._unread) == MOST_UNREAD:
+            self.read()
+
+    def read(self) -> None:
+        """Check and log the steps that wait for it; TrainingError for one that is not finite.
+
+        Nothing is saved then: the last checkpoint is from before that step.
+        """
+        unread, self._unread = self._unread, []
+        for progress in unread:
+            self._trainer.check(progress.step, progress.outcome)
+            if self._saving is not None:
+                self._saving.add(progress)
