@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +160,15 @@ def test_a_model_tells_its_shape():
     assert (
         repr(a_model()) == "Model(lstm, 1 layer of 8, vocabulary of 19 characters, 1,067 weights)"
     )
+
+
+def test_a_used_model_can_be_pickled_and_copied_and_its_weights_are_read_only():
+    model = a_model()
+    text = "".join(model.generate("a", length=30, seed=3))
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert "".join(other.generate("a", length=30, seed=3)) == text
+        assert other.evaluate(text) == model.evaluate(text)
+    with pytest.raises(TypeError):
+        model.weights["head.bias"] = np.zeros(3)
+    with pytest.raises(ValueError, match="read-only"):
+        model.weights["head.bias"][:] = 1
