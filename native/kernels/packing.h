@@ -109,8 +109,7 @@ void multiply(const Panels& panels, const Term<P>& all, int rows, const float* b
               ptrdiff_t stride) {
     for (int panel = 0; panel < panels.count; ++panel) {
         const int column = panels.start(panel) * LANES, width = panels.width(panel);
-        Term<P> term = all;
-        term.b += static_cast<size_t>(column) * all.steps;
+        const Term<P> term = all.panel(column);
         each_tile(width, 0, rows, [&](int row, int count) {
             multiply_tile<P>(count, width, {}, term.from(row), {}, bias ? bias + column : nullptr,
                              nullptr, result + row * stride + column, stride);

@@ -110,6 +110,9 @@ struct Term {
     int steps = 0;
 
     Term from(int row) const { return {a + row * stride, stride, b, steps}; }
+    Term panel(int column) const {
+        return {a, stride, b + static_cast<ptrdiff_t>(column) * steps, steps};
+    }
 };
 
 // For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
