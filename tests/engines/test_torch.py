@@ -359,8 +359,7 @@ def test_nothing_is_copied_to_the_host_between_validations(monkeypatch):
     settings = TrainingSettings(
         engine="torch", device="cpu", steps=60, validate_every=30, batch_size=4, sequence_length=8
     )
-    monkeypatch.setattr("charloom.training.run.CHECKPOINT_SECONDS", 1e9)
-    monkeypatch.setattr("charloom.training.run.Run._checkpoint_is_due", lambda run: False)
+    monkeypatch.setattr("charloom.training.saving.Interval.is_due", lambda self, position: False)
     run = train(InMemory(TEXT), model=SMALL, training=settings)
     with copies_to_the_host(monkeypatch) as called:
         for progress in run:
@@ -461,22 +460,24 @@ def test_a_run_that_was_stopped_and_resumed_equals_one_that_was_not(tmp_path: Pa
     ]
     assert [line["nats"] for line in logs[0]] == [line["nats"] for line in logs[1]]
     assert len(logs[0]) == 40
-    assert cut.record["kernels"].startswith("torch ")
-    assert cut.record["training"]["engine"] == "torch"
+    assert cut.provenance.kernels.startswith("torch ")
+    assert cut.provenance.training.engine == "torch"
 
 
 def test_a_loss_that_is_not_finite_is_found_late_and_the_last_checkpoint_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("charloom.training.run.Run._checkpoint_is_due", lambda run: run.step == 5)
+    monkeypatch.setattr(
+        "charloom.training.saving.Interval.is_due", lambda self, position: position.step == 5
+    )
     settings = TrainingSettings(engine="torch", device="cpu", steps=30, validate_every=30)
     run = train(InMemory(TEXT), output=tmp_path / "run", model=SMALL, training=settings)
     with pytest.raises(TrainingError, match="step 11: the loss is not finite"):
         for progress in run:
             if progress.step == 10:
-                broken = run._engine.weights()
+                broken = run._trainer.engine.weights()
                 broken["head.bias"][0] = math.inf
-                run._engine.load(broken, run._engine.optimizer_state())
+                run._trainer.engine.load(broken, run._trainer.engine.optimizer_state())
     run.stop()
     again = resume(tmp_path / "run")
     assert again.step == 5

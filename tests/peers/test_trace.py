@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from predictors import predictor
 
 from charloom.engines.native import NativeEngine, available_kernels
 from charloom.engines.weights import initial_weights
@@ -29,7 +30,7 @@ def test_every_quantity_is_pytorchs(kernels: str, hidden_size: int):
     vocabulary = Vocabulary.of(TEXT)
     weights = initial_weights(settings, vocabulary.size, seed=0)
     engine = NativeEngine(settings, vocabulary.size, weights, kernels=kernels, precision="float32")
-    ours = joined(list(trace_pieces(engine, vocabulary, [TEXT])))
+    ours = joined(list(trace_pieces(predictor(engine, vocabulary), [TEXT])))
 
     lstm = torch.nn.LSTM(vocabulary.size, hidden_size, 2)
     for name, tensor in lstm.named_parameters():
