@@ -11,6 +11,7 @@ from charloom.engines.base import Outcome
 from charloom.errors import TrainingError
 from charloom.training import reports
 from charloom.training.best import Best
+from charloom.training.checkpoints import Checkpoints
 from charloom.training.position import Position
 from charloom.training.progress import Progress
 
@@ -65,3 +66,15 @@ def test_steps_wait_until_they_are_read_and_one_that_is_not_finite_is_told(monke
     with pytest.raises(TrainingError, match="step 4: the loss is not finite"):
         waiting.add(progress(4, float("nan")))
     assert logged == [1, 2, 3]
+
+
+def test_a_checkpoint_plans_the_steps_anew_where_the_time_is_given():
+    run = start(None, steps=None, minutes=1, validate_every=None)
+    trainer = run._trainer
+    best = Best(run.plan, trainer, None)
+    checkpoints = Checkpoints(run.plan, trainer, best, None)
+    later = replace(trainer.start, step=10, seconds=30.0)
+    assert checkpoints.last == 0 and checkpoints.are_due(later)
+    assert checkpoints.take(later).steps == min(20, run.plan.most_steps or 20)
+    assert checkpoints.last == 10
+    assert "of step 10" in str(checkpoints.no_memory(later))

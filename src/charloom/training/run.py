@@ -23,10 +23,11 @@ from ..model.model import Model
 from ..model.scoring import Score
 from ..settings import SamplingSettings
 from .best import Best
+from .checkpoints import Checkpoints
 from .plan import Plan
 from .progress import Progress
 from .reports import Reports
-from .saving import Interval, Saving
+from .saving import Saving
 from .trainer import Trainer
 
 
@@ -42,9 +43,9 @@ class Run(Iterator[Progress]):
         """Settings, vocabulary and facts about the texts."""
         self._trainer, self._saving = trainer, saving
         self._position = trainer.start
-        self._interval = Interval(trainer.start)
         self._reports = Reports(trainer, saving)
         self._best = Best(plan, trainer, saving)
+        self._checkpoints = Checkpoints(plan, trainer, self._best, saving)
         self._whole = True  # False while a step is being taken
         self._stopped = False
         self._zero: float | None = None  # on the clock, when the run would have begun
@@ -106,7 +107,7 @@ class Run(Iterator[Progress]):
         """Save where the run is, and end the iteration; `resume` goes on from here."""
         self._stopped = True
         try:
-            if self._whole and self.step > self._interval.last.step:
+            if self._whole and self.step > self._checkpoints.last:
                 self._save()
         finally:
             self._close()
@@ -124,7 +125,7 @@ class Run(Iterator[Progress]):
             progress = self._next()
         except MemoryError:
             self._close()
-            raise self._no_memory() from None
+            raise self._checkpoints.no_memory(self._position) from None
         except BaseException:
             if not self._whole:
                 self._close()  # nothing more can come of it, so another may go on
@@ -162,33 +163,14 @@ class Run(Iterator[Progress]):
             best=validation is not None and position.best_step == position.step,
         )
         self._reports.add(progress)
-        if validation is not None or self.finished or self._interval.is_due(position):
+        if validation is not None or self.finished or self._checkpoints.are_due(position):
             self._save()
         return progress
 
     def _save(self) -> None:
-        """Take a checkpoint; where the time is what is given, fit the steps to it first."""
+        """Take a checkpoint, once all steps before it are checked and logged."""
         self._reports.read()
-        minutes = self.plan.training.minutes
-        if minutes is not None and not self.finished:
-            self._position = self._position.planned_anew(
-                minutes, self._interval.first, self.plan.most_steps
-            )
-        self._interval.begin()
-        if self._saving is not None:
-            try:
-                best = self.best_model() if self._position.is_best else None
-                self._saving.save(self._trainer.checkpoint(self._position), best)
-            except MemoryError:
-                raise self._no_memory() from None
-        self._interval.end(self._position)
-
-    def _no_memory(self) -> TrainingError:
-        return TrainingError(
-            f"step {self.step}: not enough memory; the last checkpoint, of step "
-            f"{self._interval.last.step}, is whole, so free some memory and resume, or start "
-            "with a smaller hidden_size, batch_size or sequence_length"
-        )
+        self._position = self._checkpoints.take(self._position)
 
     def _close(self) -> None:
         if self._saving is not None:
