@@ -115,6 +115,15 @@ struct Term {
     }
 };
 
+// No vector lives in a register across this. Otherwise constants of what follows a product would
+// take registers that its loop needs for columns of B, which are then loaded once for each row.
+INLINE void free_registers() {
+#if defined(__x86_64__) && !defined(__AVX512F__)
+    asm volatile("" ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8",
+                 "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+#endif
+}
+
 // For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
 // The first term may be empty. FULL leaves out what it can do without.
 //
@@ -128,6 +137,7 @@ INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>&
         auto add = [&](const Term<P>& term) __attribute__((always_inline)) {
             accumulate<P>(sums, term.a + row * term.stride, term.stride, 1, term.b, term.steps);
         };
+        free_registers();
         start(row, sums);
         add(first);
         add(second);

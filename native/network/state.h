@@ -10,11 +10,12 @@ namespace charloom::CHARLOOM_ISA {
 // A row of H floats as whole vectors, the rest zero: f(unit, vector).
 template <class F>
 void each_vector(const float* row, int H, F&& f) {
-    for (int unit = 0; unit < H; unit += LANES) {
-        Vec x{};
-        std::memcpy(&x, row + unit, sizeof(float) * std::min(LANES, H - unit));
-        f(unit, x);
-    }
+    int unit = 0;
+    for (; unit + LANES <= H; unit += LANES) f(unit, load(row + unit));
+    if (unit == H) return;
+    Vec rest{};
+    std::memcpy(&rest, row + unit, sizeof(float) * (H - unit));
+    f(unit, rest);
 }
 
 template <class P>
