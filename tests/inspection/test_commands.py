@@ -9,38 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import FOX, fox_model, short_run
 
-from charloom import InMemory, TrainingSettings, train
 from charloom.cli.main import main
-from charloom.engines.weights import initial_weights
-from charloom.model.model import Model
-from charloom.settings import ModelSettings
-from charloom.text.vocabulary import Vocabulary
-
-TEXT = "the fox said:\t«€»\n" * 4
-
-
-def make() -> Model:
-    settings = ModelSettings(hidden_size=7, num_layers=2)
-    vocabulary = Vocabulary.of(TEXT)
-    return Model(settings, vocabulary, initial_weights(settings, vocabulary.size, seed=0))
 
 
 @pytest.fixture
 def model_file(tmp_path) -> Path:
-    make().save(tmp_path / "model.safetensors")
+    fox_model().save(tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
 
 
 def test_inspect_writes_every_file_that_is_named(model_file, tmp_path, capsys):
     text = tmp_path / "text.txt"
-    text.write_text(TEXT, encoding="utf-8")
+    text.write_text(FOX, encoding="utf-8")
     npz, as_json = tmp_path / "a.npz", tmp_path / "a.json"
     arguments = ["inspect", str(model_file), str(text), "--npz", str(npz), "--json", str(as_json)]
     assert main(arguments) == 0
     with np.load(npz) as stored:
-        assert len(stored["ids"]) == len(TEXT)
-    assert len(json.loads(as_json.read_text())["steps"]) == len(TEXT)
+        assert len(stored["ids"]) == len(FOX)
+    assert len(json.loads(as_json.read_text())["steps"]) == len(FOX)
 
 
 def test_inspect_wants_to_know_what_to_write(model_file, capsys):
@@ -72,7 +60,7 @@ def test_recall_trains_networks_and_context_measures_a_model(model_file, tmp_pat
     names = [json.loads(line)["cell"] for line in capsys.readouterr().out.splitlines()]
     assert names == ["lstm", "rnn", "rnn"]
     text = tmp_path / "text.txt"
-    text.write_text(TEXT, encoding="utf-8")
+    text.write_text(FOX, encoding="utf-8")
     assert main(["context", str(model_file), str(text), "--distance", "4", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [step["distance"] for step in found["by_distance"]] == [1, 2, 4]
@@ -85,7 +73,7 @@ def test_recall_trains_networks_and_context_measures_a_model(model_file, tmp_pat
 
 def test_units_reports_in_a_table_or_as_json(model_file, tmp_path, capsys):
     text = tmp_path / "text.txt"
-    text.write_text(TEXT * 4, encoding="utf-8")
+    text.write_text(FOX * 4, encoding="utf-8")
     command = ["units", str(model_file), str(text), "--shuffles", "20", "--pattern", "fox"]
     assert main(command) == 0
     assert "matches fox" in capsys.readouterr().out
@@ -107,12 +95,6 @@ def test_commands_that_look_inside_load_nothing_heavy_for_their_help():
 
 def test_plot_draws_the_curve_into_the_folder_of_a_run(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra `plot`")
-    run = train(
-        InMemory("the fox and the crow. " * 30),
-        output=tmp_path / "fox.run",
-        model=ModelSettings(hidden_size=4, num_layers=1),
-        training=TrainingSettings(steps=20, batch_size=2, sequence_length=8),
-    )
-    run.finish()
+    short_run(tmp_path / "fox.run")
     assert main(["plot", str(tmp_path / "fox.run")]) == 0
     assert (tmp_path / "fox.run" / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from models import SPOKEN, spoken_model
 from numpy.testing import assert_allclose
 
 from charloom.engines.cell import CELLS
-from charloom.engines.weights import initial_weights
 from charloom.inspection import story
 from charloom.inspection.narration import cells, lstm
 from charloom.inspection.narration.moment import LARGEST, Moment
-from charloom.model.model import Model
-from charloom.settings import ModelSettings
-from charloom.text.vocabulary import Vocabulary
-
-TEXT = 'the fox said: "the crow"\n\x1b[31m'
-
-
-def make(**shape) -> Model:
-    settings = ModelSettings(**{"hidden_size": 9, "num_layers": 2, **shape})
-    vocabulary = Vocabulary.of(TEXT)
-    weights = initial_weights(settings, vocabulary.size, seed=3)
-    weights = {name: 2 * values for name, values in weights.items()}
-    return Model(settings, vocabulary, weights, precision="float32")
 
 
 def test_shares_are_what_was_struck_out_written_and_shown():
-    trace = make().trace(TEXT)
+    trace = spoken_model().trace(SPOKEN)
     assert (lstm.struck_out(trace)[0] == 0).all()  # a blank article has nothing to strike out
     assert_allclose(lstm.written(trace)[0], 1)
     t, layer = 7, 1
@@ -39,12 +26,12 @@ def test_shares_are_what_was_struck_out_written_and_shown():
 
 def test_a_cell_without_a_narration_is_told_by_its_gates_and_quantities(monkeypatch):
     monkeypatch.delitem(cells.NARRATIONS, "lstm")
-    model, cell = make(), CELLS["lstm"]
-    trace = model.trace(TEXT)
+    model, cell = spoken_model(), CELLS["lstm"]
+    trace = model.trace(SPOKEN)
     opening, head, *lines = story.tell_text(model, iter([trace]))
     assert opening == "Layer 2 of 2, as means over its units:"
     assert head.split() == ["step", "reads", "bits", *cell.fractions, "|h_t|"]
-    assert len(lines) == len(TEXT)
+    assert len(lines) == len(SPOKEN)
     assert f"{trace.f_t[8, 1].mean():.0%}" in lines[8]
     step = list(story.tell_step(model, trace, 9, unit=4))
     told = next(line for line in step if line.startswith("   unit 4    f_t = "))
@@ -57,8 +44,8 @@ def test_a_cell_without_a_narration_is_told_by_its_gates_and_quantities(monkeypa
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_sums_of_a_moment_are_products_of_the_weights(cell: str):
-    model = make(cell=cell, num_layers=1)
-    trace = model.trace(TEXT)
+    model = spoken_model(cell=cell, num_layers=1)
+    trace = model.trace(SPOKEN)
     moment = Moment(model=model, trace=trace, at=5, layer=0, unit=None)
     for row, (gate, sums) in enumerate(moment.sums(3).items()):
         assert gate == CELLS[cell].gates[row]

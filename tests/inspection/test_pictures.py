@@ -7,23 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import FOX, fox_model, short_run
 from numpy.testing import assert_allclose
 
 from charloom import InMemory, TrainingSettings, train
-from charloom.engines.weights import initial_weights
 from charloom.errors import ModelFileError, SettingsError
 from charloom.inspection import pictures
-from charloom.model.model import Model
-from charloom.settings import ModelSettings
-from charloom.text.vocabulary import Vocabulary
-
-TEXT = "the fox said:\t«€»\n" * 4
-
-
-def make(**shape) -> Model:
-    settings = ModelSettings(**{"hidden_size": 7, "num_layers": 2, **shape})
-    vocabulary = Vocabulary.of(TEXT)
-    return Model(settings, vocabulary, initial_weights(settings, vocabulary.size, seed=0))
 
 
 def is_a_picture(path: Path) -> bool:
@@ -33,33 +22,29 @@ def is_a_picture(path: Path) -> bool:
 
 def test_a_heat_map_is_drawn_for_any_quantity(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra `plot`")
-    model = make()
+    model = fox_model()
     for name in ("C_t", "f_t"):
-        pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(TEXT), quantity=name, layer=1)
+        pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(FOX), quantity=name, layer=1)
         assert is_a_picture(tmp_path / "a.png")
     with pytest.raises(SettingsError, match="this model has f_t, fC_t"):
-        pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(TEXT), quantity="c")
+        pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(FOX), quantity="c")
     with pytest.raises(SettingsError, match="layers 1 to 2"):
-        pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(TEXT), layer=3)
+        pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(FOX), layer=3)
     with pytest.raises(SettingsError, match=r"this model has h_t$"):
-        pictures.plot_trace(tmp_path / "a.png", make(cell="rnn").trace_pieces(TEXT))
+        pictures.plot_trace(tmp_path / "a.png", fox_model(cell="rnn").trace_pieces(FOX))
 
 
 def test_a_heat_map_takes_only_the_start_of_a_long_text():
-    values, symbols, bits = pictures._gathered(make().trace_pieces(TEXT * 30, steps=64), "h_t", 2)
+    values, symbols, bits = pictures._gathered(
+        fox_model().trace_pieces(FOX * 30, steps=64), "h_t", 2
+    )
     assert values.shape == (7, pictures.WIDEST)
     assert len(symbols) == len(bits) == pictures.WIDEST
 
 
 def test_a_runs_curve_is_drawn_in_its_folder(tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra `plot`")
-    run = train(
-        InMemory("the fox and the crow. " * 30),
-        output=tmp_path / "fox.run",
-        model=ModelSettings(hidden_size=4, num_layers=1),
-        training=TrainingSettings(steps=20, batch_size=2, sequence_length=8),
-    )
-    run.finish()
+    short_run(tmp_path / "fox.run")
     drawn = pictures.plot(tmp_path / "fox.run")
     assert drawn == tmp_path / "fox.run" / "curve.png"
     assert is_a_picture(drawn)
@@ -75,12 +60,12 @@ def test_a_smoothed_curve_keeps_its_length_and_a_straight_line():
 
 def test_without_matplotlib_a_picture_names_the_pip_command(tmp_path, monkeypatch):
     settings = TrainingSettings(steps=1)
-    train(InMemory(TEXT * 9), output=tmp_path / "run", training=settings).finish()
+    train(InMemory(FOX * 9), output=tmp_path / "run", training=settings).finish()
     for name in [n for n in sys.modules if n.split(".")[0] == "matplotlib"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for draw in (
-        lambda: pictures.plot_trace(tmp_path / "a.png", make().trace_pieces(TEXT)),
+        lambda: pictures.plot_trace(tmp_path / "a.png", fox_model().trace_pieces(FOX)),
         lambda: pictures.plot(tmp_path / "run"),
     ):
         with pytest.raises(SettingsError, match=r"pip install 'charloom\[plot\]'"):

@@ -7,48 +7,35 @@ import re
 
 import numpy as np
 import pytest
+from models import SPOKEN, spoken_model
 from numpy.testing import assert_allclose
 
-from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError
 from charloom.inspection import story
 from charloom.inspection.narration.moment import LARGEST
-from charloom.model.model import Model
-from charloom.settings import ModelSettings
-from charloom.text.vocabulary import Vocabulary
-
-TEXT = 'the fox said: "the crow"\n\x1b[31m'
-
-
-def make(**shape) -> Model:
-    settings = ModelSettings(**{"hidden_size": 9, "num_layers": 2, **shape})
-    vocabulary = Vocabulary.of(TEXT)
-    weights = initial_weights(settings, vocabulary.size, seed=3)
-    weights = {name: 2 * values for name, values in weights.items()}
-    return Model(settings, vocabulary, weights, precision="float32")
 
 
 def test_a_text_has_a_line_for_each_character_whatever_the_pieces():
-    model = make()
-    whole = list(story.tell_text(model, iter([model.trace(TEXT)])))
-    pieces = list(story.tell_text(model, model.trace_pieces(TEXT, steps=5)))
+    model = spoken_model()
+    whole = list(story.tell_text(model, iter([model.trace(SPOKEN)])))
+    pieces = list(story.tell_text(model, model.trace_pieces(SPOKEN, steps=5)))
     assert whole == pieces
-    assert len(whole) == 2 + len(TEXT)
+    assert len(whole) == 2 + len(SPOKEN)
     assert whole[2].split()[:2] == ["0", "t"]
 
 
 def test_control_characters_are_spelled_out():
-    model = make()
-    told = [*story.tell_text(model, model.trace_pieces(TEXT))]
-    told += story.tell_step(model, model.trace(TEXT), -1)
+    model = spoken_model()
+    told = [*story.tell_text(model, model.trace_pieces(SPOKEN))]
+    told += story.tell_step(model, model.trace(SPOKEN), -1)
     assert "\x1b" not in "".join(told)
     assert any(r"\x1b" in line for line in told)
     assert all(line.isprintable() for line in told)
 
 
 def test_a_step_is_told_in_the_blogs_order_with_equations_that_come_out():
-    model = make()
-    trace = model.trace(TEXT)
+    model = spoken_model()
+    trace = model.trace(SPOKEN)
     told = "\n".join(story.tell_step(model, trace, 9))
     places = [told.index(part) for part in ("forget", "input", "article is now", "headline from")]
     assert places == sorted(places)
@@ -76,8 +63,8 @@ def test_a_step_is_told_in_the_blogs_order_with_equations_that_come_out():
 
 def test_a_unit_is_told_with_the_sums_behind_its_gates():
     for shape in ({}, {"embedding_size": 4}):
-        model = make(**shape)
-        trace = model.trace(TEXT)
+        model = spoken_model(**shape)
+        trace = model.trace(SPOKEN)
         for layer in (1, 2):
             told = "\n".join(story.tell_step(model, trace, 9, unit=4, layer=layer))
             sums = re.findall(
@@ -95,8 +82,8 @@ def test_a_unit_is_told_with_the_sums_behind_its_gates():
 
 
 def test_the_headline_speaks_with_the_numbers_of_the_head():
-    model = make()
-    trace = model.trace(TEXT)
+    model = spoken_model()
+    trace = model.trace(SPOKEN)
     told = "\n".join(story.tell_step(model, trace, 9))
     logits = model.weights["head.weight"] @ trace.h_t[9, 1]
     best = int(np.argmax(logits))
@@ -105,11 +92,11 @@ def test_the_headline_speaks_with_the_numbers_of_the_head():
 
 
 def test_only_as_much_of_a_long_text_is_traced_as_the_step_needs():
-    model = make()
+    model = spoken_model()
     read = []
 
     def pieces():
-        for piece in model.trace_pieces(TEXT, steps=4):
+        for piece in model.trace_pieces(SPOKEN, steps=4):
             read.append(piece)
             yield piece
 
@@ -117,25 +104,25 @@ def test_only_as_much_of_a_long_text_is_traced_as_the_step_needs():
     assert len(read) == 3
     told = list(story.tell_step(model, trace, 9))
     assert told[0].startswith("Step 9 reads")
-    assert list(story.tell_step(model, model.trace(TEXT), 9))[1:] == told[1:]
+    assert list(story.tell_step(model, model.trace(SPOKEN), 9))[1:] == told[1:]
 
 
 def test_a_unit_over_the_text_is_a_table_of_its_quantities():
-    model = make()
-    rows = list(story.tell_unit(model, model.trace_pieces(TEXT, steps=7), 3, 1))
-    assert rows[1].split() == ["step", "reads", *model.trace(TEXT).quantities]
-    assert len(rows) == 2 + len(TEXT)
+    model = spoken_model()
+    rows = list(story.tell_unit(model, model.trace_pieces(SPOKEN, steps=7), 3, 1))
+    assert rows[1].split() == ["step", "reads", *model.trace(SPOKEN).quantities]
+    assert len(rows) == 2 + len(SPOKEN)
     last = [float(value) for value in rows[-1].split()[-8:]]
-    found = model.trace(TEXT).quantities.values()
+    found = model.trace(SPOKEN).quantities.values()
     assert_allclose(last, [values[-1, 0, 3] for values in found], atol=6e-4)
 
 
 def test_a_plain_rnn_has_a_story_too():
-    model = make(cell="rnn")
-    told = list(story.tell_text(model, model.trace_pieces(TEXT)))
+    model = spoken_model(cell="rnn")
+    told = list(story.tell_text(model, model.trace_pieces(SPOKEN)))
     assert "no article and no gates" in told[0]
-    assert len(told) == 2 + len(TEXT)
-    step = "\n".join(story.tell_step(model, model.trace(TEXT), 4, unit=2))
+    assert len(told) == 2 + len(SPOKEN)
+    step = "\n".join(story.tell_step(model, model.trace(SPOKEN), 4, unit=2))
     assert "h_t = tanh(" in step
 
 
@@ -150,15 +137,15 @@ def test_a_plain_rnn_has_a_story_too():
     ],
 )
 def test_what_is_not_there_cannot_be_told(options, complaint: str):
-    model = make()
+    model = spoken_model()
     with pytest.raises(SettingsError, match=complaint):
-        list(story.tell_step(model, model.trace(TEXT), **options))
+        list(story.tell_step(model, model.trace(SPOKEN), **options))
 
 
 def test_a_narrow_terminal_gets_the_same_lines_without_bars():
-    model = make()
-    wide = list(story.tell_text(model, model.trace_pieces(TEXT)))
-    narrow = list(story.tell_text(model, model.trace_pieces(TEXT), width=40))
+    model = spoken_model()
+    wide = list(story.tell_text(model, model.trace_pieces(SPOKEN)))
+    narrow = list(story.tell_text(model, model.trace_pieces(SPOKEN), width=40))
     assert max(map(len, narrow)) <= 40
     assert not any(set("█▏▎▍▌▋▊▉") & set(line) for line in narrow)
     for long, short in zip(wide[2:], narrow[2:], strict=True):
@@ -166,7 +153,7 @@ def test_a_narrow_terminal_gets_the_same_lines_without_bars():
 
 
 def test_nothing_is_struck_out_of_a_blank_article():
-    model = make()
-    lines = list(story.tell_step(model, model.trace(TEXT), 0))
+    model = spoken_model()
+    lines = list(story.tell_step(model, model.trace(SPOKEN), 0))
     assert "   nothing, as nothing is written in it yet." in lines
     assert not any("fC_t = f_t * C_t-1" in line for line in lines)
