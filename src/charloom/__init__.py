@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
+    from .settings import AdaptationSettings as AdaptationSettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from .training.start import train as train
 
 _HOME = {
+    "AdaptationSettings": "settings",
     "CharloomError": "errors",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",

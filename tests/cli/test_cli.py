@@ -283,6 +283,25 @@ def test_evaluate_prints_a_table_and_json_with_the_same_numbers(run, book, capsy
     assert exact["nats"] == pytest.approx(facts["nats"], rel=1e-2)
 
 
+def test_evaluate_keeps_the_adapted_numbers_apart(run, book, capsys):
+    assert main(["evaluate", str(run), str(book), "--json"]) == 0
+    static = json.loads(capsys.readouterr().out)
+    flags = ["--adapt", "--learning-rate", "0.01", "--sequence-length", "20"]
+    assert main(["evaluate", str(run), str(book), "--json", *flags]) == 0
+    both = json.loads(capsys.readouterr().out)
+    adapted = both.pop("adapted")
+    assert both == static
+    assert adapted["bits_per_character"] < static["bits_per_character"]
+    assert (adapted["learning_rate"], adapted["sequence_length"]) == (0.01, 20)
+    assert main(["evaluate", str(run), str(book), *flags]) == 0
+    assert "adapted.bits_per_character" in capsys.readouterr().out
+
+
+def test_a_flag_of_adapting_needs_adapt(run, book, capsys):
+    command = ["evaluate", str(run), str(book), "--learning-rate", "0.01"]
+    assert "--learning-rate: has no effect without --adapt" in complaint(capsys, command, 2)
+
+
 def test_evaluate_says_what_int8_costs(run, book, capsys, monkeypatch):
     bits = {}
     for precision in ("float32", "int8"):

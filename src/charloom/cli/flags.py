@@ -24,6 +24,7 @@ GROUPS = {
     "TrainingSettings": "Training",
     "AmountSettings": "Sampling",
     "SamplingSettings": "Sampling",
+    "AdaptationSettings": "Adapting",
     "ComputingSettings": "Computing",
     "RecallSettings": "The experiment",
     "ContextSettings": "Looking back",

@@ -10,7 +10,12 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from ..settings import AmountSettings, ComputingSettings, SamplingSettings
+from ..settings import (
+    AdaptationSettings,
+    AmountSettings,
+    ComputingSettings,
+    SamplingSettings,
+)
 from . import formatting
 from .arguments import (
     READING,
@@ -23,7 +28,7 @@ from .arguments import (
     show,
     text_name,
 )
-from .flags import chosen, flags
+from .flags import chosen, flags, refuse
 from .streams import say, tell
 
 
@@ -85,12 +90,18 @@ def generate(
 
 
 @reading_flags
+@flags(AdaptationSettings)
 def evaluate(
+    context: typer.Context,
     model: ModelPath,
     text: Texts,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="read the text as one stream, which is slow"),
+    ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="also measure a copy of the model that learns as it reads"),
     ] = False,
     as_json: AsJson = False,
     **values: Any,
@@ -105,18 +116,33 @@ def evaluate(
     beside the numbers. With --precision int8 the last line says how
     many bits per character 8-bit weights cost in comparison with float32.
 
+    With --adapt a second measurement follows, its names beginning with "adapted": a copy of
+    the model learns from each stretch of the text right after it was counted (dynamic
+    evaluation). It says how predictable the text is from itself, too, and is no number to set
+    beside one that was measured without.
+
     For example:
 
         charloom evaluate book.run other.txt
     """
+    if not adapt:
+        refuse(context, AdaptationSettings.model_fields, "has no effect without --adapt")
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
-    if values["precision"] != "int8":
+    if values["precision"] != "int8" and not adapt:
         found = formatting.total(loaded.evaluate(pieces, exact=exact))
         show(found | loaded.computed_with, as_json)
         return
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
+    if adapt:
+        settings = chosen(AdaptationSettings, values)
+        adapted = formatting.total(loaded.evaluate(whole, adapt=settings)) | settings.model_dump()
+        for same in ("characters", "utf8_bytes", "unknown_characters"):
+            del adapted[same]
+        found = formatting.total(total) | loaded.computed_with
+        show(found | {"adapted": adapted}, as_json)
+        return
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
     found = formatting.total(total) | loaded.computed_with

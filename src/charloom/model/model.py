@@ -27,7 +27,13 @@ from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
 from ..errors import ModelFileError, SettingsError
 from ..files import named
-from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
+from ..settings import (
+    AdaptationSettings,
+    ComputingSettings,
+    ModelSettings,
+    SamplingSettings,
+    TextSettings,
+)
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
@@ -287,13 +293,29 @@ class Model:
         """
         return scoring.score_text(self._measuring, self.pieces(text), by=by)
 
-    def evaluate(self, text: Text, *, exact: bool = False) -> Score:
-        """The total surprisal of a text: nats, bits per character and byte, perplexity.
+    def evaluate(
+        self, text: Text, *, exact: bool = False, adapt: AdaptationSettings | None = None
+    ) -> Score:
+        r"""The total surprisal of a text: nats, bits per character and byte, perplexity.
 
-        The definition is one stream from the first character to the last. Unless `exact`,
-        parallel segments stand in for it: many times faster, and very near.
+                The definition is one stream from the first character to the last. Unless `exact`,
+                parallel segments stand in for it: many times faster, and very near.
+
+                With `adapt` the number is another one: a copy of the model learns from the text on
+                the way, chunk by chunk, each after it was counted (`charloom.model.adaptation`). The
+                model itself does not change.
+
+                >>> model = Model.untrained(ModelSettings(hidden_size=16), Vocabulary.of("the fox
+        "))
+                >>> text, rate = "the fox
+        " * 40, AdaptationSettings(learning_rate=0.01)
+                >>> adapted = model.evaluate(text, adapt=rate).bits_per_character
+                >>> adapted < model.evaluate(text, exact=True).bits_per_character
+                True
         """
-        return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
+        if adapt is None:
+            return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
+        return scoring.evaluate_adapting(self._learner(), self.pieces(text), adapt)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -397,6 +419,11 @@ class Model:
         except SettingsError:  # the reference engine has float32 alone
             return self.predictor
         return Predictor(engine=engine, vocabulary=self.vocabulary, lines=self.lines)
+
+    def _learner(self) -> Predictor:
+        """A predictor like that of `evaluate`, with an engine and weights of its own."""
+        precision = self._measuring.engine.precision
+        return self.with_weights(self.weights, precision=precision).predictor
 
     def pieces(self, text: Text) -> Normalized:
         """A text in pieces, read as every verb of the model reads it.

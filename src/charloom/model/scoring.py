@@ -17,8 +17,10 @@ import numpy as np
 
 from ..engines.weights import Array
 from ..errors import SettingsError
+from ..settings import AdaptationSettings
 from ..text.unknown import warn_of_unknown
 from ..text.vocabulary import Vocabulary
+from .adaptation import adapted_nats
 from .predictor import Predictor
 from .surprisal import Surprisals, segment_surprisals, surprisals
 
@@ -155,6 +157,15 @@ def evaluate_text(
     text = _Text(predictor, pieces)
     total = _total(predictor, text.blocks(), exact, segments, warmup)
     return total + text.counted
+
+
+def evaluate_adapting(
+    learner: Predictor, pieces: Iterable[str], settings: AdaptationSettings
+) -> Score:
+    """The total of a text that `learner`, whose weights change, learns from chunk by chunk."""
+    text = _Text(learner, pieces)
+    total = sum(nats for _, nats in adapted_nats(learner, text.blocks(), settings))
+    return Score(nats=total) + text.counted
 
 
 def score_text(
