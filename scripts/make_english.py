@@ -116,6 +116,7 @@ def train(found: dict[str, str], folder: Path | None) -> charloom.Run:
 
 
 def main() -> None:
+    """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--texts", type=Path, help="write the texts into this folder, and stop")
     parser.add_argument("--run", type=Path, help="keep the run in this folder")
