@@ -20,7 +20,9 @@ from . import formatting
 from .arguments import (
     READING,
     AsJson,
+    FirstModel,
     ModelPath,
+    SecondModel,
     Texts,
     load,
     pieces_of,
@@ -175,6 +177,34 @@ def score(
     parts = loaded.score(pieces_of(loaded, text, values), by=by)
     for piece in formatting.written(parts, format, loaded.computed_with):
         say(piece, end="")
+
+
+@reading_flags
+def compare(
+    a: FirstModel,
+    b: SecondModel,
+    text: Texts,
+    places: Annotated[
+        int, typer.Option(help="words to show where either model is better (at least 0)")
+    ] = 5,
+    as_json: AsJson = False,
+    **values: Any,
+) -> None:
+    """Compare two models on one text.
+
+    Prints the bits per character of each, and the difference, that of B less that of A, with an
+    interval in which it lies in 95 of 100 such texts: the text is cut into 20 blocks, and how
+    much they differ from each other tells how sure the difference is. Then come the words where
+    one model is better than the other by the most bits.
+
+    For example:
+
+        charloom compare book.run other.run text.txt
+    """
+    models = [load(model, values) for model in (a, b)]
+    pieces = list(pieces_of(models[0], text, values))
+    found = charloom.compare(*models, pieces, places=places)
+    say(formatting.as_json(found) if as_json else formatting.compared(found))
 
 
 def info(model: ModelPath, as_json: AsJson = False) -> None:

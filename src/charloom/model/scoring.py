@@ -191,6 +191,11 @@ def score_text(
     return _grouped(parts, begins) if begins else parts
 
 
+def by_word(characters: Iterable[Part]) -> Iterator[Part]:
+    """The words of a text from its characters; see `score_text`."""
+    return _grouped(characters, _a_word_begins)
+
+
 def _total(
     predictor: Predictor, blocks: Iterable[Array], exact: bool, segments: int, warmup: int
 ) -> Score:
@@ -328,8 +333,12 @@ def _group(texts: list[str], start: int, total: Score) -> Part:
     )
 
 
+def _a_word_begins(before: str, after: str) -> bool:
+    return before.isspace() and not after.isspace()
+
+
 _BORDERS: dict[str, Callable[[str, str], bool] | None] = {
     "character": None,
-    "word": lambda before, after: before.isspace() and not after.isspace(),
+    "word": _a_word_begins,
     "line": lambda before, after: before == "\n",
 }
