@@ -561,7 +561,7 @@ def test_a_model_that_cannot_be_used_is_one_line(
 
         model = charloom.Model.load(run)
         with monkeypatch.context() as patch:
-            patch.setattr(container, "FORMAT", container.FORMAT + 1)
+            patch.setattr(container, "FORMAT", container.FORMAT_8_BITS + 1)
             model.save(path)
     elif how != "missing":
         path.write_bytes(damaged((run / "model.safetensors").read_bytes(), how))
