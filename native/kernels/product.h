@@ -93,14 +93,6 @@ INLINE void for_tiles(int begin, int end, F&& f) {
             count, [&](auto rows) __attribute__((always_inline)) { f(from, rows); });
     });
 }
-// In tiles that are full, and the rest row by row: fewer to compile.
-template <int WIDTH, class F>
-INLINE void for_full_tiles(int begin, int end, F&& f) {
-    constexpr int FULL = tile_rows(WIDTH);
-    for (; begin + FULL <= end; begin += FULL) f(begin, std::integral_constant<int, FULL>{});
-    for (; begin < end; ++begin) f(begin, std::integral_constant<int, 1>{});
-}
-
 // One term of a sum of products: rows of A in words, `stride` apart, and a panel of B.
 template <class P>
 struct Term {
@@ -125,11 +117,11 @@ INLINE void free_registers() {
 }
 
 // For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
-// The first term may be empty. FULL leaves out what it can do without.
+// The first term may be empty.
 //
 // Every tile reads the whole panel again, from the second-level cache where the first does not
 // hold it: a step loads C vectors of it for R C products.
-template <class P, int C, bool FULL, class Start, class End>
+template <class P, int C, class Start, class End>
 INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>& second,
                           const Start& start, const End& end) {
     auto tile = [&](int row, auto rows) __attribute__((always_inline)) {
@@ -143,10 +135,7 @@ INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>&
         add(second);
         end(row, sums);
     };
-    if constexpr (FULL)
-        for_full_tiles<C>(from, to, tile);
-    else
-        for_tiles<C>(from, to, tile);
+    for_tiles<C>(from, to, tile);
 }
 
 // Memory that is going to be read: for each column of a tile so many bytes a row, one after the other.
@@ -162,19 +151,22 @@ struct Soon {
     }
 };
 
-// One tile of `width` vectors, into memory: sums start at `start`, the same for each row, or at 0;
-// sums += A B for the first term, sums *= scale, sums += A B for the second. The first term may be
-// empty, `scale` null. What `soon` names is prefetched before the second term.
+// One tile of `width` vectors, into memory: sums start at `start`, with `next_start` floats from row
+// to row, or at 0; sums += A B for the first term, sums *= scale, sums += A B for the second. The
+// first term may be empty, `scale` null. What `soon` names is prefetched before the second term.
 template <class P>
 [[gnu::noinline]] void multiply_tile(int rows, int width, const Term<P>& first,
                                      const Term<P>& second, const Soon& soon, const float* start,
-                                     const Vec* scale, float* result, ptrdiff_t stride) {
+                                     ptrdiff_t next_start, const Vec* scale, float* result,
+                                     ptrdiff_t stride) {
     with_constant<PANEL>(width, [&](auto columns) __attribute__((always_inline)) {
         constexpr int C = columns;
         with_constant<tile_rows(C)>(rows, [&](auto count) __attribute__((always_inline)) {
             constexpr int R = count;
             Vec sums[R][C];
-            each<R, C>([&](int r, int c) { sums[r][c] = start ? load(start + c * LANES) : Vec{}; });
+            each<R, C>([&](int r, int c) { 
+                sums[r][c] = start ? load(start + r * next_start + c * LANES) : Vec{};
+            });
             if (first.steps) {
                 accumulate<P>(sums, first.a, first.stride, 1, first.b, first.steps);
                 if (scale) each<R, C>([&](int r, int c) { sums[r][c] *= scale[r * C + c]; });
@@ -183,6 +175,20 @@ template <class P>
             accumulate<P>(sums, second.a, second.stride, 1, second.b, second.steps);
             each<R, C>([&](int r, int c) { store(result + r * stride + c * LANES, sums[r][c]); });
         });
+    });
+}
+
+// The same with products that are compiled once, for all cells: each row starts, and ends, in memory.
+template <class P, int C, class Start, class End>
+INLINE void multiply_rows_apart(int from, int to, const Term<P>& first, const Term<P>& second,
+                                const Start& start, const End& end) {
+    Vec sums[tile_rows(C)][1][C];
+    each_tile(C, from, to, [&](int row, int rows) {
+        for (int r = 0; r < rows; ++r) start(row + r, sums[r]);
+        float* all = reinterpret_cast<float*>(sums);
+        multiply_tile<P>(rows, C, first.from(row), second.from(row), {}, all, C * LANES, nullptr,
+                         all, C * LANES);
+        for (int r = 0; r < rows; ++r) end(row + r, sums[r]);
     });
 }
 

@@ -83,9 +83,12 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
                     P::put(dropped + (b + r) * out_row, unit,
                            hidden[r] * pass.kept(key, t, b + r, unit));
         };
-        multiply_rows<P, SUMS, MODE == Mode::tracing>(streams.from, streams.to,
-                                                      input.panel(column), recurrent.panel(column),
-                                                      start, end);
+        const Term<P> from_input = input.panel(column), from_before = recurrent.panel(column);
+        if constexpr (Cell::FUSED && MODE != Mode::tracing)
+            multiply_rows<P, SUMS>(streams.from, streams.to, from_input, from_before, start, end);
+        else
+            multiply_rows_apart<P, SUMS>(streams.from, streams.to, from_input, from_before, start,
+                                         end);
     }
 }
 
