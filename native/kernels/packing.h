@@ -45,6 +45,17 @@ struct Strips {
     }
 };
 
+// Where the strips of a matrix are among others: `width` of every `of`, from `first` on; all by
+// default.
+struct Runs {
+    int width = 1, of = 1, first = 0;
+
+    bool whole() const { return width == of; }
+    int place(int strip) const { return strip / width * of + first + strip % width; }
+    // The end of the run of strips that lie side by side from this one on.
+    int end(int strip) const { return whole() ? INT32_MAX : (strip / width + 1) * width; }
+};
+
 // Pack rows [first, last) of strips [from, to) of W (K x N) for products A W: panels along N,
 // words along K. `first` is a multiple of LANES, and so is `last` unless it is K.
 template <class P>

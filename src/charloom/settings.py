@@ -139,8 +139,8 @@ AUTOMATIC: dict[str, JsonValue] = {"automatic": True}
 class ModelSettings(Settings):
     """The shape of a network; with the vocabulary's size it fixes every weight."""
 
-    cell: Literal["lstm", "rnn"] = Field(
-        default="lstm", description="lstm, or the plain tanh rnn that it is compared with"
+    cell: Literal["lstm", "gru", "rnn"] = Field(
+        default="lstm", description="lstm, gru, or the plain tanh rnn that they are compared with"
     )
     hidden_size: int = Field(
         json_schema_extra=AUTOMATIC, default=256, ge=1, le=65536, description="units in a layer"

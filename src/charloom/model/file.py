@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..engines.weights import Array, Weights, weight_shapes
+from ..engines.weights import Array, Weights, folded_bias, torch_biases, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
@@ -39,9 +39,8 @@ def write_model(path: str | Path, model: ModelFile) -> None:
     tensors: dict[str, Array] = {}
     for name in weight_shapes(model.settings, model.vocabulary.size):
         values = np.ascontiguousarray(model.weights[name], np.float32)
-        first, *others = _stored_names(name)
-        tensors[first] = values
-        tensors |= {other: np.zeros_like(values) for other in others}
+        stored = torch_biases(model.settings, values) if _is_bias(name) else [values]
+        tensors |= dict(zip(_stored_names(name), stored, strict=True))
     content = {
         "settings": model.settings.model_dump(),
         "vocabulary": model.vocabulary.to_json(),
@@ -66,8 +65,10 @@ def read_model(path: str | Path) -> ModelFile:
         raise ModelFileError(f"{path}: its description makes no sense ({shown(error)})") from None
     weights = {}
     for name, shape in weight_shapes(settings, vocabulary.size).items():
+        if _is_bias(name):
+            shape = weights[name.replace("bias", "weight_hh")].shape[:1]
         stored = [_tensor(path, tensors, part, shape) for part in _stored_names(name)]
-        weights[name] = stored[0] if len(stored) == 1 else stored[0] + stored[1]
+        weights[name] = folded_bias(settings, *stored) if _is_bias(name) else stored[0]
     if tensors:
         named = shown(", ".join(sorted(tensors)))
         raise ModelFileError(f"{path}: its settings do not call for its tensors {named}")
@@ -76,9 +77,13 @@ def read_model(path: str | Path) -> ModelFile:
     )
 
 
+def _is_bias(name: str) -> bool:
+    return ".bias_l" in name
+
+
 def _stored_names(name: str) -> tuple[str, ...]:
-    """The tensors whose sum is this weight: PyTorch has two biases for our one."""
-    if ".bias_l" in name:
+    """The tensors that hold this weight: PyTorch has two biases for our one."""
+    if _is_bias(name):
         return name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")
     return (name,)
 
