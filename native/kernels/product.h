@@ -99,6 +99,7 @@ INLINE void for_tiles(int begin, int end, F&& f) {
             count, [&](auto rows) __attribute__((always_inline)) { f(from, rows); });
     });
 }
+
 // One term of a sum of products: rows of A in words, `stride` apart, and a panel of B. The steps
 // along a row of A may be cut into runs, with words between them that B has no part in.
 template <class P>

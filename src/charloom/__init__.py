@@ -15,6 +15,7 @@
 
 Train with `train` and `resume`; look at a run with `plot` and `export_log`. A `Model` has
 load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe.
+`compare` measures two models on one text.
 To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
 `recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
 a text where files are expected, and `visible` makes a text safe to print.
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from .inspection.story import explain as explain
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
+    from .model.comparison import Comparison as Comparison
+    from .model.comparison import compare as compare
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
+    from .settings import AdaptationSettings as AdaptationSettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
@@ -60,7 +64,9 @@ if TYPE_CHECKING:
     from .training.start import train as train
 
 _HOME = {
+    "AdaptationSettings": "settings",
     "CharloomError": "errors",
+    "Comparison": "model.comparison",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
     "Model": "model.model",
@@ -77,6 +83,7 @@ _HOME = {
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
     "Vocabulary": "text.vocabulary",
+    "compare": "model.comparison",
     "context": "inspection.memory.context",
     "explain": "inspection.story",
     "export_log": "inspection.logs",

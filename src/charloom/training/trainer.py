@@ -32,8 +32,14 @@ from .schedule import dropout, learning_rate, planned_steps, validation_is_due
 class Trainer:
     """An engine, the batches it learns from, and the state carried from one to the next."""
 
-    def __init__(self, plan: Plan, parts: Split, checkpoint: Checkpoint | None = None) -> None:
-        """Open the network of a checkpoint, or of no steps.
+    def __init__(
+        self,
+        plan: Plan,
+        parts: Split,
+        checkpoint: Checkpoint | None = None,
+        weights: Weights | None = None,
+    ) -> None:
+        """Open the network of a checkpoint, or of no steps, with weights given or first values.
 
         Raises SettingsError or TextError if nothing can be trained or validated as planned.
         """
@@ -43,7 +49,7 @@ class Trainer:
         self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
         if checkpoint is not None:
             _check(checkpoint, self._batches)
-        start = checkpoint or _beginning(plan, self._batches)
+        start = checkpoint or _beginning(plan, self._batches, weights)
         self._state = start.state
         self.engine = open_engine(
             plan.model,
@@ -162,12 +168,13 @@ class Trainer:
         )
 
 
-def _beginning(plan: Plan, batches: Batches) -> Checkpoint:
+def _beginning(plan: Plan, batches: Batches, weights: Weights | None) -> Checkpoint:
     """The checkpoint of no steps."""
     settings = plan.training
-    weights = initial_weights(
-        plan.model, plan.vocabulary.size, settings.seed, first_values=settings.first_values
-    )
+    if weights is None:
+        weights = initial_weights(
+            plan.model, plan.vocabulary.size, settings.seed, first_values=settings.first_values
+        )
     steps = planned_steps(settings, batches.batches_in(0), plan.steps)
     zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
     return Checkpoint(
