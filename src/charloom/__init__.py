@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .inspection.story import explain as explain
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
+    from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
+    from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
@@ -63,6 +65,7 @@ _HOME = {
     "CharloomError": "errors",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
+    "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
     "Page": "serving.offline.page",
@@ -81,6 +84,7 @@ _HOME = {
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "plot": "inspection.pictures",
+    "process_files": "model.many.job",
     "read": "text.reading",
     "recall": "inspection.memory.recall",
     "resume": "training.start",

@@ -25,6 +25,7 @@ GROUPS = {
     "AmountSettings": "Sampling",
     "SamplingSettings": "Sampling",
     "ComputingSettings": "Computing",
+    "ManySettings": "Many files",
     "RecallSettings": "The experiment",
     "ContextSettings": "Looking back",
     "UnitsSettings": "Claims",
