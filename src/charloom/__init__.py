@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .inspection.units.search import units as units
     from .model.comparison import Comparison as Comparison
     from .model.comparison import compare as compare
+    from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
     from .settings import AdaptationSettings as AdaptationSettings
+    from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
@@ -69,6 +71,7 @@ _HOME = {
     "Comparison": "model.comparison",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
+    "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
     "Page": "serving.offline.page",
@@ -88,6 +91,7 @@ _HOME = {
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "plot": "inspection.pictures",
+    "process_files": "model.many.job",
     "read": "text.reading",
     "recall": "inspection.memory.recall",
     "resume": "training.start",

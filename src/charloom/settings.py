@@ -14,6 +14,7 @@ charloom.errors.SettingsError: hidden_size: 0 was given; it must be at least 1
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -324,3 +325,41 @@ class AmountSettings(Settings):
 
     length: int = Field(default=500, ge=0, lt=2**40, description="characters to generate")
     count: int = Field(default=1, ge=1, le=65536, description="number of texts")
+
+
+class ManySettings(Settings):
+    """How many files are worked on, each a text of its own."""
+
+    workers: int = Field(
+        default=0, ge=0, le=4096, description="processes, of one thread each; 0 is one a core"
+    )
+    column: str = Field(
+        default="text", min_length=1, description="of JSON lines and Parquet, which holds the text"
+    )
+    parts: Literal["jsonl", "parquet"] = Field(
+        default="jsonl", description="what the parts are written as: JSON lines or Parquet"
+    )
+    cluster: Literal["none", "ray"] = Field(
+        default="none", description="ray works on a Ray cluster, which it starts if there is none"
+    )
+    address: str | None = Field(
+        default=None, description="of a Ray cluster that runs, such as auto or HOST:PORT"
+    )
+
+    @property
+    def processes(self) -> int:
+        """How many: those given, or one for each core that this process may use.
+
+        >>> ManySettings(workers=3).processes
+        3
+        """
+        available = getattr(os, "sched_getaffinity", lambda pid: range(os.cpu_count() or 1))
+        return self.workers or len(available(0))
+
+    @model_validator(mode="after")
+    def _an_address_is_of_a_cluster(self) -> Self:
+        if self.address is not None and self.cluster == "none":
+            raise ValueError(
+                "`address` was given, which is for `cluster='ray'`", "address", "cluster"
+            )
+        return self
