@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
-import warnings
 from collections.abc import Callable
 
 import uvicorn
@@ -16,6 +16,8 @@ from ..text.reading import beginning
 from .guard import CHARACTERS
 from .page_api import make_app
 from .patience import PatientProtocol
+
+logger = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 EVERYWHERE = ("0.0.0.0", "::")
@@ -65,10 +67,10 @@ def serve(
         if port != 80:  # which is the only one that a browser leaves out
             hosts = {known for known in hosts if known.endswith(f":{port}")}
         if host not in (*LOCAL, "::1"):
-            warnings.warn(
-                f"{host}: everybody who reaches this address can read and generate with the model, "
+            logger.warning(
+                "%s: everybody who reaches this address can read and generate with the model, "
                 "without a password; use 127.0.0.1 for this machine alone",
-                stacklevel=2,
+                host,
             )
         config = uvicorn.Config(
             make_app(model, hosts, shown),
