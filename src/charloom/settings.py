@@ -15,9 +15,18 @@ charloom.errors.SettingsError: hidden_size: 0 was given; it must be at least 1
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import Self
 
 from .errors import SettingsError, shown
@@ -32,8 +41,20 @@ Engine = Annotated[
     Literal["auto", "native", "torch", "reference"],
     Field(description="what computes; auto is torch where a GPU is given as device, else native"),
 ]
+
+
+def _device(name: str) -> str:
+    """A device's name, as it may also come from a file."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise ValueError(
+            f"device: {shown(repr(name))} was given; it must be auto, cpu, cuda, cuda:N or mps"
+        )
+    return name
+
+
 Device = Annotated[
     str,
+    AfterValidator(_device),
     Field(description="of the torch engine: cpu, cuda, cuda:N or mps; auto is a GPU if it has one"),
 ]
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
