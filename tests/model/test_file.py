@@ -49,7 +49,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("embedding_size", [0, 3])
 def test_a_model_comes_back_as_it_was_saved(path, cell, embedding_size):
     model = a_model(cell, embedding_size, num_layers=2)

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from messages import warned
 from runs import SMALL, TEXT, checkpoint_of, losses, outcome, settings, start
 
 from charloom.engines.base import State, Step
@@ -561,5 +562,5 @@ def test_going_on_with_other_kernels_is_said(tmp_path):
     run.stop()
     checkpoint = replace(checkpoint_of(tmp_path / "run"), kernels="an abacus")
     write_checkpoint(tmp_path / "run" / "checkpoint.safetensors", checkpoint)
-    with pytest.warns(UserWarning, match="an abacus"):
+    with warned("an abacus"):
         resume(tmp_path / "run").stop()

@@ -28,7 +28,7 @@ else:
 NAME = "run.toml"
 """In the folder of a run."""
 
-NOT_KEPT = ("config", "resume", "output", "help")
+NOT_KEPT = ("config", "resume", "output", "tensorboard", "help")
 """Flags of train that a file does not give: they say what to do with it."""
 
 

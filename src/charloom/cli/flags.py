@@ -26,6 +26,7 @@ GROUPS = {
     "SamplingSettings": "Sampling",
     "AdaptationSettings": "Adapting",
     "ComputingSettings": "Computing",
+    "ManySettings": "Many files",
     "RecallSettings": "The experiment",
     "ContextSettings": "Looking back",
     "UnitsSettings": "Claims",

@@ -1,4 +1,7 @@
-"""Commands that use a model: generate, evaluate, score and info."""
+"""Commands that use a model: generate, evaluate, score and info.
+
+With -o the first three take each file as a text of its own (many.py).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from .arguments import (
     AsJson,
     FirstModel,
     ModelPath,
+    OptionalTexts,
     SecondModel,
     Texts,
     load,
@@ -30,16 +34,21 @@ from .arguments import (
     show,
     text_name,
 )
-from .flags import chosen, flags, refuse
+from .flags import chosen, flags, given, refuse
+from .many import PartsFolder, many_flags, on_many_files, refuse_many
 from .streams import say, tell
 
 
+@many_flags
 @flags(ComputingSettings)
 @flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
 @flags(SamplingSettings, only=("temperature", "top_k", "top_p"))
 @flags(AmountSettings)
 def generate(
+    context: typer.Context,
     model: ModelPath,
+    text: OptionalTexts = None,
+    output: PartsFolder = None,
     prompt: Annotated[
         str | None, typer.Option(metavar="STRING", help="the text to continue")
     ] = None,
@@ -54,16 +63,26 @@ def generate(
         typer.Option(metavar="STRING", help="end before this text; may be repeated"),
     ] = None,
     **values: Any,
-) -> None:
+) -> int:
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another. The same --seed gives the same text.
+    another. The same --seed gives the same text. With -o each TEXT is a prompt, or a file of
+    prompts in JSON lines or Parquet, and has a file of texts in FOLDER.
 
     For example:
 
         charloom generate book.run --prompt "The Fox" --temperature 0.7
     """
+    if output is not None:
+        if prompt is not None or prompt_file is not None:
+            raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
+        names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
+        options = {name: values[name] for name in names}
+        return on_many_files("generate", model, text, output, values, stop=stop, **options)
+    refuse_many(context)
+    if text:
+        raise SettingsError("TEXT was given without -o; give --prompt-file, or -o FOLDER")
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
     fresh = values["seed"] is None
@@ -82,21 +101,24 @@ def generate(
     if fresh:
         tell(f"seed {sampling.seed}")
     if amount.count > 1:
-        for text in pieces:
-            say(prompt + text)
-        return
+        for one in pieces:
+            say(prompt + one)
+        return 0
     say(prompt, end="")
     for piece in pieces:
         say(piece, end="")
     say("")
+    return 0
 
 
+@many_flags
 @reading_flags
 @flags(AdaptationSettings)
 def evaluate(
     context: typer.Context,
     model: ModelPath,
     text: Texts,
+    output: PartsFolder = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="read the text as one stream, which is slow"),
@@ -107,7 +129,7 @@ def evaluate(
     ] = False,
     as_json: AsJson = False,
     **values: Any,
-) -> None:
+) -> int:
     """Measure how well a model predicts a text.
 
     Prints bits per character and per byte of UTF-8, perplexity per character, the total
@@ -122,6 +144,7 @@ def evaluate(
     the model learns from each stretch of the text right after it was counted (dynamic
     evaluation). It says how predictable the text is from itself, too, and is no number to set
     beside one that was measured without.
+    With -o each file is a text of its own, measured by one of several processes.
 
     For example:
 
@@ -129,12 +152,19 @@ def evaluate(
     """
     if not adapt:
         refuse(context, AdaptationSettings.model_fields, "has no effect without --adapt")
+    if output is not None:
+        if as_json:
+            raise SettingsError("--json is for one text; --parts says what the parts are")
+        if adapt:
+            raise SettingsError("--adapt is for one text; leave out -o")
+        return on_many_files("evaluate", model, text, output, values, exact=exact)
+    refuse_many(context)
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
     if values["precision"] != "int8" and not adapt:
         found = formatting.total(loaded.evaluate(pieces, exact=exact))
         show(found | loaded.computed_with, as_json)
-        return
+        return 0
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
     if adapt:
@@ -144,17 +174,21 @@ def evaluate(
             del adapted[same]
         found = formatting.total(total) | loaded.computed_with
         show(found | {"adapted": adapted}, as_json)
-        return
+        return 0
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
     found = formatting.total(total) | loaded.computed_with
     show(found | {"int8_costs_bits_per_character": cost}, as_json)
+    return 0
 
 
+@many_flags
 @reading_flags
 def score(
+    context: typer.Context,
     model: ModelPath,
     text: Texts,
+    output: PartsFolder = None,
     by: Annotated[
         Literal["character", "word", "line"], typer.Option(help="the parts to show")
     ] = "line",
@@ -163,20 +197,27 @@ def score(
         typer.Option(help="jsonl has a line for each part, and the total in the last"),
     ] = "table",
     **values: Any,
-) -> None:
+) -> int:
     """Show how surprising each part of a text is.
 
     The surprisals of the parts add up exactly to that of the whole, read as one stream. For
-    characters the rank is shown too: 1 if the model found the character likeliest.
+    characters the rank is shown too: 1 if the model found the character likeliest. With -o
+    each file is a text of its own, scored by one of several processes.
 
     For example:
 
         charloom score book.run other.txt --by word
     """
+    if output is not None:
+        if given(context, "format"):
+            raise SettingsError("--format is for one text; --parts says what the parts are")
+        return on_many_files("score", model, text, output, values, by=by)
+    refuse_many(context)
     loaded = load(model, values)
     parts = loaded.score(pieces_of(loaded, text, values), by=by)
     for piece in formatting.written(parts, format, loaded.computed_with):
         say(piece, end="")
+    return 0
 
 
 @reading_flags

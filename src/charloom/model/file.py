@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from ..engines.int8 import whole_numbers
-from ..engines.weights import Array, Weights, weight_shapes
+from ..engines.weights import Array, Weights, folded_bias, torch_biases, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
@@ -48,9 +48,8 @@ def write_model(path: str | Path, model: ModelFile, *, bits: Literal[8, 32] = 32
         if bits == 8 and values.ndim == 2:
             tensors[name], tensors[name + _SCALE] = whole_numbers(values)
             continue
-        first, *others = _stored_names(name)
-        tensors[first] = values
-        tensors |= {other: np.zeros_like(values) for other in others}
+        stored = torch_biases(model.settings, values) if _is_bias(name) else [values]
+        tensors |= dict(zip(_stored_names(name), stored, strict=True))
     content = {
         "settings": model.settings.model_dump(),
         "vocabulary": model.vocabulary.to_json(),
@@ -75,8 +74,10 @@ def read_model(path: str | Path) -> ModelFile:
         raise ModelFileError(f"{path}: its description makes no sense ({shown(error)})") from None
     weights = {}
     for name, shape in weight_shapes(settings, vocabulary.size).items():
+        if _is_bias(name):
+            shape = weights[name.replace("bias", "weight_hh")].shape[:1]
         stored = [_tensor(path, tensors, part, shape) for part in _stored_names(name)]
-        weights[name] = sum(stored[1:], stored[0])
+        weights[name] = folded_bias(settings, *stored) if _is_bias(name) else stored[0]
     if tensors:
         named = shown(", ".join(sorted(tensors)))
         raise ModelFileError(f"{path}: its settings do not call for its tensors {named}")
@@ -85,9 +86,13 @@ def read_model(path: str | Path) -> ModelFile:
     )
 
 
+def _is_bias(name: str) -> bool:
+    return ".bias_l" in name
+
+
 def _stored_names(name: str) -> tuple[str, ...]:
-    """The tensors whose sum is this weight: PyTorch has two biases for our one."""
-    if ".bias_l" in name:
+    """The tensors that hold this weight: PyTorch has two biases for our one."""
+    if _is_bias(name):
         return name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")
     return (name,)
 

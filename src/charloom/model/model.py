@@ -40,6 +40,7 @@ from . import fitting, generation, scoring, tracing
 from .bases import find
 from .container import FORMAT
 from .file import ModelFile, read_model, write_model
+from .html import model_html
 from .predictor import Predictor
 from .provenance import Provenance
 from .scoring import Part, Score
@@ -282,8 +283,7 @@ class Model:
 
         The parts add up, exactly, to `evaluate(text, exact=True)`. A str is the text
         itself, a Path is read. Characters that the model has never seen count in full, and
-        one UnknownCharacterWarning names them; a model without an unknown raises
-        UnknownCharacterError.
+        one logged warning names them; a model without an unknown raises UnknownCharacterError.
         """
         return scoring.score_text(self._measuring, self.pieces(text), by=by)
 
@@ -452,6 +452,9 @@ class Model:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _weights=_read_only(state["_weights"]))
+
+    def _repr_html_(self) -> str:
+        return model_html(self.settings, self.vocabulary, self.provenance)
 
     def __repr__(self) -> str:
         shape, vocabulary = self.settings, self.vocabulary

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 from ..engines.base import StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
-from ..errors import ModelFileError, SettingsError, TrainingError
+from ..errors import ModelFileError, SettingsError, TrainingError, shown
 from ..model.model import Model
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
@@ -29,6 +29,8 @@ from .plan import IdsFile, Plan
 from .run import Run
 from .saving import Saving
 from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -125,6 +127,7 @@ def train(
         if saving is not None:
             saving.begin(plan)
         undo.pop_all()
+    logger.info("%s, %s", run, chosen.summary)
     return run
 
 
@@ -190,6 +193,7 @@ def resume(
             if checkpoint.position.is_best:  # perhaps it was killed before this was done
                 saving.save_model(run.best_model())
         undo.pop_all()
+    logger.info("%s goes on", run)
     return run
 
 
@@ -203,10 +207,9 @@ def _with_batches(training: TrainingSettings, corpus: Corpus) -> TrainingSetting
         by_line = known and is_list(sample)
         training = training.replace(batches="lines" if by_line else "streams")
     if training.batches == "streams" and known and is_sorted(sample):
-        warnings.warn(
+        logger.warning(
             "the lines of the text are sorted, so its end is no measure for all of it; "
-            'batches="lines" holds out lines from everywhere',
-            stacklevel=3,
+            'batches="lines" holds out lines from everywhere'
         )
     return training
 
@@ -326,8 +329,9 @@ def _facts(part: Part) -> PartFacts:
 
 def _warn_of_other_kernels(before: str, now: str) -> None:
     if before != now:
-        warnings.warn(
-            f"the run was computed by {before} and goes on with {now}: its last digits "
-            "will not be those of a run that was not stopped",
-            stacklevel=3,
+        logger.warning(
+            "the run was computed by %s and goes on with %s: its last digits will not be those "
+            "of a run that was not stopped",
+            shown(before),
+            now,
         )
