@@ -118,16 +118,19 @@ def test_every_module_is_named_by_a_test_file():
 
 def test_the_public_names_are_few_sorted_and_loadable():
     functions = [
+        "compare",
         "context",
         "explain",
         "export_log",
         "plot",
+        "process_files",
         "read",
         "recall",
         "resume",
         "save_page",
         "save_trace",
         "serve",
+        "tensorboard",
         "train",
         "units",
         "visible",

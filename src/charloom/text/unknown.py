@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections import Counter
 from collections.abc import Mapping
 
-
-class UnknownCharacterWarning(UserWarning):
-    """Characters were read that the model has never seen."""
+logger = logging.getLogger(__name__)
 
 
 def warn_of_unknown(unknown: Mapping[str, int]) -> None:
@@ -20,8 +18,4 @@ def warn_of_unknown(unknown: Mapping[str, int]) -> None:
         for character, count in Counter(unknown).most_common(8)
     )
     more = f" and {len(unknown) - 8} others" if len(unknown) > 8 else ""
-    warnings.warn(
-        f"the model has never seen {named}{more}; read as its unknown character",
-        UnknownCharacterWarning,
-        stacklevel=3,
-    )
+    logger.warning("the model has never seen %s%s; read as its unknown character", named, more)
