@@ -137,7 +137,9 @@ def inspect(
     html: Annotated[
         Path | None,
         typer.Option(
-            parser=path, metavar="FILE", help="the page of `serve` as one file, with the model, for use offline"
+            parser=path,
+            metavar="FILE",
+            help="the page of `serve` as one file, with the model, for use offline",
         ),
     ] = None,
     npz: Annotated[
