@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from ..model.model import Model
 from ..model.provenance import BaseFacts
 from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
 from ..text.corpus import Corpus, InMemory
-from ..text.unknown import UnknownCharacterWarning
+from ..text.unknown import no_warning_of_unknown
 from ..text.vocabulary import Vocabulary
 from .folder import digest_of
 
@@ -103,8 +102,7 @@ def suggested(
         return None
     base = Base.open("english")
     sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
+    with no_warning_of_unknown():
         bits = base.model.evaluate(InMemory(sample)).bits_per_character
     return base if bits <= MOST_BITS else None
 
