@@ -68,7 +68,7 @@ def export(model: Model, text: Text | None = None) -> Page:
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
             f"the model has {model.parameters:,} weights; a page holds at most {MOST_WEIGHTS:,}: "
-            "use `serve`, which needs no copy of them"
+            "look at it with the server, which needs no copy of them"
         )
     pieces = model.generate(length=GENERATED) if text is None else model.pieces(text)
     shown = beginning(pieces, CHARACTERS + 1)
