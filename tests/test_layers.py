@@ -130,6 +130,7 @@ def test_the_public_names_are_few_sorted_and_loadable():
         "save_trace",
         "serve",
         "train",
+        "tune",
         "units",
         "visible",
     ]

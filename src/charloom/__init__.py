@@ -13,11 +13,12 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-Train with `train` and `resume`; look at a run with `plot` and `export_log`. A `Model` has
-load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe.
-To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
-`recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
-a text where files are expected, and `visible` makes a text safe to print.
+Train with `train` and `resume`, search for better settings with `tune`; look at a run with
+`plot` and `export_log`. A `Model` has load, save, generate, generate_many, next, score, evaluate,
+trace, trace_pieces, fit and describe; `process_files` does such a verb for many files. To look
+into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall`
+compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for a text
+where files are expected, and `visible` makes a text safe to print.
 
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
+    from .settings import TuningSettings as TuningSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
     from .text.visible import visible as visible
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from .training.run import Run as Run
     from .training.start import resume as resume
     from .training.start import train as train
+    from .training.tuning.search import tune as tune
 
 _HOME = {
     "CharloomError": "errors",
@@ -79,6 +82,7 @@ _HOME = {
     "TextSettings": "settings",
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
+    "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
     "context": "inspection.memory.context",
     "explain": "inspection.story",
@@ -92,6 +96,7 @@ _HOME = {
     "save_trace": "inspection.files",
     "serve": "serving.server",
     "train": "training.start",
+    "tune": "training.tuning.search",
     "units": "inspection.units.search",
     "visible": "text.visible",
 }

@@ -26,13 +26,14 @@ GROUPS = {
     "SamplingSettings": "Sampling",
     "ComputingSettings": "Computing",
     "ManySettings": "Many files",
+    "TuningSettings": "The search",
     "RecallSettings": "The experiment",
     "ContextSettings": "Looking back",
     "UnitsSettings": "Claims",
 }
 """The title under which help lists the flags of each class of settings."""
 
-NAMES = {"selections": "select", "patterns": "pattern"}
+NAMES = {"selections": "select", "patterns": "pattern", "spaces": "space"}
 """Arguments of the library whose flags have other names: they are given one at a time."""
 
 
