@@ -118,6 +118,7 @@ def test_every_module_is_named_by_a_test_file():
 
 def test_the_public_names_are_few_sorted_and_loadable():
     functions = [
+        "compare",
         "context",
         "explain",
         "export_log",

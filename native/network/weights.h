@@ -51,8 +51,12 @@ public:
     }
     Term<P> backward_term(const Matrix* m, const Word* d, ptrdiff_t stride, int row) const {
         const Packed& packed = packed_[m->number];
-        const int steps = packed.backward_steps;
-        return {d, stride, packed.backward.data() + static_cast<size_t>(row) * steps, steps};
+        const int steps = packed.backward_steps, strip = LANES / P::PER_WORD;
+        const Word* panel = packed.backward.data() + static_cast<size_t>(row) * steps;
+        const Runs runs = m->runs(sums_);
+        if (runs.whole()) return {d, stride, panel, steps};
+        return {d + runs.first * strip, stride, panel, runs.width * strip,
+                m->strips() / runs.width, runs.of * strip};
     }
 
     // The sums that start at `column`, with this one-hot input and no state.
@@ -61,6 +65,8 @@ public:
     }
     Strips<const float> weight(const Matrix* m) const { return layout.in(weight_.data(), m); }
     Strips<float> gradient(const Matrix* m) { return {&gradient_[m->at], m->K}; }
+
+    int sums() const { return sums_; }
 
     // Copy a tensor out in PyTorch's shape, or in.
     void read(int tensor, Kind kind, float* to) const {

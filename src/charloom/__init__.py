@@ -15,10 +15,11 @@
 
 Train with `train` and `resume`, search for better settings with `tune`; look at a run with
 `plot` and `export_log`. A `Model` has load, save, generate, generate_many, next, score, evaluate,
-trace, trace_pieces, fit and describe; `process_files` does such a verb for many files. To look
-into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall`
-compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for a text
-where files are expected, and `visible` makes a text safe to print.
+trace, trace_pieces, fit and describe; `process_files` does such a verb for many files, and
+`compare` measures two models on one text. To look into a model: `explain`, `save_trace`,
+`save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain RNNs. `read`
+gives the text of files, `InMemory` stands for a text where files are expected, and `visible`
+makes a text safe to print.
 
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from .inspection.story import explain as explain
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
+    from .model.comparison import Comparison as Comparison
+    from .model.comparison import compare as compare
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.scoring import Part as Part
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
+    from .settings import AdaptationSettings as AdaptationSettings
     from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
@@ -65,7 +69,9 @@ if TYPE_CHECKING:
     from .training.tuning.search import tune as tune
 
 _HOME = {
+    "AdaptationSettings": "settings",
     "CharloomError": "errors",
+    "Comparison": "model.comparison",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
     "ManySettings": "settings",
@@ -84,6 +90,7 @@ _HOME = {
     "TrainingSettings": "settings",
     "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
+    "compare": "model.comparison",
     "context": "inspection.memory.context",
     "explain": "inspection.story",
     "export_log": "inspection.logs",

@@ -140,8 +140,8 @@ AUTOMATIC: dict[str, JsonValue] = {"automatic": True}
 class ModelSettings(Settings):
     """The shape of a network; with the vocabulary's size it fixes every weight."""
 
-    cell: Literal["lstm", "rnn"] = Field(
-        default="lstm", description="lstm, or the plain tanh rnn that it is compared with"
+    cell: Literal["lstm", "gru", "rnn"] = Field(
+        default="lstm", description="lstm, gru, or the plain tanh rnn that they are compared with"
     )
     hidden_size: int = Field(
         json_schema_extra=AUTOMATIC, default=256, ge=1, le=65536, description="units in a layer"
@@ -307,6 +307,17 @@ class SamplingSettings(Settings):
                 f"temperature: {self.temperature} was given; it must be 0, or at least {COLDEST:g}"
             )
         return self
+
+
+class AdaptationSettings(Settings):
+    """How a model goes on learning from the text that it is measured on."""
+
+    learning_rate: float = Field(
+        default=2e-4, gt=0, lt=1, description="of the step that follows each chunk"
+    )
+    sequence_length: int = Field(
+        default=64, ge=1, le=2**20, description="characters of a chunk, counted before its step"
+    )
 
 
 class AmountSettings(Settings):

@@ -17,7 +17,7 @@ from charloom.text.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize("vocabulary", [None, Vocabulary.bytes()])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_an_npz_holds_the_trace(tmp_path, cell: str, vocabulary):
     model = fox_model(vocabulary, cell=cell)
     trace = model.trace(FOX)

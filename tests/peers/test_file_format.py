@@ -32,7 +32,7 @@ def run_the_page() -> dict:
 @pytest.mark.parametrize("core", ["native", "reference"])
 @pytest.mark.parametrize("vocabulary", [Vocabulary.of(TEXT[:40], unknown=True), Vocabulary.bytes()])
 @pytest.mark.parametrize("embedding_size", [0, 5])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_pytorch_gives_the_same_nats(
     tmp_path, monkeypatch, capsys, cell, embedding_size, vocabulary, core
 ):

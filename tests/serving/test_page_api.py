@@ -69,7 +69,7 @@ def values(page: Page, **query: object) -> np.ndarray:
 # What is shown is the trace.
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines: bool):
     model = small_model(lines=lines, cell=cell)

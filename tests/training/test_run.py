@@ -31,7 +31,6 @@ from charloom.model.scoring import Score
 from charloom.model.sealed import sealed
 from charloom.settings import TextSettings
 from charloom.text.corpus import InMemory
-from charloom.training import run as module
 from charloom.training import saving, trainer
 from charloom.training.checkpoint import write_checkpoint
 from charloom.training.start import resume, train
@@ -126,7 +125,7 @@ for progress in run:
 def set_clock(monkeypatch, clock):
     """Give training another clock, and nobody else: a server that runs in another thread of
     this process would take its own deadlines for as far away as the machine has been up."""
-    for one in (module, saving):
+    for one in (trainer, saving):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=clock))
 
 

@@ -21,6 +21,7 @@ VERBS = {
     "generate": "model",
     "evaluate": "model",
     "score": "model",
+    "compare": "model",
     "info": "model",
     "serve": "inspection",
     "inspect": "inspection",

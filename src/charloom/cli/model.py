@@ -13,13 +13,20 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from ..settings import AmountSettings, ComputingSettings, SamplingSettings
+from ..settings import (
+    AdaptationSettings,
+    AmountSettings,
+    ComputingSettings,
+    SamplingSettings,
+)
 from . import formatting
 from .arguments import (
     READING,
     AsJson,
+    FirstModel,
     ModelPath,
     OptionalTexts,
+    SecondModel,
     Texts,
     load,
     pieces_of,
@@ -27,7 +34,7 @@ from .arguments import (
     show,
     text_name,
 )
-from .flags import chosen, flags, given
+from .flags import chosen, flags, given, refuse
 from .many import PartsFolder, many_flags, on_many_files, refuse_many
 from .streams import say, tell
 
@@ -106,6 +113,7 @@ def generate(
 
 @many_flags
 @reading_flags
+@flags(AdaptationSettings)
 def evaluate(
     context: typer.Context,
     model: ModelPath,
@@ -114,6 +122,10 @@ def evaluate(
     exact: Annotated[
         bool,
         typer.Option("--exact", help="read the text as one stream, which is slow"),
+    ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="also measure a copy of the model that learns as it reads"),
     ] = False,
     as_json: AsJson = False,
     **values: Any,
@@ -128,25 +140,41 @@ def evaluate(
     beside the numbers. With --precision int8 the last line says how
     many bits per character 8-bit weights cost in comparison with float32.
 
+    With --adapt a second measurement follows, its names beginning with "adapted": a copy of
+    the model learns from each stretch of the text right after it was counted (dynamic
+    evaluation). It says how predictable the text is from itself, too, and is no number to set
+    beside one that was measured without.
     With -o each file is a text of its own, measured by one of several processes.
 
     For example:
 
         charloom evaluate book.run other.txt
     """
+    if not adapt:
+        refuse(context, AdaptationSettings.model_fields, "has no effect without --adapt")
     if output is not None:
         if as_json:
             raise SettingsError("--json is for one text; --parts says what the parts are")
+        if adapt:
+            raise SettingsError("--adapt is for one text; leave out -o")
         return on_many_files("evaluate", model, text, output, values, exact=exact)
     refuse_many(context)
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
-    if values["precision"] != "int8":
+    if values["precision"] != "int8" and not adapt:
         found = formatting.total(loaded.evaluate(pieces, exact=exact))
         show(found | loaded.computed_with, as_json)
         return 0
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
+    if adapt:
+        settings = chosen(AdaptationSettings, values)
+        adapted = formatting.total(loaded.evaluate(whole, adapt=settings)) | settings.model_dump()
+        for same in ("characters", "utf8_bytes", "unknown_characters"):
+            del adapted[same]
+        found = formatting.total(total) | loaded.computed_with
+        show(found | {"adapted": adapted}, as_json)
+        return 0
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
     found = formatting.total(total) | loaded.computed_with
@@ -190,6 +218,34 @@ def score(
     for piece in formatting.written(parts, format, loaded.computed_with):
         say(piece, end="")
     return 0
+
+
+@reading_flags
+def compare(
+    a: FirstModel,
+    b: SecondModel,
+    text: Texts,
+    places: Annotated[
+        int, typer.Option(help="words to show where either model is better (at least 0)")
+    ] = 5,
+    as_json: AsJson = False,
+    **values: Any,
+) -> None:
+    """Compare two models on one text.
+
+    Prints the bits per character of each, and the difference, that of B less that of A, with an
+    interval in which it lies in 95 of 100 such texts: the text is cut into 20 blocks, and how
+    much they differ from each other tells how sure the difference is. Then come the words where
+    one model is better than the other by the most bits.
+
+    For example:
+
+        charloom compare book.run other.run text.txt
+    """
+    models = [load(model, values) for model in (a, b)]
+    pieces = list(pieces_of(models[0], text, values))
+    found = charloom.compare(*models, pieces, places=places)
+    say(formatting.as_json(found) if as_json else formatting.compared(found))
 
 
 def info(model: ModelPath, as_json: AsJson = False) -> None:

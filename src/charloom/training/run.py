@@ -12,9 +12,7 @@ will fit, and stores that plan.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..engines.weights import parameter_count
 from ..errors import TrainingError
@@ -48,7 +46,6 @@ class Run(Iterator[Progress]):
         self._checkpoints = Checkpoints(plan, trainer, self._best, saving)
         self._whole = True  # False while a step is being taken
         self._stopped = False
-        self._zero: float | None = None  # on the clock, when the run would have begun
 
     @property
     def step(self) -> int:
@@ -135,35 +132,17 @@ class Run(Iterator[Progress]):
 
     def _next(self) -> Progress:
         """Take a step, validate if it is time to, and save if it is time to."""
-        if self._zero is None:
-            self._zero = time.monotonic() - self._position.seconds
-        trainer, before = self._trainer, self._position
         try:
-            step = trainer.step(before)
+            self._position, progress = self._trainer.advance(self._position)
         except TrainingError:
             self._whole = True  # the network is what it was
             self.stop()
             raise
-        position = before.after_batch(trainer.batches_in(before.epoch))
-        validation = trainer.validate() if trainer.validation_is_due(position) else None
-        if validation is not None:
-            position = position.after_validation(validation)
-            if position.best_step == position.step:
-                self._best.keep()
-        self._position = position = replace(position, seconds=time.monotonic() - self._zero)
-        progress = Progress(
-            step=position.step,
-            steps=position.steps,
-            epoch=position.epoch + position.index / trainer.batches_in(position.epoch),
-            outcome=step.outcome,
-            characters=step.characters,
-            learning_rate=trainer.learning_rate(before),
-            seconds=position.seconds,
-            validation=validation,
-            best=validation is not None and position.best_step == position.step,
-        )
+        if progress.best:
+            self._best.keep()
         self._reports.add(progress)
-        if validation is not None or self.finished or self._checkpoints.are_due(position):
+        due = self._checkpoints.are_due(self._position)
+        if due or self.finished or progress.validation is not None:
             self._save()
         return progress
 
