@@ -13,22 +13,13 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-<<<<<<< HEAD
-Train with `train` and `resume`; look at a run with `plot`, `export_log` and `tensorboard`. A
-`Model` has load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit
-and describe. `compare` measures two models on one text. To look into a model: `explain`,
+Train with `train` and `resume`, search for better settings with `tune`; look at a run with
+`plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many, next,
+score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such a verb for many
+files, and `compare` measures two models on one text. To look into a model: `explain`,
 `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain
 RNNs. `read` gives the text of files, `InMemory` stands for a text where files are expected, and
 `visible` makes a text safe to print.
-=======
-Train with `train` and `resume`, search for better settings with `tune`; look at a run with
-`plot` and `export_log`. A `Model` has load, save, generate, generate_many, next, score, evaluate,
-trace, trace_pieces, fit and describe; `process_files` does such a verb for many files, and
-`compare` measures two models on one text. To look into a model: `explain`, `save_trace`,
-`save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain RNNs. `read`
-gives the text of files, `InMemory` stands for a text where files are expected, and `visible`
-makes a text safe to print.
->>>>>>> heads/scale
 
 Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
