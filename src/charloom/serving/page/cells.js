@@ -8,6 +8,7 @@
 //   carried      the quantity that is handed on to the next character
 //   traced       the quantities that the core's trace has, in its order
 //   products     those that are the product of two others; `before` is C_t of the step before
+//   apart        optional: how many of its gates, the last ones, have a recurrent bias of their own
 //   newspaper    headings    of the table's columns, if there is an article to edit
 //                flow        from the values of one character, `before` (the carried quantity,
 //                            one character ago) among them, arrays with a number per unit:
@@ -87,6 +88,59 @@ const CELLS = {
           title: "Today’s headline",
           summary: ({ article, headline }) => `The output gate shows ${percent(ratio(size(headline), size(article.map(Math.tanh))))} of the article as the headline.`,
           caption: "The headline: what the output gate shows of the article.",
+        },
+      ],
+    },
+  },
+
+  gru: {
+    quantities: {
+      r_t: { symbol: "r", name: "reset gate", meaning: "the share of the state that the candidate sees", scale: GATE, curve: ["orange-curve", "dashed"] },
+      n_t: { symbol: "n", name: "candidate", meaning: "what could be written into the state", scale: SIGNED, curve: ["orange-curve", "dotted"] },
+      z_t: { symbol: "z", name: "update gate", meaning: "the share of the state that is kept", scale: GATE, curve: ["ink", "solid"] },
+      h_t: { symbol: "h", name: "state", meaning: "all that the network remembers: z × the h before + (1 − z) × n", scale: SIGNED, curve: ["blue-curve", "solid"] },
+    },
+    plots: [
+      { scale: GATE, quantities: ["r_t", "z_t"] },
+      { scale: SIGNED, quantities: ["n_t", "h_t"] },
+    ],
+    carried: "h_t",
+    traced: ["r_t", "z_t", "n_t", "h_t"],
+    products: {},
+    apart: 1,
+    newspaper: {
+      headings: ["old h × z", "(1 − z) × n", "new h", "shown"],
+      flow: ({ before, z_t, n_t, h_t }) => ({
+        old: before, keep: z_t, kept: z_t.map((z, u) => z * before[u]), added: n_t.map((n, u) => (1 - z_t[u]) * n), article: h_t, headline: h_t,
+      }),
+      equations: ({ before, z_t, n_t, h_t }, show) => ({
+        old: show(before),
+        kept: ` × ${show(z_t)} = ${show(z_t * before)}`,
+        candidate: `${show(1 - z_t)} × ${show(n_t)} = `,
+        added: show((1 - z_t) * n_t),
+        article: show(h_t),
+        headline: show(h_t),
+      }),
+      drawn: (value) => value,
+      drawnNote: "A GRU’s article is its headline: all of it is shown.",
+      steps: [
+        {
+          shows: "old",
+          title: "Yesterday’s headline",
+          summary: ({ old }) => `The state as it stood: its ${counted(old.length, "number")} add up to ${number(size(old), 1)}, signs aside.`,
+          caption: "The state of every unit as it stood.",
+        },
+        {
+          shows: "kept",
+          title: "Strike out",
+          summary: ({ old, kept }) => `The update gate strikes out ${percent(ratio(size(old.map((value, u) => value - kept[u])), size(old)))} of the state.`,
+          caption: "What is left of the state; where the update gate closes, a line strikes it out.",
+        },
+        {
+          shows: "headline",
+          title: "Today’s headline",
+          summary: ({ kept, added }) => `In its place the candidate is written in: ${percent(ratio(size(added), size(kept) + size(added)))} of what makes up the new state.`,
+          caption: "The new state.",
         },
       ],
     },
