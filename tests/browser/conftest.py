@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from serving_tools import TEXT, served, small_model
+from worker_code import Run, run_in_node
 
 from charloom import Model
 from charloom.serving.offline.page import export
@@ -50,6 +51,17 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> Run:
+    """Runs code with the worker's classes in node."""
+    if not shutil.which("node"):
+        reason = "no node is installed (apt-get install nodejs)"
+        if os.environ.get("CHARLOOM_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return run_in_node
 
 
 @pytest.fixture(scope="session", autouse=True)

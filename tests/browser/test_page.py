@@ -406,7 +406,7 @@ def test_a_plain_rnn_has_a_page_too(open_page):
         assert page.locator("input[name=quantity]").count() == 1
 
 
-GRU = """{
+OTHER = """{
   quantities: {
     r_t: { symbol: "r", name: "reset gate", meaning: "", scale: GATE, curve: ["ink", "dashed"] },
     z_t: { symbol: "z", name: "update gate", meaning: "", scale: GATE, curve: ["ink", "solid"] },
@@ -460,8 +460,8 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
         "probabilities": encoded(np.ones(T, np.float32)),
     }
     stored = {
-        "cell": "gru",
-        "model": "Model(gru)",
+        "cell": "other",
+        "model": "Model(other)",
         "layers": 1,
         "units": units,
         "lines": False,
@@ -478,7 +478,7 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
     page = open_page(address)
     page.evaluate(
         f"""([heading, block, numbers]) => {{
-          CELLS.gru = {GRU};
+          CELLS.other = {OTHER};
           const trace = newTrace(withArrays(heading));
           addBlock(trace, withArrays(block));
           trace.done = true;
@@ -494,7 +494,7 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
               return Float32Array.from(found.flat());
             }},
             async levels(layer, name, start, stop) {{
-              const {{ scale }} = CELLS.gru.quantities[name];
+              const {{ scale }} = CELLS.other.quantities[name];
               const values = await data.values(layer, [name], start, stop);
               return Uint8Array.from(values, (value) => Math.round(255 * scale.position(value)));
             }},

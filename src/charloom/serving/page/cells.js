@@ -8,6 +8,7 @@
 //   carried      the quantity that is handed on to the next character
 //   traced       the quantities that the core's trace has, in its order
 //   products     those that are the product of two others; `before` is C_t of the step before
+//   apart        optional: how many of its gates, the last ones, have a recurrent bias of their own
 //   newspaper    headings    of the table's columns, if there is an article to edit
 //                flow        from the values of one character, `before` (the carried quantity,
 //                            one character ago) among them, arrays with a number per unit:
@@ -104,6 +105,9 @@ const CELLS = {
       { scale: SIGNED, quantities: ["n_t", "h_t"] },
     ],
     carried: "h_t",
+    traced: ["r_t", "z_t", "n_t", "h_t"],
+    products: {},
+    apart: 1,
     newspaper: {
       headings: ["old h × z", "(1 − z) × n", "new h", "headline"],
       flow: ({ before, n_t, z_t, h_t }) => ({
@@ -123,6 +127,7 @@ const CELLS = {
         headline: show(h_t),
       }),
       drawn: (value) => value,
+      drawnNote: "A GRU’s article is its headline: all of it is shown.",
       steps: [
         {
           shows: "old",
