@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,9 @@ from ..errors import SettingsError
 from ..model.bases import find
 from ..model.model import Model
 from ..model.provenance import BaseFacts
+from ..model.scoring import evaluate
 from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
-from ..text.corpus import Corpus, InMemory
-from ..text.unknown import UnknownCharacterWarning
+from ..text.corpus import Corpus
 from ..text.vocabulary import Vocabulary
 from .folder import digest_of
 
@@ -103,10 +102,8 @@ def suggested(
         return None
     base = Base.open("english")
     sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
-        bits = base.model.evaluate(InMemory(sample)).bits_per_character
-    return base if bits <= MOST_BITS else None
+    score = evaluate(base.model.predictor, base.model.vocabulary.encode(sample))
+    return base if score.bits_per_character <= MOST_BITS else None
 
 
 def grown(weights: Weights, before: Vocabulary, after: Vocabulary) -> Weights:
