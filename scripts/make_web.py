@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[1]
 NATIVE = ROOT / "native"
 CORE = ROOT / "src/charloom/serving/page/worker/core.wasm"
 
-OPTIONS = (
-    "-target wasm32-wasi -mexec-model=reactor -msimd128 -std=c++20 -O3 -ffp-contract=off "
-    "-fno-exceptions -fno-rtti -Wall -Wextra -Wno-psabi "
-    "-DCHARLOOM_ISA=baseline -DCHARLOOM_PRECISION=float32 -Wl,--no-entry -Wl,--strip-all"
-).split()
+TARGET = ["-target", "wasm32-wasi", "-mexec-model=reactor", "-msimd128"]
+CODE = ["-std=c++20", "-O3", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"]
+WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi"]
+KERNELS = ["-DCHARLOOM_ISA=baseline", "-DCHARLOOM_PRECISION=float32"]
+LINKING = ["-Wl,--no-entry", "-Wl,--strip-all"]
 
 
 def compiled(folder: Path) -> bytes:
@@ -31,15 +31,14 @@ def compiled(folder: Path) -> bytes:
     (folder / "networks.inc").write_text("".join(lines), encoding="utf-8")
     names = ("network/network.cpp", "network/sampler.cpp", "bindings/web.cpp")
     sources = [*cells, *(NATIVE / name for name in names)]
-    subprocess.run(
-        [sys.executable, "-m", "ziglang", "c++", *OPTIONS, f"-I{NATIVE}", f"-I{folder}"]
-        + [*map(str, sources), "-o", str(folder / "core.wasm")],
-        check=True,
-    )
+    compiler = [sys.executable, "-m", "ziglang", "c++", *TARGET, *CODE, *WARNINGS, *KERNELS]
+    files = [f"-I{NATIVE}", f"-I{folder}", *map(str, sources), "-o", str(folder / "core.wasm")]
+    subprocess.run([*compiler, *files, *LINKING], check=True)
     return (folder / "core.wasm").read_bytes()
 
 
 def main() -> int:
+    """Write the file, or compare it; 1 where it is another."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare only")
     check = parser.parse_args().check
@@ -47,7 +46,8 @@ def main() -> int:
         core = compiled(Path(folder))
     if check:
         same = CORE.exists() and CORE.read_bytes() == core
-        print(f"{CORE.name} is " + ("up to date" if same else "not what the sources make: make web"))
+        told = "is what the sources make" if same else "is not what the sources make; run: make web"
+        print(f"{CORE.name} {told}")
         return not same
     CORE.write_bytes(core)
     print(f"{CORE.relative_to(ROOT)}: {len(core):,} bytes")

@@ -132,6 +132,7 @@ def test_the_public_names_are_few_sorted_and_loadable():
         "serve",
         "tensorboard",
         "train",
+        "tune",
         "units",
         "visible",
     ]

@@ -1,4 +1,4 @@
-"""The page's worker run as plain code, in node or in a chromium page, for tests of what it computes.
+"""The page's worker run as plain code, in node or in chromium: for tests of it.
 
 `run(code, given)` is the value that the body of an async function returns; it has the worker's
 classes, `given`, and `core`, the compiled core.
@@ -27,7 +27,7 @@ globalThis.bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCode
 globalThis.base64Of = (array) => {
   const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
   let text = "";
-  for (let n = 0; n < bytes.length; n += 8192) text += String.fromCharCode(...bytes.subarray(n, n + 8192));
+  for (const byte of bytes) text += String.fromCharCode(byte);
   return btoa(text);
 };
 """
@@ -84,7 +84,7 @@ def run_in_browser(browser: Any) -> Run:
         shim, source, body, given = _parts(code, given)
         page = browser.new_page()
         try:
-            page.evaluate(shim)
+            page.add_script_tag(content=shim)
             page.add_script_tag(content=source)
             return page.evaluate(body, given)
         finally:

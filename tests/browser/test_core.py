@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Any
 
 import numpy as np
 import pytest
-from serving_tools import TEXT, small_model
-
-from charloom import Model
-from charloom.engines.base import StepSettings
-from charloom.engines.native import NativeEngine
-
+from serving_tools import small_model
 from worker_code import Run, decoded, encoded, file_of, run_in_browser, run_in_node
 
-pytestmark = pytest.mark.usefixtures("baseline")
-
-
-@pytest.fixture
-def baseline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHARLOOM_KERNELS", "baseline")
+from charloom.engines.base import StepSettings
+from charloom.engines.native import NativeEngine
 
 
 @pytest.fixture(params=["node", "chromium"])
@@ -68,7 +58,8 @@ def test_200_steps_of_training_leave_the_weights_of_python(run: Run, tmp_path, s
         let state = network.zeroState(B);
         const nats = [];
         for (let n = 0; n < 200; n++) {
-          const [inputs, targets] = [2 * n, 2 * n + 1].map((at) => ids.slice(at * T * B, (at + 1) * T * B));
+          const batch = (at) => ids.slice(at * T * B, (at + 1) * T * B);
+          const [inputs, targets] = [batch(2 * n), batch(2 * n + 1)];
           const settings = { beta2: 0.999, epsilon: 1e-7, ...given.step, dropout_key: n };
           const done = network.trainStep(inputs, targets, B, state, settings, n + 1);
           nats.push([done.nats, done.gradientNorm]);

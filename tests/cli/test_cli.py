@@ -458,7 +458,7 @@ def test_the_manual_is_what_the_commands_say():
         ),
         (["train", "BOOK", "--hidden-size", "many"], "--hidden-size"),
         (["train", "BOOK", "--learning-rate", "10"], "--learning-rate: 10.0 was given"),
-        (["train", "BOOK", "--cell", "gru"], "lstm"),
+        (["train", "BOOK", "--cell", "mgu"], "lstm"),
         (["train", "BOOK", "--steps", "5", "--minutes", "1"], "give one of them"),
         (["train", "BOOK", "--minimum-count", "2", "--no-unknown"], "--minimum-count is 2"),
         (["train", "BOOK", "--encoding", "klingon"], "--encoding: 'klingon' was given"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from messages import messages, warned
+from messages import warned
 from models import fox_model
 from predictors import predictor
 
@@ -20,6 +20,7 @@ from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.model.scoring import evaluate_adapting
 from charloom.settings import AdaptationSettings, ModelSettings, TrainingSettings
+from charloom.text.unknown import no_warning_of_unknown
 from charloom.text.vocabulary import Vocabulary
 
 SHAPE = ModelSettings(hidden_size=5, num_layers=2)
@@ -52,7 +53,7 @@ def chunks(text: str, settings=FAST, vocabulary=KNOWN, lines=False) -> list[tupl
 @given(text=st.text("the foxand\ncrwé?", min_size=2, max_size=60))
 def test_a_model_that_hardly_learns_gives_the_static_number(vocabulary, batches, text):
     model = a_model(vocabulary, batches)
-    with messages():
+    with no_warning_of_unknown():
         static, adapted = model.evaluate(text, exact=True), model.evaluate(text, adapt=STILL)
     assert adapted.nats == pytest.approx(static.nats, rel=1e-5, abs=1e-5)
     assert adapted.characters == static.characters

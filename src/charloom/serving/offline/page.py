@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import SettingsError
+from ...errors import SettingsError, TextError
 from ...files import replacing
 from ...model.model import Model, Text
 from ...text.reading import beginning
@@ -68,10 +68,12 @@ def export(model: Model, text: Text | None = None) -> Page:
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
             f"the model has {model.parameters:,} weights; a page holds at most {MOST_WEIGHTS:,}: "
-            "use `serve`, which needs no copy of them"
+            "look at it with the server, which needs no copy of them"
         )
     pieces = model.generate(length=GENERATED) if text is None else model.pieces(text)
     shown = beginning(pieces, CHARACTERS + 1)
+    if not shown:
+        raise TextError("the text: empty; a page needs at least one character")
     model.vocabulary.encode(shown)  # complain here and not in the page
     shown, cut = shown[:CHARACTERS], len(shown) > CHARACTERS
     files = page_files()
@@ -130,7 +132,13 @@ def _assemble(files: dict[str, bytes], elements: dict[str, str]) -> str:
     page = page.replace("</body>", "\n".join([*ending, "</body>"]))
     allowed = [f"{kind} {' '.join(known)}" for kind, known in hashes.items()]
     policy = "; ".join(
-        ["default-src 'none'", *allowed, "worker-src blob:", "base-uri 'none'", "form-action 'none'"]
+        [
+            "default-src 'none'",
+            *allowed,
+            "worker-src blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
     )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}', 1)

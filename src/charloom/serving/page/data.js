@@ -63,7 +63,7 @@ const SENT = {
 };
 
 function withArrays(line) {
-  const arrays = Object.keys(line).filter((name) => SENT[name] && line[name] !== null);
+  const arrays = Object.keys(line).filter((name) => SENT[name] && typeof line[name] === "string");
   return { ...line, ...Object.fromEntries(arrays.map((name) => [name, decoded(line[name], SENT[name])])) };
 }
 
@@ -91,6 +91,41 @@ async function* linesOf(response) {
       yield withArrays(parsed);
     }
     if (done) return;
+  }
+}
+
+// The source that all panels ask, which can be changed for another.
+class Source {
+  constructor(source) {
+    this.use(source);
+  }
+
+  use(source) {
+    this.source = source;
+  }
+
+  start() {
+    return this.source.start();
+  }
+
+  read(...given) {
+    return this.source.read(...given);
+  }
+
+  values(...given) {
+    return this.source.values(...given);
+  }
+
+  levels(...given) {
+    return this.source.levels(...given);
+  }
+
+  totals(...given) {
+    return this.source.totals(...given);
+  }
+
+  generate(...given) {
+    return this.source.generate(...given);
   }
 }
 

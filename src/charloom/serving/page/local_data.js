@@ -8,14 +8,9 @@ class PageWorker {
   #waiting = new Map(); // number -> [resolve, reject] of what was asked
   #asked = 0;
 
-  constructor() {
-    this.started = this.#start();
-    this.started.catch(() => {}); // whoever asks is told
-  }
-
-  // The result of one of the worker's methods.
+  // The result of one of the worker's methods; the first that is asked for starts it.
   async ask(method, ...given) {
-    await this.started;
+    await (this.started ??= this.#start());
     return this.#send(method, given);
   }
 
@@ -32,7 +27,18 @@ class PageWorker {
     this.worker.addEventListener("error", (event) => this.#failed(event));
     const core = stored ? await inflated(byId("core.wasm")) : await (await fetch("worker/core.wasm")).arrayBuffer();
     await this.#send("start", [core]);
-    if (byId("model.safetensors")) await this.#send("open", [await inflated(byId("model.safetensors"))]);
+    await this.#open();
+  }
+
+  // Opens the page's own model again, after another.
+  async reopen() {
+    await this.started;
+    await this.#open();
+  }
+
+  async #open() {
+    const model = byId("model.safetensors");
+    if (model) await this.#send("open", [await inflated(model)]);
   }
 
   #send(method, given) {

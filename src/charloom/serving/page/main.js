@@ -2,7 +2,7 @@
 "use strict";
 
 const pageWorker = new PageWorker();
-const data = byId("first") ? new LocalData(pageWorker, JSON.parse(byId("first").textContent)) : new ServerData();
+const data = new Source(byId("first") ? new LocalData(pageWorker, JSON.parse(byId("first").textContent)) : new ServerData());
 const state = new State();
 const colors = new Colors();
 const text = new TextPanel(state, data, colors);
@@ -11,6 +11,7 @@ const newspaper = new NewspaperPanel(state, data, colors);
 new AlternativesPanel(state);
 new SelectionPanel(state, data);
 new GenerationPanel(state, data, colors, readText);
+const training = new TrainingPanel(state, data, pageWorker, colors, readText);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 
@@ -121,6 +122,7 @@ function redrawAll() {
   text.recolor();
   heatmap.recolor();
   newspaper.draw();
+  training.recolor();
 }
 
 byId("theme").addEventListener("click", () => {

@@ -65,22 +65,28 @@ class Trainer {
     return { nats: done.nats, characters: done.characters };
   }
 
-  // The gates while the start of the text is read, (gates, T, H) bytes, the top layer's; what is
-  // likeliest after each character; and the mean surprisal of what is held out.
+  // The top layer's gates while the start of the text is read, (gates, T, H) bytes, and the mean
+  // surprisal of what is held out. Of windows each character is the last of its own.
   look() {
-    const { network, vocabulary, ids } = this;
-    const shown = ids.subarray(0, SHOWN);
+    const { network, vocabulary, ids, training, batches: { T } } = this;
     const { H, L } = network;
-    const { quantities, logits } = network.trace(shown, network.zeroState());
+    const shown = ids.subarray(0, SHOWN);
     const cell = CELLS[this.settings.cell];
     const names = Object.keys(cell.quantities).filter((name) => cell.quantities[name].scale === GATE);
     const gates = new Uint8Array(names.length * shown.length * H);
-    names.forEach((name, n) => {
-      const at = (cell.traced.indexOf(name) * L + L - 1) * shown.length * H;
-      gates.set(quantities.subarray(at, at + shown.length * H).map((value) => Math.round(value * 255)), n * shown.length * H);
-    });
-    const next = Array.from(shown, (_, t) => likeliest(logits.subarray(t * vocabulary.size, (t + 1) * vocabulary.size), 1)[0]);
-    return { characters: vocabulary.symbols(shown), gates, units: H, next: vocabulary.symbols(next), heldOut: this.#heldOutNats() };
+    const show = (first, start, stop) => { // read from `first`, shown from `start` to `stop`
+      const { quantities } = network.trace(shown.slice(first, stop), network.zeroState());
+      names.forEach((name, n) => {
+        const row = (cell.traced.indexOf(name) * L + L - 1) * (stop - first) + start - first;
+        const values = quantities.subarray(row * H, (row + stop - start) * H);
+        gates.set(values.map((value) => Math.round(value * 255)), (n * shown.length + start) * H);
+      });
+    };
+    if (training.batches === "windows") {
+      show(0, 0, T);
+      for (let t = T; t < shown.length; t++) show(t - T + 1, t, t + 1);
+    } else show(0, 0, shown.length);
+    return { characters: vocabulary.symbols(shown), gates, units: H, heldOut: this.#heldOutNats() };
   }
 
   // The text written back from its beginning: each character the likeliest after the last T that

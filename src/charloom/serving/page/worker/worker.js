@@ -24,14 +24,17 @@ class Desk {
     this.#opened(this.trainer.model());
   }
 
+  // The model before this one is needed until another text is read.
   #opened(model) {
-    this.predictor?.network.close();
+    this.before = this.predictor;
     this.predictor = new Predictor(this.core, model);
   }
 
   read(text) {
     this.text = new TracedText(this.predictor, text);
     this.unread = this.text.blocks();
+    this.before?.network.close();
+    this.before = null;
     return this.text.heading();
   }
 
