@@ -20,6 +20,7 @@ from ...files import replacing
 from ...model.model import Model, Text
 from ...text.reading import InMemory, beginning, read
 from ..activations import BlockCache, TracedText
+from ..opening import opening_units
 from ..page_api import page_files
 from .packing import pack
 
@@ -96,7 +97,8 @@ def export(model: Model, text: str) -> Page:
         packed = pack(cell, exact, before=traced.before[layer], fresh=traced.fresh, short=short)
         planes |= {f"{name} {layer}": plane for name, plane in packed.planes.items()}
         off = {name: max(most, off.get(name, 0)) for name, most in packed.off.items()}
-    data = {**heading, "blocks": blocks, "cut": cut, "off": off}
+    named = opening_units(model, kept)
+    data = {**heading, "blocks": blocks, "cut": cut, "off": off, "named": named}
     elements = {"data": json.dumps(data, separators=(",", ":")), **planes}
     html = _assemble(page_files(), elements)
     return Page(html=html, characters=len(kept), cut=cut, off=off)

@@ -15,6 +15,9 @@
 //                equations   what the table says of one unit, from the same values
 //                drawn       how a value of the article is drawn, to be between -1 and 1
 //                drawnNote   the same in words
+//                drawing     optional: the cell's switches in its picture (cell_picture.js), from
+//                            the values of one unit: keep, add, show, recall, and the candidate,
+//                            each a label and a value; words for the flows
 //                steps       what is done for each character: how far it `shows` (see STAGES),
 //                            its title, a summary of the flow, a caption of the picture
 "use strict";
@@ -76,6 +79,13 @@ const CELLS = {
         article: show(C_t),
         headline: `${show(o_t)} × ${show(Math.tanh(C_t))} = ${show(h_t)}`,
       }),
+      drawing: ({ f_t, i_t, g_t, o_t }) => ({
+        keep: { label: "forget f", value: f_t },
+        add: { label: "input i", value: i_t },
+        candidate: { label: "candidate g", value: g_t },
+        show: { label: "output o", value: o_t },
+        words: { old: "article before", kept: "kept fC", added: "written in gi", article: "article C" },
+      }),
       drawn: Math.tanh,
       drawnNote: "All are drawn through tanh, as the output gate sees the article.",
       steps: [
@@ -115,6 +125,7 @@ const CELLS = {
     carried: "h_t",
     newspaper: {
       flow: ({ h_t }) => ({ headline: h_t }),
+      drawing: ({ h_t }) => ({ candidate: { label: "tanh", value: h_t }, words: { headline: "state h" } }),
       steps: [
         {
           shows: "headline",

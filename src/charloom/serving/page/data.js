@@ -87,6 +87,8 @@ async function* linesOf(response) {
 }
 
 class ServerData {
+  reads = true; // any text
+
   async start() {
     return (await this.#ask("/api/start")).json();
   }
@@ -119,6 +121,11 @@ class ServerData {
   // Sums over the text for every unit, then sums of squares.
   async totals(layer, quantity) {
     return new Float64Array(await this.#bytes("/api/totals", { layer, quantity }));
+  }
+
+  // Units that seem to follow something with a name, the best first.
+  async units() {
+    return (await (await this.#ask("/api/units")).json()).units;
   }
 
   async generate(request, signal) {

@@ -9,6 +9,7 @@ class FileData {
   #layers = new Map(); // of those that were looked at: {quantity: (unit, t) => value}
 
   constructor(stored) {
+    this.named = stored.named ?? [];
     this.trace = newTrace(stored);
     for (const block of stored.blocks) addBlock(this.trace, block);
     this.trace.done = true;
@@ -20,6 +21,10 @@ class FileData {
 
   async read(text, changed) {
     changed(this.trace);
+  }
+
+  async units() {
+    return this.named;
   }
 
   async values(layer, quantities, start, stop, unit) {

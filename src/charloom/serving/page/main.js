@@ -8,13 +8,18 @@ const colors = new Colors();
 const text = new TextPanel(state, data, colors);
 const heatmap = new HeatmapPanel(state, data, colors);
 const newspaper = new NewspaperPanel(state, data, colors);
-new AlternativesPanel(state);
+const strip = new Strip(state, colors);
+const units = new NamedUnits(state, data);
+const tour = new Tour(state, data, readText);
+const link = new Permalink(state, newspaper, tour);
+new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 
 async function readText(given) {
   showError(null);
+  if (data.reads) state.set({ given });
   try {
     await data.read(given, (trace) => {
       if (trace !== state.trace) begin(trace);
@@ -33,8 +38,9 @@ function begin(trace) {
   text.clear();
   const quantity = trace.quantities.includes(state.quantity) ? state.quantity : "h_t";
   const layer = state.trace ? Math.min(state.layer, trace.layers - 1) : trace.layers - 1;
+  const unit = Math.min(state.unit, trace.units - 1);
   const cursor = Math.min(FIRST_CURSOR, trace.length - 1);
-  state.set({ trace, cursor, hovered: null, selection: null, quantity, layer });
+  state.set({ trace, cursor, unit, phase: 0, hovered: null, selection: null, story: null, quantity, layer });
   text.layout();
 }
 
@@ -59,7 +65,7 @@ function makeControls(trace) {
     const input = element("input");
     Object.assign(input, { type: "radio", name: "quantity", value: name });
     input.addEventListener("change", () => state.set({ quantity: name }));
-    label.append(input, quantityLabel(quantity));
+    label.append(input, quantityLabel(quantity, { short: true }));
     label.title = quantity.meaning;
     return label;
   });
@@ -127,6 +133,7 @@ function redrawAll() {
   text.recolor();
   heatmap.recolor();
   newspaper.draw();
+  strip.draw();
 }
 
 byId("theme").addEventListener("click", () => {
@@ -145,12 +152,48 @@ try {
   setTheme("");
 }
 
-if (data instanceof ServerData) {
+// On paper the page is light, and has all of a text that is not too long.
+let screenTheme = "";
+addEventListener("beforeprint", () => {
+  screenTheme = document.documentElement.dataset.theme ?? "";
+  setTheme("light");
+  text.fitToPaper(true);
+});
+addEventListener("afterprint", () => {
+  setTheme(screenTheme);
+  text.fitToPaper(false);
+});
+
+if (data.reads) {
   new GenerationPanel(state, data, colors, readText);
-  byId("another-text").hidden = false;
+  const canvas = byId("gates");
+  pictures.add({ id: "gates-tools", name: "gates", size: () => [canvas.width, canvas.height], paint: (pen) => pen.drawImage(canvas, 0, 0, canvas.width, canvas.height) });
+  byId("read-form").hidden = false;
   byId("read-form").addEventListener("submit", (event) => {
     event.preventDefault();
     readText(byId("new-text").value);
   });
 }
-data.start().then(({ text: first }) => readText(first)).catch(showError);
+
+// The page as it opens: a text, the place in it that a link names, a unit that has a name.
+async function open() {
+  const { text: first } = await data.start();
+  const { opened } = link;
+  await readText(opened.text ?? first);
+  if (!state.trace?.done) return;
+  link.apply(opened);
+  await units.open(() => opened.unit !== undefined || state.unit !== 0);
+  if (opened.tour) openTour(opened.tour);
+}
+
+function openTour(given) {
+  if (/^[1-8]$/.test(given)) tour.go(Number(given) - 1);
+}
+
+addEventListener("hashchange", async () => {
+  const { text: linked, tour: step, ...place } = Permalink.parse(location.hash);
+  if (data.reads && linked !== undefined && linked !== state.given) await readText(linked);
+  if (state.trace?.done) link.apply(place);
+  if (step) openTour(step);
+});
+open().catch(showError);
