@@ -190,7 +190,7 @@ class NewspaperPanel {
       letter.append(element("small", percent(probability)));
       letters.push(letter);
     }
-    headline.replaceChildren(element("span", now ? "Next:" : "Yesterday:", "lead"), ...letters);
+    headline.replaceChildren(element("span", now ? "Headline: next comes" : "Yesterday’s headline: next comes", "lead"), ...letters);
   }
 
   // The units whose article is edited most, as it is drawn, and the selected one, in their order.

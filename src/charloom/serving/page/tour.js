@@ -117,6 +117,7 @@ class Tour {
     const { state, data } = this;
     this.step = step;
     byId("tour").hidden = false;
+    document.body.classList.toggle("touring", step < TOUR.length - 1); // where there is little room
     byId("tour").dataset.step = step + 1;
     byId("tour-count").textContent = `Step ${step + 1} of ${TOUR.length} · ← and → on the keyboard, Esc to end`;
     byId("tour-title").textContent = title;
@@ -142,6 +143,7 @@ class Tour {
   end() {
     this.step = null;
     byId("tour").hidden = true;
+    document.body.classList.remove("touring");
     this.state.set({ story: null });
     this.state.announce(["story"]);
     byId("start-tour").focus();

@@ -46,9 +46,8 @@ class NamedUnits {
   }
 
   #note(at) {
-    const { unit } = this.state;
     const one = this.found[at];
-    if (one?.named) return `Unit ${unit} follows “${one.label}”: its ${one.quantity === "C_t" ? "article" : "headline"} has a correlation of ${number(one.score * one.sign, 2)} with it, on text that was not searched.`;
+    if (one?.named) return `This unit seems to follow something that has a name, “${one.label}”: its ${one.quantity === "C_t" ? "article" : "headline"} has a correlation of ${number(one.score * one.sign, 2)} with it, on text that was not searched; charloom units tests such claims in full.`;
     if (this.found.some((other) => other.named)) return "";
     return "In this model no unit was found that follows something with a name; it opens on the strongest.";
   }
