@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from serving_tools import TEXT, served, small_model
+from worker_code import Run, run_in_node
 
 from charloom import Model
 from charloom.serving.offline.page import export
@@ -51,6 +52,25 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> Run:
+    """Runs code with the worker's classes in node."""
+    if not shutil.which("node"):
+        reason = "no node is installed (apt-get install nodejs)"
+        if os.environ.get("CHARLOOM_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return run_in_node
+
+
+@pytest.fixture(scope="session", autouse=True)
+def baseline() -> Iterator[None]:
+    """The kernels that a page computes with, so that all numbers can be compared to the bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLOOM_KERNELS", "baseline")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +137,8 @@ def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") 
     page.wait_for_selector("body[data-ready][data-opened]", timeout=60_000)
     yield page
     assert wrong == []
-    assert [url for url in asked if not url.startswith((address.split("#")[0], "blob:"))] == []
+    own = (address.split("#")[0], "blob:")  # a file's worker comes out of the page
+    assert [url for url in asked if not url.startswith(own)] == []
     context.close()
 
 

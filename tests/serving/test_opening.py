@@ -21,7 +21,7 @@ def test_the_page_and_the_file_open_on_the_same_units():
     assert found[0]["label"] in ("inside quotes", "bracket depth", "inside brackets")
     with served(model, TEXT) as page:
         assert page.ask("/api/units").json == {"units": found}
-    assert f'"named":{json.dumps(found, separators=(",", ":"))}' in export(model, TEXT).html
+    assert f'"units": {json.dumps(found)}' in export(model, TEXT).html
 
 
 def test_a_short_text_is_replaced_by_one_of_the_models_own():

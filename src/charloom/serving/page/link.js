@@ -53,7 +53,7 @@ class Permalink {
     const parts = { at: cursor + 1, layer: layer + 1, unit, quantity, phase: this.newspaper.step + 1 };
     if (colorBy === "unit") parts.color = colorBy;
     if (this.tour.step !== null) parts.tour = this.tour.step + 1;
-    else if (given !== undefined && given.length <= MOST_LINKED) parts.text = given;
+    else if (given.length <= MOST_LINKED) parts.text = given;
     return `#${new URLSearchParams(parts)}`;
   }
 
@@ -69,7 +69,7 @@ class Permalink {
   async #copy() {
     this.#write();
     const { given } = this.state;
-    const long = given !== undefined && given.length > MOST_LINKED ? ` Its text is too long for a link (${MOST_LINKED.toLocaleString("en")} characters at most), so the link opens the same place of the first text.` : "";
+    const long = given.length > MOST_LINKED ? ` Its text is too long for a link (${MOST_LINKED.toLocaleString("en")} characters at most), so the link opens the same place of the first text.` : "";
     const link = location.href.split("#")[0] + this.#fragment();
     try {
       await navigator.clipboard.writeText(link);

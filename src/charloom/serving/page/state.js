@@ -3,7 +3,7 @@
 
 class State extends EventTarget {
   trace = null; // the text and what the model made of it: see data.js
-  given; // the text as it was given, where the page can read one
+  given; // the text as it was given
   cursor = 0; // a character
   hovered = null; // the character under the pointer, if any
   selection = null; // [first, last + 1]

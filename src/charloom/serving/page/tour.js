@@ -92,8 +92,8 @@ const TOUR = [
 class Tour {
   step = null;
 
-  constructor(state, data, read) {
-    Object.assign(this, { state, data, read });
+  constructor(state, read) {
+    Object.assign(this, { state, read });
     byId("start-tour").textContent = `Take the tour: ${TOUR.length} steps`;
     byId("start-tour").addEventListener("click", () => this.go(0));
     byId("tour-back").addEventListener("click", () => this.go(this.step - 1));
@@ -114,24 +114,24 @@ class Tour {
 
   async go(step) {
     const { title, text, story, phase, reads, at, focus } = TOUR[step];
-    const { state, data } = this;
+    const { state } = this;
     this.step = step;
     byId("tour").hidden = false;
     document.body.classList.toggle("touring", step < TOUR.length - 1); // where there is little room
     byId("tour").dataset.step = step + 1;
     byId("tour-count").textContent = `Step ${step + 1} of ${TOUR.length} · ← and → on the keyboard, Esc to end`;
     byId("tour-title").textContent = title;
-    byId("tour-text").textContent = text + (reads && !data.reads ? " (This file holds one text and reads no other: what is shown below is its own.)" : "") + this.#otherCell(story);
+    byId("tour-text").textContent = text + this.#otherCell(story);
     byId("tour-back").disabled = step === 0;
     byId("tour-next").disabled = step === TOUR.length - 1;
     byId("tour").focus();
     state.set({ story: story ? { ...ROBBERY, ...story } : null, phase: phase ?? state.phase });
-    if (reads && data.reads) {
+    if (reads) {
       if (state.given !== reads) await this.read(reads);
       if (this.step !== step || state.given !== reads) return;
       state.set({ cursor: at ? reads.indexOf(at) : reads.length - 1, phase, hovered: null });
     }
-    if (focus && data.reads) byId(focus).scrollIntoView({ block: "nearest" });
+    if (focus) byId(focus).scrollIntoView({ block: "nearest" });
   }
 
   // The story is that of an LSTM; another cell has other gates.

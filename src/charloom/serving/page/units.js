@@ -6,6 +6,7 @@ class NamedUnits {
   constructor(state, data) {
     Object.assign(this, { state, data });
     this.found = [];
+    this.source = null; // whose units they are
     byId("named").addEventListener("change", (event) => {
       const one = this.found[Number(event.target.value)];
       if (one) state.set({ layer: one.layer, unit: one.unit, quantity: one.quantity, story: null });
@@ -15,6 +16,7 @@ class NamedUnits {
 
   // Opens on the best unit, unless `isChosen` says that somebody chose another meanwhile.
   async open(isChosen) {
+    this.source = this.data.source;
     this.found = await this.data.units();
     const { trace } = this.state;
     const best = this.found[0] ?? (await this.#liveliest());
