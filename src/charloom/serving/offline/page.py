@@ -22,6 +22,7 @@ from ...files import replacing
 from ...model.model import Model, Text
 from ...text.reading import beginning
 from ..guard import CHARACTERS
+from ..opening import opening_units
 from ..page_api import page_files
 
 MOST_WEIGHTS = 2**26
@@ -78,7 +79,7 @@ def export(model: Model, text: Text | None = None) -> Page:
     shown, cut = shown[:CHARACTERS], len(shown) > CHARACTERS
     files = page_files()
     elements = {
-        "first": json.dumps({"text": shown, "cut": cut}),
+        "first": json.dumps({"text": shown, "cut": cut, "units": opening_units(model, shown)}),
         "core.wasm": _packed(files["worker/core.wasm"]),
         "worker": _packed(worker_source(files).encode()),
         "model.safetensors": _packed(_model_file(model)),
