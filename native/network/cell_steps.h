@@ -3,6 +3,8 @@
 // A cell is a struct in a file of native/cells/ with
 //
 //     SUMS         sums of products of a unit
+//     FUSED        whether the products are compiled together with the cell, so that its sums stay
+//                  in registers: faster, but a third of all there is to compile
 //     INPUT, RECURRENT, BIAS   for each group of H rows of those tensors, the sum it adds to
 //     PAIRS        pairs of vectors on the tape for each vector of units
 //     CARRY        what it hands from step to step besides h

@@ -54,7 +54,7 @@ def test_json_has_an_object_for_each_step_and_every_float32_survives(tmp_path):
     stored = json.loads((tmp_path / "a.json").read_text())
     assert [step["symbol"] for step in stored["steps"]] == list(FOX)
     assert [step["step"] for step in stored["steps"]] == list(range(len(FOX)))
-    for name in QUANTITIES:
+    for name in CELLS["lstm"].quantities:
         values = np.array([step[name] for step in stored["steps"]], np.float32)
         assert_array_equal(values, getattr(trace, name))
     assert [step["rank"] for step in stored["steps"]] == trace.rank.tolist()
@@ -74,7 +74,7 @@ def test_parquet_has_a_row_for_each_step_and_layer(tmp_path):
     assert "".join(table["symbol"].to_pylist()[::2]) == FOX
     assert table["layer"].to_pylist()[:4] == [0, 1, 0, 1]
     assert table["step"].to_pylist()[-1] == len(FOX) - 1
-    for name in QUANTITIES:
+    for name in CELLS["lstm"].quantities:
         values = np.array(table[name].to_pylist(), np.float32)
         assert_array_equal(values.reshape(trace.C_t.shape), getattr(trace, name))
     row = table.slice(11, 1).to_pylist()[0]

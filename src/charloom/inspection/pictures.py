@@ -18,6 +18,7 @@ from ..model.tracing import Trace
 from ..text.visible import visible
 from ..training.folder import RunFolder
 from ..training.log import read_log
+from ..training.tuning.study import StudyFolder, importances, value_of
 
 WIDEST = 400
 """Most characters in a heat map: more could not be told apart."""
@@ -30,8 +31,10 @@ _GATE = ("#fbf9f4", "#1b1a17")
 def plot(run: str | Path, path: str | Path | None = None) -> Path:
     """Draw the bits per character of a run against its steps, as a PNG; returns its path.
 
-    By default it is curve.png in the folder of the run. ModelFileError if that is no run,
-    or has no step yet; SettingsError, with the pip command, without matplotlib.
+    By default it is curve.png in the folder of the run. Of the folder of a search, what
+    mattered is drawn: how much each setting did, and the trials by their values.
+    ModelFileError if that is no run, or has no step yet; SettingsError, with the pip command,
+    without matplotlib.
 
     >>> import charloom
     >>> try:
@@ -40,6 +43,9 @@ def plot(run: str | Path, path: str | Path | None = None) -> Path:
     ...     print(str(error).partition(";")[0])
     no-such-run: is not the folder of a run
     """
+    if StudyFolder(run).plan.exists():
+        target = Path(path) if path is not None else StudyFolder(run).path / "search.png"
+        return plot_search(run, target)
     folder = RunFolder(run)
     if not folder.plan.exists():
         raise ModelFileError(f"{run}: is not the folder of a run; give one that train has made")
@@ -73,6 +79,37 @@ def plot(run: str | Path, path: str | Path | None = None) -> Path:
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     target = Path(path) if path is not None else folder.path / "curve.png"
+    _save(figure, target)
+    return target
+
+
+def plot_search(study: str | Path, target: Path) -> Path:
+    """Draw how much each setting of a search mattered, and every trial by its values.
+
+    ModelFileError if no trial has been measured yet.
+    """
+    folder = StudyFolder(study)
+    trials = [t for t in folder.open().get_trials(deepcopy=False) if value_of(t) is not None]
+    spaces = sorted({name for trial in trials for name in trial.params})
+    if not spaces:
+        raise ModelFileError(f"{folder.path}: no trial of this search has been measured yet")
+    shares = importances(study)
+    spaces.sort(key=lambda name: -shares.get(name, 0))
+    figure = _matplotlib()(figsize=(3.2 * len(spaces), 3.6), layout="constrained")
+    row = figure.subplots(1, len(spaces), sharey=True, squeeze=False)[0]
+    for axes, name in zip(row, spaces, strict=True):
+        those = [trial for trial in trials if name in trial.params]
+        for pruned, color, label in ((True, _GREY, "pruned"), (False, _BLUE, "whole")):
+            some = [t for t in those if (t.state.name == "PRUNED") == pruned]
+            values = [t.params[name] for t in some]
+            axes.plot(values, [value_of(t) for t in some], "o", color=color, label=label)
+        if getattr(those[0].distributions[name], "log", False):
+            axes.set_xscale("log")
+        title = f"{name}, {shares[name]:.0%}" if name in shares else name
+        axes.set(xlabel=title)
+        axes.grid(alpha=0.25)
+    row[0].set(ylabel="bits per character held out")
+    row[0].legend(frameon=False)
     _save(figure, target)
     return target
 

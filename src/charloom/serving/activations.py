@@ -41,8 +41,8 @@ class BlockCache:
     The engine does one thing at a time: who computes holds the `lock`.
     """
 
-    def __init__(self) -> None:
-        self.lock = Lock()
+    def __init__(self, lock: Lock | None = None) -> None:
+        self.lock = lock or Lock()
         self._kept: OrderedDict[tuple[TracedText, int], dict[str, Array]] = OrderedDict()
         self._bytes = 0
 

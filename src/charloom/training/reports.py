@@ -1,7 +1,8 @@
-"""The steps of a run on their way to its log: checked, and written, in their order."""
+"""The steps of a run on their way to its log and curve: checked, in their order."""
 
 from __future__ import annotations
 
+from .curve import Curve
 from .progress import Progress
 from .saving import Saving
 from .trainer import Trainer
@@ -13,8 +14,8 @@ MOST_UNREAD = 1000
 class Reports:
     """Steps whose numbers may still be on a device."""
 
-    def __init__(self, trainer: Trainer, saving: Saving | None) -> None:
-        self._trainer, self._saving = trainer, saving
+    def __init__(self, trainer: Trainer, saving: Saving | None, curve: Curve) -> None:
+        self._trainer, self._saving, self._curve = trainer, saving, curve
         self._unread: list[Progress] = []
 
     def add(self, progress: Progress) -> None:
@@ -31,5 +32,6 @@ class Reports:
         unread, self._unread = self._unread, []
         for progress in unread:
             self._trainer.check(progress.step, progress.outcome)
+            self._curve.add(progress)
             if self._saving is not None:
                 self._saving.add(progress)

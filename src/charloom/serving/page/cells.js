@@ -6,8 +6,9 @@
 //                is drawn as a curve, the curve's color (in style.css) and dash
 //   plots        the curves of one unit: a scale, and the quantities that are drawn on it
 //   carried      the quantity that is handed on to the next character
-//   computed     optional: the quantities that a file leaves out, as functions of (unit, t),
-//                from the planes that it stores and from `carriedBefore` (see FileData)
+//   traced       the quantities that the core's trace has, in its order
+//   products     those that are the product of two others; `before` is C_t of the step before
+//   apart        optional: how many of its gates, the last ones, have a recurrent bias of their own
 //   newspaper    headings    of the table's columns, if there is an article to edit
 //                flow        from the values of one character, `before` (the carried quantity,
 //                            one character ago) among them, arrays with a number per unit:
@@ -46,23 +47,8 @@ const CELLS = {
       { scale: SIGNED, quantities: ["g_t", "C_t", "h_t"] },
     ],
     carried: "C_t",
-
-    // Rounded to float32 after each operation, as the model's own numbers are.
-    computed({ f_t, i_t, g_t, o_t }, { units, length, carriedBefore }) {
-      const C_t = new Float32Array(units * length);
-      const fC_t = (u, t) => Math.fround(f_t[u * length + t] * carriedBefore(C_t, u, t));
-      const gi_t = (u, t) => Math.fround(i_t[u * length + t] * g_t[u * length + t]);
-      for (let u = 0; u < units; u++) {
-        for (let t = 0; t < length; t++) C_t[u * length + t] = fC_t(u, t) + gi_t(u, t);
-      }
-      return {
-        fC_t,
-        gi_t,
-        C_t: (u, t) => C_t[u * length + t],
-        h_t: (u, t) => Math.fround(o_t[u * length + t] * Math.tanh(C_t[u * length + t])),
-      };
-    },
-
+    traced: ["i_t", "f_t", "g_t", "o_t", "C_t", "h_t"],
+    products: { fC_t: ["f_t", "before"], gi_t: ["i_t", "g_t"] },
     newspaper: {
       headings: ["old C × f = fC", "i × g = gi", "new C", "o × tanh C = h"],
       flow: ({ before, f_t, fC_t, gi_t, C_t, h_t }) => ({
@@ -119,6 +105,9 @@ const CELLS = {
       { scale: SIGNED, quantities: ["n_t", "h_t"] },
     ],
     carried: "h_t",
+    traced: ["r_t", "z_t", "n_t", "h_t"],
+    products: {},
+    apart: 1,
     newspaper: {
       headings: ["old h × z", "(1 − z) × n", "new h", "headline"],
       flow: ({ before, n_t, z_t, h_t }) => ({
@@ -138,6 +127,7 @@ const CELLS = {
         headline: show(h_t),
       }),
       drawn: (value) => value,
+      drawnNote: "A GRU’s article is its headline: all of it is shown.",
       steps: [
         {
           shows: "old",
@@ -173,6 +163,8 @@ const CELLS = {
     },
     plots: [{ scale: SIGNED, quantities: ["h_t"] }],
     carried: "h_t",
+    traced: ["h_t"],
+    products: {},
     newspaper: {
       flow: ({ h_t }) => ({ headline: h_t }),
       steps: [
