@@ -117,6 +117,7 @@ GRU = Cell(
     quantities=("r_t", "n_t", "z_t", "h_t"),
     fractions=("r_t", "z_t"),
     stored=("r_t", "n_t", "z_t", "h_t"),
+    has_scaled_values=True,
 )
 RNN = Cell(name="rnn", gates=("all",), traced=("h_t",), quantities=("h_t",), stored=("h_t",))
 
