@@ -58,9 +58,9 @@ def main() -> None:
             assert wrong == 0, f"{wrong} texts are not those made alone"
         lines += [
             f"| engine alone, {STREAMS} streams | {statistics.median(alone):,.0f} characters/s |",
-            f"| {given.streams:,} streams at once, of {given.length} to {given.length + 31} "
-            f"characters | {statistics.median(ratios):.0%} of that ({min(ratios):.0%} to "
-            f"{max(ratios):.0%} in {len(ratios)} turns), none lost, every text the one made alone |",
+            f"| {given.streams:,} streams at once, {given.length} to {given.length + 31} characters "
+            f"| {statistics.median(ratios):.0%} of that ({min(ratios):.0%} to {max(ratios):.0%} in "
+            f"{len(ratios)} turns), none lost, every text the one made alone |",
             f"| memory of the server, at most | {peak_megabytes(running.process):,.0f} MB |",
         ]
         for label, clients in (("", 0), (f", beside {given.idle} idle connections", given.idle)):
@@ -136,15 +136,18 @@ class Client(asyncio.Protocol):
         self.request, self.port, self.done = request, port, done
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the request."""
         self.request.sent = time.perf_counter()
         transport.write(self.request.encoded(self.port))  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
+        """Keep some of the answer."""
         if not self.request.first and b"data: " in data:
             self.request.first = time.perf_counter()
         self.request.content.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Be done."""
         if not self.done.done():
             self.done.set_result(None)
 
