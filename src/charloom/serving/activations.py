@@ -84,7 +84,6 @@ class TracedText:
         unknown: positions of characters that the model has never seen.
         quantities: the names of its numbers: those of the model's cell.
         before: (L, H) C_t-1 of its first character.
-        fresh: (T,) where nothing is carried over from the character before.
 
     """
 
@@ -107,7 +106,6 @@ class TracedText:
             self._expected, start = opening(self._predictor)
         self._states = [start]
         self.before: Array = start.numpy().cell[:, 0]
-        self.fresh: Array = (self.ids == vocabulary.newline_id) & model.lines
 
     def heading(self) -> dict[str, Any]:
         """What a page has to know before the first number, as JSON."""

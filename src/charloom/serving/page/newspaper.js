@@ -180,7 +180,7 @@ class NewspaperPanel {
       header.append(element("small", ` for ${visibleGlyph(trace.symbols[id])}`));
     }
     const { equations, headings } = this.cell.newspaper;
-    const told = equations(of(this.values), (value) => number(value, digitsOf(trace)));
+    const told = equations(of(this.values), (value) => number(value));
     const cells = [
       this.reached("kept")
         ? equation(element(flow.keep < 0.5 ? "del" : "span", told.old), told.kept)
