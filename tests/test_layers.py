@@ -132,11 +132,12 @@ def test_the_public_names_are_few_sorted_and_loadable():
         "serve",
         "tensorboard",
         "train",
+        "tune",
         "units",
         "visible",
     ]
     assert [name for name in charloom.__all__ if name.islower()] == functions
-    assert len(charloom.__all__) <= 36
+    assert len(charloom.__all__) <= 48
     assert charloom.__all__ == sorted(charloom.__all__)
     for name in charloom.__all__:
         value = getattr(charloom, name)

@@ -13,9 +13,10 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-Train with `train` and `resume`; look at a run with `plot`, `export_log` and `tensorboard`. A
-`Model` has load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit
-and describe. `compare` measures two models on one text. To look into a model: `explain`,
+Train with `train` and `resume`, search for better settings with `tune`; look at a run with
+`plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many, next,
+score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such a verb for many
+files, and `compare` measures two models on one text. To look into a model: `explain`,
 `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain
 RNNs. `read` gives the text of files, `InMemory` stands for a text where files are expected, and
 `visible` makes a text safe to print.
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
+    from .settings import TuningSettings as TuningSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
     from .text.visible import visible as visible
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from .training.run import Run as Run
     from .training.start import resume as resume
     from .training.start import train as train
+    from .training.tuning.search import tune as tune
 
 _HOME = {
     "AdaptationSettings": "settings",
@@ -87,6 +90,7 @@ _HOME = {
     "TextSettings": "settings",
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
+    "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
     "compare": "model.comparison",
     "context": "inspection.memory.context",
@@ -102,6 +106,7 @@ _HOME = {
     "serve": "serving.server",
     "tensorboard": "inspection.tensorboard",
     "train": "training.start",
+    "tune": "training.tuning.search",
     "units": "inspection.units.search",
     "visible": "text.visible",
 }

@@ -384,3 +384,18 @@ class ManySettings(Settings):
                 "`address` was given, which is for `cluster='ray'`", "address", "cluster"
             )
         return self
+
+
+class TuningSettings(Settings):
+    """How long a search for better settings is, and who works on it."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    trials: int = Field(default=20, ge=1, le=10**6, description="runs of the search, in all")
+    workers: int = Field(
+        default=1, ge=1, le=1024, description="processes, of one thread each if there are several"
+    )
+    search_minutes: float | None = Field(
+        default=None, gt=0, le=10**6, description="stop the search after so long; it can go on"
+    )
+    search_seed: int = Field(default=0, ge=0, lt=2**63, description="of the values of trials")

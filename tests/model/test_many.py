@@ -13,7 +13,6 @@ import pytest
 from models import FOX, fox_model
 
 import charloom
-from charloom.cli.main import main
 from charloom.errors import ModelFileError, OutputError, SettingsError, TextError
 from charloom.files import replacing
 from charloom.model.many.job import process_files
@@ -23,9 +22,9 @@ from charloom.model.many.work import Work
 from charloom.model.scoring import Score
 from charloom.settings import ManySettings
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::charloom.text.unknown.UnknownCharacterWarning"  # of the verbs that are compared with
-)
+# Those of the verbs that are compared with.
+pytestmark = pytest.mark.usefixtures("unknown_characters_are_expected")
+
 
 TEXTS = {
     "a.txt": "the fox said:\n" * 30,
@@ -232,34 +231,6 @@ def test_rows_are_written_as_they_are_made(place, monkeypatch):
 def test_a_text_without_characters_has_no_figures():
     assert figures(Score())["perplexity"] is None
     assert set(figures(Score())) >= {*VERBS["evaluate"].columns} - {"precision", "kernels"}
-
-
-def test_the_command_says_what_it_did_and_its_status_is_that_of_the_files(place, capsys):
-    command = ["evaluate", "fox.safetensors", "texts", "-o", "out", "--workers", "1"]
-    assert main(command) == 0
-    assert capsys.readouterr().out == "out  3 parts made, 3 rows\n"
-    Path("texts/bad.txt").write_bytes(b"\xff")
-    assert main(command) == 1
-    shown = capsys.readouterr()
-    assert shown.out == "out  0 parts made, 0 rows, 3 were there\n"
-    assert "1 files had an error, told in out/errors.jsonl" in shown.err
-
-
-@pytest.mark.parametrize(
-    ("command", "complaint"),
-    [
-        (["evaluate", "M", "texts", "--workers", "2"], "--workers: is for many files, with -o"),
-        (["generate", "M", "texts/a.txt"], "TEXT was given without -o"),
-        (["generate", "M", "-o", "out"], "TEXT is missing"),
-        (["generate", "M", "texts", "-o", "out", "--prompt", "a"], "leave out --prompt"),
-        (["score", "M", "texts", "-o", "out", "--format", "json"], "--format is for one text"),
-        (["evaluate", "M", "texts", "-o", "out", "--json"], "--json is for one text"),
-        (["score", "M", "texts", "-o", "o", "--address", "x"], "--address was given, which is for"),
-    ],
-)
-def test_flags_that_do_not_go_together_are_refused(place, capsys, command, complaint):
-    assert main([word.replace("M", "fox.safetensors") for word in command]) == 2
-    assert complaint in capsys.readouterr().err
 
 
 def test_every_option_of_a_verb_reaches_it(place):

@@ -103,8 +103,10 @@ def test_a_text_that_is_echoed_with_no_more_is_scored(client, models, name):
 def test_several_prompts_are_answered_in_their_order(client, models):
     prompts = ["the", "a Crow", "wood"]
     answer = client.completions.create(model="fox", prompt=prompts, max_tokens=20, n=2, seed=2)
-    expected = [models["fox"].generate_many(p, count=2, length=20, seed=2) for p in prompts]
-    assert [choice.text for choice in answer.choices] == sum(expected, [])
+    expected = [
+        t for p in prompts for t in models["fox"].generate_many(p, count=2, length=20, seed=2)
+    ]
+    assert [choice.text for choice in answer.choices] == expected
 
 
 def test_the_client_tells_what_was_wrong(client, page):

@@ -162,9 +162,12 @@ def inspect(
         ),
     ] = None,
     quantity: Annotated[
-        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"],
-        typer.Option(help="the quantity that --png draws"),
-    ] = "C_t",
+        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t", "r_t", "n_t", "z_t"]
+        | None,
+        typer.Option(
+            help="the quantity that --png draws; by default C_t, or h_t of a cell without C_t"
+        ),
+    ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
@@ -175,11 +178,12 @@ def inspect(
 ) -> None:
     """Write files of what happens inside a model while it reads a text.
 
-    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t, with the
-    character's log-probability, its rank, and the likeliest alternatives. The text is read
-    once for each file and may be of any length, but a heat map holds 400 characters, and a
-    page begins with 100,000: of a longer text, the beginning. A page holds the model and
-    computes in the browser, in float32; it reads any other text that is typed there.
+    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t (of a GRU, r_t,
+    n_t, z_t and h_t), with the character's log-probability, its rank, and the likeliest
+    alternatives. The text is read once for each file and may be of any length, but a heat map
+    holds 400 characters, and a page begins with 100,000: of a longer text, the beginning. A
+    page holds the model and computes in the browser, in float32; it reads any other text that
+    is typed there.
 
     For example:
 

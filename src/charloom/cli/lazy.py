@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "train": "training",
+    "tune": "tuning",
     "generate": "model",
     "evaluate": "model",
     "score": "model",

@@ -53,7 +53,8 @@ def train(
             "--from",
             parser=path,
             metavar="MODEL",
-            help="start from the weights of a model: a file, the folder of a run, or english",
+            help="start from the weights of a model: a file, the folder of a run, or english; "
+            "none is from nothing; by default english where that suits a short text",
         ),
     ] = None,
     resume: Annotated[
@@ -114,7 +115,7 @@ def train(
             text=chosen(TextSettings, values),
             model=chosen(ModelSettings, values),
             training=chosen(TrainingSettings, values),
-            start_from=start_from,
+            start_from={None: "auto", Path("none"): None}.get(start_from, start_from),
         )
         keep(run, folder, text or [], validation, start_from)
     return _watch(run, folder, folder / "tensorboard" if tensorboard else None)

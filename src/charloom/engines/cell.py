@@ -53,6 +53,15 @@ class Cell:
         """Whether it carries a cell state (the article) beside the hidden state."""
         return "C_t" in self.traced
 
+    @property
+    def carried(self) -> str:
+        """The quantity that is handed on, and that each step edits.
+
+        >>> CELLS["lstm"].carried, CELLS["gru"].carried
+        ('C_t', 'h_t')
+        """
+        return "C_t" if self.has_cell_state else "h_t"
+
     def gate_rows(self, hidden_size: int) -> int:
         """G: rows of its weight matrices.
 

@@ -158,7 +158,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        gone = False
+        gone, watch = False, _Watch()
         queued = scope["path"] == "/v1/completions"
 
         async def guarded(message: Message) -> None:
@@ -169,12 +169,17 @@ class Guard:
                 message["headers"] = [*message.get("headers", []), *added]
                 self._count(scope["path"], message["status"])
             self._working -= 1
+            watch.begin()
             try:
-                await asyncio.wait_for(send(message), SEND_SECONDS)
-            except asyncio.TimeoutError:
-                gone = True
-                raise ClientDisconnect from None
+                await send(message)
+            except asyncio.CancelledError:
+                gone = watch.rang
+                if gone:
+                    watch.forgive()
+                    raise ClientDisconnect from None
+                raise
             finally:
+                watch.end()
                 self._working += 1
 
         self._working += 1
@@ -206,6 +211,7 @@ class Guard:
             if not gone:  # else it is what came of giving up in the middle of an answer
                 raise
         finally:
+            watch.close()
             self._working -= 1
 
     def _check(self, scope: Scope) -> bool:
@@ -254,6 +260,51 @@ class Guard:
             "Access-Control-Max-Age": "600",
             "Vary": "Origin",
         }
+
+
+class _Watch:
+    """Cancels the task that sends if one of its sends takes longer than SEND_SECONDS.
+
+    A timer and a task for each piece, as asyncio.wait_for has, would take longer than the send.
+    """
+
+    def __init__(self) -> None:
+        self.rang = False
+        self._begun: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        """A send begins."""
+        loop = asyncio.get_running_loop()
+        self._begun, self._task = loop.time(), asyncio.current_task()
+        if self._timer is None:
+            self._timer = loop.call_later(SEND_SECONDS, self._look)
+
+    def end(self) -> None:
+        """It has ended."""
+        self._begun = None
+
+    def forgive(self) -> None:
+        """The task goes on: it was the send that was canceled."""
+        if self._task is not None and hasattr(self._task, "uncancel"):  # since Python 3.11
+            self._task.uncancel()
+
+    def close(self) -> None:
+        """No more is sent."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        if self._begun is None:
+            return  # the next send sets the timer anew
+        left = self._begun + SEND_SECONDS - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._look)
+        elif self._task is not None:
+            self.rang = True
+            self._task.cancel()
 
 
 def _check_key(authorization: str, key: str, path: str) -> None:

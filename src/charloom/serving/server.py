@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import socket
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -28,6 +29,9 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 BACKLOG = 2048
 """Connections that wait to be accepted; what comes beyond them is tried again a second later."""
+
+SWITCH_SECONDS = 0.0005
+"""How long one Python thread may keep others waiting: who sends, and who makes the texts."""
 
 _OPEN = (
     "everybody who reaches this address can read and generate with the model, without a password; "
@@ -113,6 +117,7 @@ def serve(
         listening = f"http://{name}:{port}/"
         ready(listening)
         with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
+            sys.setswitchinterval(SWITCH_SECONDS)
             uvicorn.Server(config).run(sockets=[listener])
         app.state.completions.close()
 

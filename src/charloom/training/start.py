@@ -16,12 +16,12 @@ from ..model.model import Model
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches
-from ..text.corpus import Corpus, build_corpus, text_sha256
+from ..text.corpus import Corpus, InMemory, build_corpus, text_sha256
 from ..text.lists import SAMPLE, is_list, is_sorted, mean_line_length
 from ..text.reading import Sources
 from ..text.splitting import Part, Split, split
 from ..text.vocabulary import Vocabulary
-from .base import Base
+from .base import Base, suggested
 from .checkpoint import read_checkpoint
 from .defaults import TextShape, choose, multiplied_weights
 from .folder import RunFolder, digest_of
@@ -41,7 +41,7 @@ def train(
     text: TextSettings | None = None,
     model: ModelSettings | None = None,
     training: TrainingSettings | None = None,
-    start_from: str | Path | Model | None = None,
+    start_from: str | Path | Model | None = "auto",
 ) -> Run:
     """A new run over a text, ready to be iterated.
 
@@ -55,7 +55,9 @@ def train(
 
     With `start_from`, a model, its file, the folder of its run or "english", the run starts from
     that model's weights: its shape, and its characters with those that the text adds (base.py).
-    The record of the run names it, and the SHA-256 of its file.
+    The record of the run names it, and the SHA-256 of its file. By default a short text that
+    "english" predicts well starts from it, where no network is described by `model`; with None
+    every run starts from first values.
 
     Raises TextError for a text that cannot be used, SettingsError for settings that do not
     go together, OutputError if `output` holds a run already or cannot be written, and
@@ -75,7 +77,7 @@ def train(
     """
     text, training = text or TextSettings(), training or TrainingSettings()
     model, base = model or ModelSettings(), None
-    if start_from is not None:
+    if start_from not in (None, "auto"):
         base = Base.open(start_from)
         text, model = base.text_settings(text), base.model_settings(model)
     folder = None if output is None else RunFolder(output)
@@ -86,14 +88,16 @@ def train(
             undo.callback(lock.release)
             undo.callback(folder.discard)
             saving = Saving(folder, lock)
-        known = base.model.vocabulary if base else None
-        corpus, ids = _read(sources, text, folder, "text", known=known)
+        corpus, ids = _read(sources, text, folder, "text", known=base and base.model.vocabulary)
+        training = _with_batches(training, corpus)
+        if start_from == "auto" and (base := suggested(corpus, text, model, training)):
+            model = base.model_settings(model)
+            corpus, ids = _read_again(corpus, text, base.model.vocabulary)
         held_out, held_out_ids = None, None
         if validation is not None:
             held_out, held_out_ids = _read(
                 validation, text, folder, "validation", corpus.vocabulary
             )
-        training = _with_batches(training, corpus)
         parts = split(corpus, text, held_out, lines=training.batches == "lines")
         chosen = choose(
             model, training, _shape(training, parts), _speed_on(parts), tuned=base is not None
@@ -265,6 +269,16 @@ def _read(
     path = folder.reserve(name)
     corpus = build_corpus(sources, text, ids_path=path, vocabulary=vocabulary, known=known)
     return corpus, IdsFile(name=path.name, sha256=digest_of(path))
+
+
+def _read_again(
+    corpus: Corpus, text: TextSettings, known: Vocabulary
+) -> tuple[Corpus, IdsFile | None]:
+    """A short text that was read, as ids of another vocabulary that grows by its characters."""
+    sources = InMemory(corpus.vocabulary.decode(corpus.ids))
+    corpus = build_corpus(sources, text, ids_path=corpus.path, known=known)
+    path = corpus.path
+    return corpus, path and IdsFile(name=path.name, sha256=digest_of(path))
 
 
 def _open(

@@ -70,7 +70,7 @@ def export(model: Model, text: Text | None = None, *, bits: Literal[8, 32] = 32)
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
             f"the model has {model.parameters:,} weights; a page holds at most {MOST_WEIGHTS:,}: "
-            "use `serve`, which needs no copy of them"
+            "look at it with the server, which needs no copy of them"
         )
     pieces = [own_text(model)] if text is None else model.pieces(text)
     shown = beginning(pieces, CHARACTERS + 1)

@@ -95,10 +95,10 @@ const CELLS = {
 
   gru: {
     quantities: {
-      r_t: { symbol: "r", name: "reset gate", meaning: "the share of the state that the candidate sees", scale: GATE, curve: ["orange-curve", "dashed"] },
-      n_t: { symbol: "n", name: "candidate", meaning: "what could be written into the state", scale: SIGNED, curve: ["orange-curve", "dotted"] },
-      z_t: { symbol: "z", name: "update gate", meaning: "the share of the state that is kept", scale: GATE, curve: ["ink", "solid"] },
-      h_t: { symbol: "h", name: "state", meaning: "all that the network remembers: z × the h before + (1 − z) × n", scale: SIGNED, curve: ["blue-curve", "solid"] },
+      r_t: { symbol: "r", name: "reset gate", meaning: "the share of the last headline that the candidate hears", scale: GATE, curve: ["orange-curve", "dashed"] },
+      n_t: { symbol: "n", name: "candidate", meaning: "what could be written into the headline", scale: SIGNED, curve: ["orange-curve", "dotted"] },
+      z_t: { symbol: "z", name: "update gate", meaning: "the share of the last headline that is kept", scale: GATE, curve: ["ink", "solid"] },
+      h_t: { symbol: "h", name: "headline", meaning: "the hidden state: z × the h before + (1 − z) × n", scale: SIGNED, curve: ["blue-curve", "dashed"] },
     },
     plots: [
       { scale: GATE, quantities: ["r_t", "z_t"] },
@@ -109,13 +109,18 @@ const CELLS = {
     products: {},
     apart: 1,
     newspaper: {
-      headings: ["old h × z", "(1 − z) × n", "new h", "shown"],
-      flow: ({ before, z_t, n_t, h_t }) => ({
-        old: before, keep: z_t, kept: z_t.map((z, u) => z * before[u]), added: n_t.map((n, u) => (1 - z_t[u]) * n), article: h_t, headline: h_t,
+      headings: ["old h × z", "(1 − z) × n", "new h", "headline"],
+      flow: ({ before, n_t, z_t, h_t }) => ({
+        old: before,
+        keep: z_t,
+        kept: before.map((value, u) => value * z_t[u]),
+        added: n_t.map((value, u) => value * (1 - z_t[u])),
+        article: h_t,
+        headline: h_t,
       }),
-      equations: ({ before, z_t, n_t, h_t }, show) => ({
+      equations: ({ before, n_t, z_t, h_t }, show) => ({
         old: show(before),
-        kept: ` × ${show(z_t)} = ${show(z_t * before)}`,
+        kept: ` × ${show(z_t)} = ${show(before * z_t)}`,
         candidate: `${show(1 - z_t)} × ${show(n_t)} = `,
         added: show((1 - z_t) * n_t),
         article: show(h_t),
@@ -127,20 +132,26 @@ const CELLS = {
         {
           shows: "old",
           title: "Yesterday’s headline",
-          summary: ({ old }) => `The state as it stood: its ${counted(old.length, "number")} add up to ${number(size(old), 1)}, signs aside.`,
-          caption: "The state of every unit as it stood.",
+          summary: ({ old }) => `The headline as it stood: its ${counted(old.length, "number")} add up to ${number(size(old), 1)}, signs aside. A GRU has no article behind it.`,
+          caption: "The headline of every unit as it stood.",
         },
         {
           shows: "kept",
           title: "Strike out",
-          summary: ({ old, kept }) => `The update gate strikes out ${percent(ratio(size(old.map((value, u) => value - kept[u])), size(old)))} of the state.`,
-          caption: "What is left of the state; where the update gate closes, a line strikes it out.",
+          summary: ({ old, kept }) => `The update gate strikes out ${percent(ratio(size(old.map((value, u) => value - kept[u])), size(old)))} of the headline.`,
+          caption: "What is left of the headline; where the update gate is near 0, a line strikes it out.",
+        },
+        {
+          shows: "added",
+          title: "Write in",
+          summary: ({ kept, added }) => `As much as it struck out of each unit, the update gate lets in of the candidate: ${percent(ratio(size(added), size(kept) + size(added)))} of what makes up the new headline.`,
+          caption: "The new headline; a dot is what is written in, filled if it adds, hollow if it takes away.",
         },
         {
           shows: "headline",
           title: "Today’s headline",
-          summary: ({ kept, added }) => `In its place the candidate is written in: ${percent(ratio(size(added), size(kept) + size(added)))} of what makes up the new state.`,
-          caption: "The new state.",
+          summary: () => "A GRU has no output gate: all that it remembers is what is read of it.",
+          caption: "The headline: the hidden state of every unit.",
         },
       ],
     },
