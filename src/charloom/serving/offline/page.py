@@ -24,6 +24,7 @@ from ...model.model import Model, Text
 from ...text.reading import beginning
 from ..guard import CHARACTERS
 from ..live_text import own_text
+from ..opening import opening_units
 from ..page_api import page_files
 
 MOST_WEIGHTS = 2**26
@@ -80,7 +81,7 @@ def export(model: Model, text: Text | None = None, *, bits: Literal[8, 32] = 32)
     shown, cut = shown[:CHARACTERS], len(shown) > CHARACTERS
     files = page_files()
     elements = {
-        "first": json.dumps({"text": shown, "cut": cut}),
+        "first": json.dumps({"text": shown, "cut": cut, "units": opening_units(model, shown)}),
         "core.wasm": _packed(files["worker/core.wasm"]),
         "worker": _packed(worker_source(files).encode()),
         "model.safetensors": _packed(_model_file(model, bits)),

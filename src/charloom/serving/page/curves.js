@@ -104,9 +104,9 @@ class Curves {
   }
 }
 
-// "forget gate f"
-function quantityLabel({ name, symbol }) {
-  const label = element("span", `${name} `);
+// "forget gate f", or in short, as on a button, "forget f"
+function quantityLabel({ name, symbol }, { short = false } = {}) {
+  const label = element("span", `${short ? name.replace(" gate", "") : name} `);
   label.append(element("i", symbol));
   return label;
 }

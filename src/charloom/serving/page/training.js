@@ -14,8 +14,8 @@ const LOOKS = 20; // pictures of the gates in a run at full speed
 const WRITTEN = 10; // times that the text is written back in it
 
 class TrainingPanel {
-  constructor(state, data, worker, colors, read) {
-    Object.assign(this, { state, data, worker, read, first: data.source });
+  constructor(data, worker, colors, read) {
+    Object.assign(this, { data, worker, read, first: data.source });
     this.running = false;
     this.pictures = new TrainingPictures(colors);
     const on = (id, act) => byId(id).addEventListener("click", () => act().catch((error) => this.#failed(error)));
