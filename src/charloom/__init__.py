@@ -16,8 +16,9 @@
 Train with `train` and `resume`; look at a run with `plot` and `export_log`. A `Model` has
 load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe.
 To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
-`recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
-a text where files are expected, and `visible` makes a text safe to print.
+`recall` compares an LSTM with plain RNNs. `export_model` and `import_model` are for ONNX, Keras and
+others, `Model.to_torch` and `Model.from_torch` for PyTorch. `read` gives the text of files,
+`InMemory` stands for a text where files are expected, and `visible` makes a text safe to print.
 
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
@@ -29,6 +30,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import CharloomError as CharloomError
+    from .export.formats import export_model as export_model
+    from .export.formats import import_model as import_model
     from .inspection.files import save_trace as save_trace
     from .inspection.logs import export_log as export_log
     from .inspection.memory.context import ContextReport as ContextReport
@@ -80,6 +83,8 @@ _HOME = {
     "context": "inspection.memory.context",
     "explain": "inspection.story",
     "export_log": "inspection.logs",
+    "export_model": "export.formats",
+    "import_model": "export.formats",
     "plot": "inspection.pictures",
     "read": "text.reading",
     "recall": "inspection.memory.recall",

@@ -4,6 +4,7 @@ The verbs are short, and say where their work is done.
 
     untrained, fit           a model from nothing, and the blog's training on windows
     load, save               a file, with all of it
+    to_torch, from_torch     a torch.nn.Module, and back
     next                     the distribution of the next character
     generate, generate_many  texts that follow a prompt
     score, evaluate          the surprisal of a text, in parts or in total
@@ -13,6 +14,8 @@ The verbs are short, and say where their work is done.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +27,14 @@ import numpy as np
 from ..engines.base import Engine
 from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
-from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
+from ..engines.weights import (
+    Array,
+    Weights,
+    check_weights,
+    initial_weights,
+    parameter_count,
+    weight_shapes,
+)
 from ..errors import ModelFileError, SettingsError
 from ..files import named
 from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
@@ -32,6 +42,7 @@ from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
 from . import fitting, generation, scoring, tracing
+from .characters import Characters, with_vocabulary
 from .container import FORMAT, MODEL_FILE
 from .file import ModelFile, read_model, write_model
 from .predictor import Predictor
@@ -152,6 +163,36 @@ class Model:
         self._weights = _read_only(self.engine.weights())
         vars(self).pop("_measuring", None)  # it has the weights from before
         return losses
+
+    def to_torch(self) -> Any:
+        """The same as a torch.nn.Module of PyTorch's own layers, with copies of the weights.
+
+        It turns ids (T, B) and, if given, a state into logits (T, B, V) and the state after.
+        Its state dict has the names of a model file. SettingsError without PyTorch.
+        """
+        module = _torch_modules()
+        return module.module_of(self.settings, self.vocabulary.size, self.weights)
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: Any,
+        characters: Characters,
+        provenance: Provenance | None = None,
+        *,
+        precision: str = "auto",
+        threads: int = 0,
+    ) -> Model:
+        """The model that a torch.nn.Module is: the way back from `to_torch`.
+
+        Any module will do that has one nn.LSTM, nn.GRU or nn.RNN, one nn.Linear and perhaps an
+        nn.Embedding. `characters` say what its ids are: a Vocabulary, a mapping from character to
+        id, or the characters in the order of their ids. SettingsError names what has no twin
+        here, such as a second direction.
+        """
+        settings, weights = _torch_modules().network_of(module)
+        vocabulary, weights = with_vocabulary(weights, characters)
+        return cls(settings, vocabulary, weights, provenance, precision=precision, threads=threads)
 
     def next(self, text: str) -> dict[str, float]:
         """The probability of every character to come next after a text, the likeliest first.
@@ -361,6 +402,23 @@ class Model:
         return parameter_count(self.settings, self.vocabulary.size)
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of vocabulary and weights, in hexadecimal: what decides its texts.
+
+        >>> vocabulary = Vocabulary.of("the fox")
+        >>> a, b = (Model.untrained(ModelSettings(), vocabulary, seed=n) for n in (0, 1))
+        >>> len(a.digest), a.digest == b.digest, a.digest == b.with_weights(a.weights).digest
+        (64, False, True)
+        """
+        known = json.dumps(self.vocabulary.to_json(), sort_keys=True)
+        digest = hashlib.sha256(known.encode())
+        for name in weight_shapes(self.settings, self.vocabulary.size):
+            values = np.ascontiguousarray(self.weights[name], "<f4")
+            digest.update(f"{name} {values.shape}".encode())
+            digest.update(values.data)
+        return digest.hexdigest()
+
+    @property
     def lines(self) -> bool:
         """Whether it was trained on lines, each a text of its own."""
         return self.provenance.lines
@@ -441,6 +499,18 @@ class Model:
             f"{shape.hidden_size}, vocabulary of {vocabulary.size} {vocabulary.kind}, "
             f"{self.parameters:,} weights)"
         )
+
+
+def _torch_modules() -> Any:
+    try:
+        from ..engines.pytorch import module
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SettingsError(
+            "torch: PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
+        ) from None
+    return module
 
 
 def _read_only(weights: Weights) -> Weights:
