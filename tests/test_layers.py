@@ -119,6 +119,7 @@ def test_every_module_is_named_by_a_test_file():
 
 def test_the_public_names_are_few_sorted_and_loadable():
     functions = [
+        "card",
         "context",
         "explain",
         "export_log",

@@ -14,7 +14,8 @@
     model.evaluate("A text.").bits_per_character            # and the whole
 
 Train with `train` and `resume`; look at a run with `plot` and `export_log`. A `Model` has
-load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe.
+load, save, generate, generate_many, state_after, next, score, evaluate, trace, trace_pieces, fit
+and describe; `card` tells of it in a README.md.
 To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
 `recall` compares an LSTM with plain RNNs. `export_model` and `import_model` are for ONNX, Keras and
 others, `Model.to_torch` and `Model.from_torch` for PyTorch. `read` gives the text of files,
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import CharloomError as CharloomError
+    from .export.card import card as card
     from .export.formats import export_model as export_model
     from .export.formats import import_model as import_model
     from .inspection.files import save_trace as save_trace
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
+    from .model.text_state import TextState as TextState
     from .model.tracing import Trace as Trace
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
@@ -77,9 +80,11 @@ _HOME = {
     "SamplingSettings": "settings",
     "Score": "model.scoring",
     "TextSettings": "settings",
+    "TextState": "model.text_state",
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
     "Vocabulary": "text.vocabulary",
+    "card": "export.card",
     "context": "inspection.memory.context",
     "explain": "inspection.story",
     "export_log": "inspection.logs",

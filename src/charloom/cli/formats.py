@@ -1,4 +1,4 @@
-"""Commands that take a model to other programs, and back: export and import."""
+"""Commands that take a model elsewhere, and back: export, import and card."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 import charloom
 
 from .arguments import ModelPath, path
+from .streams import say
 
 
 def export(
@@ -78,3 +79,16 @@ def import_(
         charloom import blog.keras --characters letters.json -o blog.safetensors
     """
     charloom.import_model(file, characters).save(output)
+
+
+def card(model: ModelPath) -> None:
+    """Print a model card: the README.md that model hubs show beside a model.
+
+    Its front matter is what hubs read. All of it is from the model file: what it was trained on
+    and how, what was measured, and how to use it. A license and a language are yours to add.
+
+    For example:
+
+        charloom card book.run > README.md
+    """
+    say(charloom.card(charloom.Model.load(model)), end="")

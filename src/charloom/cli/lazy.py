@@ -24,6 +24,7 @@ VERBS = {
     "info": "model",
     "export": "formats",
     "import": "formats",
+    "card": "formats",
     "serve": "inspection",
     "inspect": "inspection",
     "explain": "inspection",

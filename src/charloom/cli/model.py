@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -18,6 +19,7 @@ from .arguments import (
     ModelPath,
     Texts,
     load,
+    path,
     pieces_of,
     reading_flags,
     show,
@@ -46,12 +48,28 @@ def generate(
         list[str] | None,
         typer.Option(metavar="STRING", help="end before this text; may be repeated"),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, metavar="FILE", help="go on after the text whose state is in this file"
+        ),
+    ] = None,
+    state_out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, metavar="FILE", help="write the state after the text to this file"
+        ),
+    ] = None,
     **values: Any,
 ) -> None:
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
     another. The same --seed gives the same text.
+
+    A long text need be read only once: --state-out keeps what the model knows after it, also with
+    --length 0, and --state goes on from there. With the same --seed a text in two halves is that
+    of one command.
 
     For example:
 
@@ -67,7 +85,15 @@ def generate(
     if prompt_file is not None:
         prompt = "".join(pieces_of(loaded, [prompt_file], dict.fromkeys(READING)))
     prompt = loaded.normalized(prompt or "", "prompt")
-    options = {"length": amount.length, "stop": stop or None, **sampling.model_dump()}
+    if state_out is not None and amount.count > 1:
+        raise SettingsError("state_out: it is of one text, and --count is more than 1", "state_out")
+    before = charloom.TextState.load(state) if state is not None else None
+    options = {
+        "state": before,
+        "length": amount.length,
+        "stop": stop or None,
+        **sampling.model_dump(),
+    }
     if amount.count == 1:
         pieces = loaded.generate(prompt, **options)
     else:
@@ -79,9 +105,15 @@ def generate(
             say(prompt + text)
         return
     say(prompt, end="")
+    written: list[str] = []
     for piece in pieces:
         say(piece, end="")
+        written.append(piece)
     say("")
+    if state_out is not None:
+        loaded.state_after(
+            charloom.InMemory(prompt) if prompt else "", before, generated="".join(written)
+        ).save(state_out)
 
 
 @reading_flags

@@ -7,6 +7,7 @@ The verbs are short, and say where their work is done.
     to_torch, from_torch     a torch.nn.Module, and back
     next                     the distribution of the next character
     generate, generate_many  texts that follow a prompt
+    state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
     trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
@@ -18,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -48,6 +50,7 @@ from .file import ModelFile, read_model, write_model
 from .predictor import Predictor
 from .provenance import Provenance
 from .scoring import Part, Score
+from .text_state import TextState, read_on, with_drawn
 from .tracing import ALTERNATIVES, Trace
 
 Text = str | Path | InMemory | Iterable[str] | Sequence[Path]
@@ -274,6 +277,7 @@ class Model:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
+        state: TextState | None = None,
     ) -> Iterator[str]:
         """Yield up to `length` characters that follow the prompt, in pieces, as made.
 
@@ -281,7 +285,8 @@ class Model:
         likeliest every time; `top_k` keeps the k likeliest characters, `top_p` those that
         make up this share. Prompt and `stop` are normalized as the model's own text was. The
         text ends before `stop`, a string or several, and, for a
-        model of lines, at the end of the line. The same seed gives the same text.
+        model of lines, at the end of the line. The same seed gives the same text. With a
+        `state`, of `state_after`, the prompt goes on after the text that was read there.
         """
         return generation.generate(
             self.predictor,
@@ -289,6 +294,7 @@ class Model:
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
+            before=self._checked(state),
         )
 
     def generate_many(
@@ -302,6 +308,7 @@ class Model:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
+        state: TextState | None = None,
     ) -> list[str]:
         """`count` texts that follow one prompt, much faster than one after the other.
 
@@ -314,7 +321,29 @@ class Model:
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
+            before=self._checked(state),
         )
+
+    def state_after(
+        self, text: Text, state: TextState | None = None, *, generated: str = ""
+    ) -> TextState:
+        """What the model knows after a text, to go on from with `generate`; see TextState.
+
+        The text goes on after `state`, if there is one. `generated` is what the model itself
+        wrote after it: a text in two halves is then, with the same seed, that of one call.
+        SettingsError for the state of another model, TextError for an empty text.
+        """
+        predictor, before = self.predictor, self._checked(state)
+        start = ""
+        if text == "" and before is None and self.vocabulary.newline_id is not None:
+            start = "\n"  # what an empty prompt stands after
+        given = () if text == "" else self.pieces(text)
+        pieces = chain([start], given, [self.normalized(generated)])
+        found = read_on(predictor, filter(None, pieces), before, self.digest)
+        return with_drawn(found, len(self.vocabulary.encode(generated)))
+
+    def _checked(self, state: TextState | None) -> TextState | None:
+        return state and state.checked(self.predictor, self.digest)
 
     def score(
         self, text: Text, *, by: Literal["character", "word", "line"] = "character"
