@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_onnxruntime_replays_the_conformance_vectors(case):
 @pytest.mark.parametrize("case", CASES)
 def test_keras_replays_the_conformance_vectors(case):
     pytest.importorskip("keras")
-    check(case, Keras)
+    check(case, Keras, at_once=True)
 
 
 def lively(cell: str, embedding_size: int, num_layers: int = 2) -> Model:
@@ -358,3 +359,21 @@ def test_a_module_of_another_making_becomes_a_model_and_what_has_no_twin_is_name
     ]:
         with pytest.raises(charloom.CharloomError, match=name):
             Model.from_torch(module, BLOG)
+
+
+def test_the_programs_of_the_page_on_formats_run(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("torch")
+    page = Path(__file__).parents[2] / "docs" / "formats.md"
+    with_onnx, with_torch = re.findall(
+        r"```python peers\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    for cell in CELLS:
+        model = lively(cell, 5)
+        charloom.export_model(model, "fox.onnx")
+        names: dict = {}
+        exec(with_onnx, names)
+        assert names["text"] == "the " + "".join(model.generate("the ", length=20, temperature=0))
+    exec(with_torch, {})
+    assert capsys.readouterr().out == "True\n"
