@@ -17,6 +17,7 @@ namespace charloom::CHARLOOM_ISA {
 
 struct Gru {
     static constexpr int SUMS = 4;  // candidate from the input, reset, update, candidate from h
+    static constexpr bool FUSED = false;
     static constexpr int INPUT[] = {1, 2, 0}, RECURRENT[] = {1, 2, 3}, BIAS[] = {1, 2, 0, 3};
     static constexpr int PAIRS = 3;  // the second of the last is not used
     static constexpr Carry CARRY = Carry::hidden;

@@ -122,7 +122,7 @@ void multiply(const Panels& panels, const Term<P>& all, int rows, const float* b
         const int column = panels.start(panel) * LANES, width = panels.width(panel);
         const Term<P> term = all.panel(column);
         each_tile(width, 0, rows, [&](int row, int count) {
-            multiply_tile<P>(count, width, {}, term.from(row), {}, bias ? bias + column : nullptr,
+            multiply_tile<P>(count, width, {}, term.from(row), {}, bias ? bias + column : nullptr, 0,
                              nullptr, result + row * stride + column, stride);
         });
     }

@@ -14,14 +14,15 @@
 #include <utility>
 
 #include "kernels/precision.h"
+#include "support/purpose.h"
 
 namespace charloom::CHARLOOM_ISA {
 
 constexpr int PANEL = 4;  // vectors of columns in a panel, at most
 
 // Rows of a tile that is so many vectors wide. A narrow one has fewer than registers would hold: its
-// sums are enough to hide the latency of an addition.
-constexpr int tile_rows(int width) { return TILE / std::max(width, 3); }
+// sums are enough to hide the latency of an addition. The library for C has one row at a time.
+constexpr int tile_rows(int width) { return TRAINS ? TILE / std::max(width, 3) : 1; }
 
 INLINE constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
 INLINE constexpr int divide_up(int n, int by) { return (n + by - 1) / by; }
@@ -99,13 +100,6 @@ INLINE void for_tiles(int begin, int end, F&& f) {
             count, [&](auto rows) __attribute__((always_inline)) { f(from, rows); });
     });
 }
-// In tiles that are full, and the rest row by row: fewer to compile.
-template <int WIDTH, class F>
-INLINE void for_full_tiles(int begin, int end, F&& f) {
-    constexpr int FULL = tile_rows(WIDTH);
-    for (; begin + FULL <= end; begin += FULL) f(begin, std::integral_constant<int, FULL>{});
-    for (; begin < end; ++begin) f(begin, std::integral_constant<int, 1>{});
-}
 
 // One term of a sum of products: rows of A in words, `stride` apart, and a panel of B. The steps
 // along a row of A may be cut into runs, with words between them that B has no part in.
@@ -146,11 +140,11 @@ struct Columns {
 };
 
 // For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
-// The first term may be empty. FULL leaves out what it can do without.
+// The first term may be empty.
 //
 // Every tile reads the whole panel again, from the second-level cache where the first does not
 // hold it: a step loads C vectors of it for R C products.
-template <class P, int C, class First, class Second, bool FULL, class Start, class End>
+template <class P, int C, class First, class Second, class Start, class End>
 INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>& second,
                           const Start& start, const End& end) {
     auto tile = [&](int row, auto rows) __attribute__((always_inline)) {
@@ -165,10 +159,7 @@ INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>&
         add(second, Second{});
         end(row, sums);
     };
-    if constexpr (FULL)
-        for_full_tiles<C>(from, to, tile);
-    else
-        for_tiles<C>(from, to, tile);
+    for_tiles<C>(from, to, tile);
 }
 
 // Memory that is going to be read: for each column of a tile so many bytes a row, one after the other.
@@ -184,19 +175,22 @@ struct Soon {
     }
 };
 
-// One tile of `width` vectors, into memory: sums start at `start`, the same for each row, or at 0;
-// sums += A B for the first term, sums *= scale, sums += A B for the second. The first term may be
-// empty, `scale` null. What `soon` names is prefetched before the second term.
+// One tile of `width` vectors, into memory: sums start at `start`, with `next_start` floats from row
+// to row, or at 0; sums += A B for the first term, sums *= scale, sums += A B for the second. The
+// first term may be empty, `scale` null. What `soon` names is prefetched before the second term.
 template <class P>
 [[gnu::noinline]] void multiply_tile(int rows, int width, const Term<P>& first,
                                      const Term<P>& second, const Soon& soon, const float* start,
-                                     const Vec* scale, float* result, ptrdiff_t stride) {
+                                     ptrdiff_t next_start, const Vec* scale, float* result,
+                                     ptrdiff_t stride) {
     with_constant<PANEL>(width, [&](auto columns) __attribute__((always_inline)) {
         constexpr int C = columns;
         with_constant<tile_rows(C)>(rows, [&](auto count) __attribute__((always_inline)) {
             constexpr int R = count;
             Vec sums[R][C];
-            each<R, C>([&](int r, int c) { sums[r][c] = start ? load(start + c * LANES) : Vec{}; });
+            each<R, C>([&](int r, int c) {
+                sums[r][c] = start ? load(start + r * next_start + c * LANES) : Vec{};
+            });
             if (first.steps) {
                 first.add_to(sums);
                 if (scale) each<R, C>([&](int r, int c) { sums[r][c] *= scale[r * C + c]; });
@@ -205,6 +199,28 @@ template <class P>
             second.add_to(sums);
             each<R, C>([&](int r, int c) { store(result + r * stride + c * LANES, sums[r][c]); });
         });
+    });
+}
+
+// The same with products that are compiled once, for all cells: each row starts, and ends, in memory.
+template <class P, int C, class First, class Second, class Start, class End>
+INLINE void multiply_rows_apart(int from, int to, const Term<P>& first, const Term<P>& second,
+                                const Start& start, const End& end) {
+    Vec sums[tile_rows(C)][1][C];
+    each_tile(C, from, to, [&](int row, int rows) {
+        auto add = [&](const Term<P>& one, const Term<P>& other, int column, int width) {
+            float* at = reinterpret_cast<float*>(sums) + column * LANES;
+            multiply_tile<P>(rows, width, one.from(row), other.from(row), {}, at, C * LANES,
+                             nullptr, at, C * LANES);
+        };
+        for (int r = 0; r < rows; ++r) start(row + r, sums[r]);
+        if constexpr (std::is_same_v<First, Second>) {
+            add(first, second, First::FIRST, First::WIDTH);
+        } else {
+            add({}, first, First::FIRST, First::WIDTH);
+            add({}, second, Second::FIRST, Second::WIDTH);
+        }
+        for (int r = 0; r < rows; ++r) end(row + r, sums[r]);
     });
 }
 

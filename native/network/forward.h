@@ -92,9 +92,14 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
                     P::put(dropped + (b + r) * out_row, unit,
                            hidden[r] * pass.kept(key, t, b + r, unit));
         };
-        multiply_rows<P, SUMS, Input, Recurrent, MODE == Mode::tracing>(
-            streams.from, streams.to, input.panel(unit * Input::WIDTH),
-            recurrent.panel(unit * Recurrent::WIDTH), start, end);
+        const Term<P> from_input = input.panel(unit * Input::WIDTH),
+                      from_before = recurrent.panel(unit * Recurrent::WIDTH);
+        if constexpr (Cell::FUSED && MODE != Mode::tracing)
+            multiply_rows<P, SUMS, Input, Recurrent>(streams.from, streams.to, from_input,
+                                                     from_before, start, end);
+        else
+            multiply_rows_apart<P, SUMS, Input, Recurrent>(streams.from, streams.to, from_input,
+                                                           from_before, start, end);
     }
 }
 

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 VERBS = {
     "train": "training",
+    "tune": "tuning",
     "generate": "model",
     "evaluate": "model",
     "score": "model",
+    "compare": "model",
+    "compress": "compression",
+    "decompress": "compression",
     "info": "model",
     "export": "formats",
     "import": "formats",

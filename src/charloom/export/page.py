@@ -7,10 +7,7 @@ from pathlib import Path
 from ..model.model import Model
 from ..serving.offline.page import save_page
 
-LENGTH = 1000
-"""Characters of the text that the page opens with, which the model generates."""
-
 
 def save(model: Model, path: str | Path) -> None:
-    """Write the page, with a text by the model."""
-    save_page(model, "".join(model.generate(length=LENGTH)), path)
+    """Write the page, which opens with a text by the model."""
+    save_page(model, None, path)

@@ -1,22 +1,27 @@
 """Model files: settings, vocabulary, weights and how they came about, for any PyTorch to load.
 
 The container is container.py's; the tensors have PyTorch's names and shapes, its two biases
-included.
+included. In a file of 8 bits a matrix is whole numbers, and a tensor of its name and `.scale`
+has what each of its rows is to be multiplied by.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from ..engines.int8 import whole_numbers
 from ..engines.weights import Array, Weights, folded_bias, torch_biases, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
 from .container import read_container, write_container
 from .provenance import Provenance
+
+_SCALE = ".scale"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +36,18 @@ class ModelFile:
     """How the model came about: the record of the file."""
 
 
-def write_model(path: str | Path, model: ModelFile) -> None:
+def write_model(path: str | Path, model: ModelFile, *, bits: Literal[8, 32] = 32) -> None:
     """Write a model file; equal content gives equal bytes.
 
-    Raises OutputError, and leaves what was at `path`, if it cannot be written.
+    With 8 bits its matrices are rounded, and it is a quarter of the size. Raises OutputError,
+    and leaves what was at `path`, if it cannot be written.
     """
     tensors: dict[str, Array] = {}
     for name in weight_shapes(model.settings, model.vocabulary.size):
         values = np.ascontiguousarray(model.weights[name], np.float32)
+        if bits == 8 and values.ndim == 2:
+            tensors[name], tensors[name + _SCALE] = whole_numbers(values)
+            continue
         stored = torch_biases(model.settings, values) if _is_bias(name) else [values]
         tensors |= dict(zip(_stored_names(name), stored, strict=True))
     content = {
@@ -89,10 +98,12 @@ def _stored_names(name: str) -> tuple[str, ...]:
 
 
 def _tensor(path: Path, tensors: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
-    """Take one tensor out of the file's, and check it."""
+    """Take one tensor out of the file's, and check it; whole numbers with their scale."""
     if name not in tensors:
         raise ModelFileError(f"{path}: the tensor {name} is missing")
     values = tensors.pop(name)
+    if len(shape) == 2 and values.shape == shape and values.dtype == np.int8:
+        return values.astype(np.float32) * _tensor(path, tensors, name + _SCALE, shape[:1])[:, None]
     if values.shape != shape or values.dtype != np.float32:
         raise ModelFileError(
             f"{path}: the tensor {name} is {values.dtype} {values.shape}; "
