@@ -66,13 +66,15 @@ EXPORT(void, trace)
  float* to) {
     network->trace(T, B, ids, {hidden, cell}, shown, to);
 }
+// One stream; `forbidden` is an id that is never drawn, or below 0.
 EXPORT(void, generate)
-(Network* network, int B, const int32_t* last, float* hidden, float* cell, int length,
- double temperature, int top_k, double top_p, int forbidden, const uint64_t* seeds, int start,
- int32_t* ids) {
-    Sampling sampling{temperature, top_k, top_p, {}};
-    if (forbidden >= 0) sampling.forbidden.push_back(forbidden);
-    network->generate({B, last, length, sampling, seeds, start, ids}, {hidden, cell});
+(Network* network, int32_t last, float* hidden, float* cell, int length, double temperature,
+ int top_k, double top_p, int32_t forbidden, uint64_t seed, int start, int32_t* ids) {
+    const Sampling sampling{temperature, top_k, top_p};
+    const int64_t first = start;
+    std::vector<int32_t> none;
+    if (forbidden >= 0) none.push_back(forbidden);
+    network->generate({1, &last, length, &sampling, &seed, &first, none, ids}, {hidden, cell});
 }
 
 // `result` becomes nats, characters, the gradient's norm, and whether the weights were updated.

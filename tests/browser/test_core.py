@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-
 import numpy as np
 import pytest
 from serving_tools import small_model
-from worker_code import Run, decoded, encoded, file_of, run_in_browser, run_in_node
+from worker_code import Run, decoded, encoded, file_of, run_in_browser
 
 from charloom.engines.base import StepSettings
 from charloom.engines.native import NativeEngine
@@ -16,18 +13,14 @@ from charloom.engines.native import NativeEngine
 
 @pytest.fixture(params=["node", "chromium"])
 def run(request: pytest.FixtureRequest) -> Run:
-    if request.param == "chromium":
-        return run_in_browser(request.getfixturevalue("browser"))
-    if not shutil.which("node"):
-        if os.environ.get("CHARLOOM_REQUIRE_BROWSER"):
-            pytest.fail("no node is installed (apt-get install nodejs)")
-        pytest.skip("no node is installed (apt-get install nodejs)")
-    return run_in_node
+    if request.param == "node":
+        return request.getfixturevalue("node")
+    return run_in_browser(request.getfixturevalue("browser"))
 
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"embedding_size": 7}, {"cell": "rnn"}, {"hidden_size": 33, "num_layers": 3}],
+    [{}, {"embedding_size": 7}, {"cell": "rnn"}, {"cell": "gru"}, {"hidden_size": 33}],
     ids=str,
 )
 def test_10_000_generated_characters_are_those_of_python(run: Run, tmp_path, settings):
@@ -43,7 +36,9 @@ def test_10_000_generated_characters_are_those_of_python(run: Run, tmp_path, set
     assert found == "".join(model.generate("the Fox", length=10_000, **options))
 
 
-@pytest.mark.parametrize("settings", [{}, {"embedding_size": 7}, {"cell": "rnn"}], ids=str)
+@pytest.mark.parametrize(
+    "settings", [{}, {"embedding_size": 7}, {"cell": "rnn"}, {"cell": "gru"}], ids=str
+)
 def test_200_steps_of_training_leave_the_weights_of_python(run: Run, tmp_path, settings):
     model = small_model(**settings)
     T, B = 13, 5

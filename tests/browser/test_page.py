@@ -327,8 +327,6 @@ def test_hostile_text_is_shown_as_text(open_page, tmp_path, kind, request):
     model = small_model()
     if kind == "served":
         page = open_page(request.getfixturevalue("address"))
-        page.click("#another-text summary")
-        page.fill("#new-text", "")
         page.evaluate("(text) => readText(text)", HOSTILE)
         page.wait_for_function("(n) => state.trace.length === n", arg=len(HOSTILE))
     else:
@@ -406,7 +404,7 @@ def test_a_plain_rnn_has_a_page_too(open_page):
         assert page.locator("input[name=quantity]").count() == 1
 
 
-GRU = """{
+OTHER = """{
   quantities: {
     r_t: { symbol: "r", name: "reset gate", meaning: "", scale: GATE, curve: ["ink", "dashed"] },
     z_t: { symbol: "z", name: "update gate", meaning: "", scale: GATE, curve: ["ink", "solid"] },
@@ -460,8 +458,8 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
         "probabilities": encoded(np.ones(T, np.float32)),
     }
     stored = {
-        "cell": "gru",
-        "model": "Model(gru)",
+        "cell": "other",
+        "model": "Model(other)",
         "layers": 1,
         "units": units,
         "lines": False,
@@ -478,7 +476,7 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
     page = open_page(address)
     page.evaluate(
         f"""([heading, block, numbers]) => {{
-          CELLS.gru = {GRU};
+          CELLS.other = {OTHER};
           const trace = newTrace(withArrays(heading));
           addBlock(trace, withArrays(block));
           trace.done = true;
@@ -494,7 +492,7 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
               return Float32Array.from(found.flat());
             }},
             async levels(layer, name, start, stop) {{
-              const {{ scale }} = CELLS.gru.quantities[name];
+              const {{ scale }} = CELLS.other.quantities[name];
               const values = await data.values(layer, [name], start, stop);
               return Uint8Array.from(values, (value) => Math.round(255 * scale.position(value)));
             }},
@@ -511,11 +509,11 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
         }}""",
         [stored, block, numbers],
     )
-    names = ["reset gate r", "update gate z", "candidate n", "state h"]
+    names = ["reset r", "update z", "candidate n", "state h"]
     assert page.locator("#quantities label").all_inner_texts() == names
     assert page.locator("#steps button").all_inner_texts() == ["Before", "Keep", "After"]
     unit, t = 2, 3
-    show(page, unit=unit, cursor=t, quantity="z_t", colorBy="unit")
+    show(page, unit=unit, cursor=t, phase=2, quantity="z_t", colorBy="unit")
     page.wait_for_selector('#sheet[data-at="0 3"][data-step="2"]')
     page.wait_for_selector('#unit-values[data-at="0 2 3"] dd[data-value*="."]')
     told = page.locator("#unit-values dd b").all_inner_texts()

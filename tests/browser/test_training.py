@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from serving_tools import TEXT
-from worker_code import run_in_node
 
 from charloom import Model
 from charloom.demo import BATCH_SIZE, EPOCHS, LEARNING_RATE, LENGTH, RAW_TEXT, write_back
@@ -27,7 +26,7 @@ def train_to_the_end(page):
 
 
 @pytest.mark.parametrize("kind", ["address", "file"])
-def test_the_blogs_program_runs_in_the_page(open_page, request, tmp_path, kind):
+def test_the_blogs_program_runs_in_the_page(open_page, node, request, tmp_path, kind):
     page = open_page(request.getfixturevalue(kind))
     train_to_the_end(page)
     data = page.inner_text("#training-data")
@@ -45,7 +44,7 @@ def test_the_blogs_program_runs_in_the_page(open_page, request, tmp_path, kind):
     assert (training.batch_size, training.epochs) == (BATCH_SIZE, EPOCHS)
     assert (training.learning_rate, training.sequence_length) == (LEARNING_RATE, LENGTH)
     assert (model.provenance.step, model.provenance.kernels) == (500, "WebAssembly")
-    assert run_in_node(TRAINED, settings=page.evaluate("training.settings")) == page.evaluate(
+    assert node(TRAINED, settings=page.evaluate("training.settings")) == page.evaluate(
         "pageWorker.ask('trainedFile').then((bytes) => [...bytes])"
     )
 

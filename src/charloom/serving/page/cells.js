@@ -8,6 +8,7 @@
 //   carried      the quantity that is handed on to the next character
 //   traced       the quantities that the core's trace has, in its order
 //   products     those that are the product of two others; `before` is C_t of the step before
+//   apart        optional: how many of its gates, the last ones, have a recurrent bias of their own
 //   newspaper    headings    of the table's columns, if there is an article to edit
 //                flow        from the values of one character, `before` (the carried quantity,
 //                            one character ago) among them, arrays with a number per unit:
@@ -15,6 +16,9 @@
 //                equations   what the table says of one unit, from the same values
 //                drawn       how a value of the article is drawn, to be between -1 and 1
 //                drawnNote   the same in words
+//                drawing     optional: the cell's switches in its picture (cell_picture.js), from
+//                            the values of one unit: keep, add, show, recall, and the candidate,
+//                            each a label and a value; words for the flows
 //                steps       what is done for each character: how far it `shows` (see STAGES),
 //                            its title, a summary of the flow, a caption of the picture
 "use strict";
@@ -61,6 +65,13 @@ const CELLS = {
         article: show(C_t),
         headline: `${show(o_t)} × ${show(Math.tanh(C_t))} = ${show(h_t)}`,
       }),
+      drawing: ({ f_t, i_t, g_t, o_t }) => ({
+        keep: { label: "forget f", value: f_t },
+        add: { label: "input i", value: i_t },
+        candidate: { label: "candidate g", value: g_t },
+        show: { label: "output o", value: o_t },
+        words: { old: "article before", kept: "kept fC", added: "written in gi", article: "article C" },
+      }),
       drawn: Math.tanh,
       drawnNote: "All are drawn through tanh, as the output gate sees the article.",
       steps: [
@@ -104,6 +115,9 @@ const CELLS = {
       { scale: SIGNED, quantities: ["n_t", "h_t"] },
     ],
     carried: "h_t",
+    traced: ["r_t", "z_t", "n_t", "h_t"],
+    products: {},
+    apart: 1,
     newspaper: {
       headings: ["old h × z", "(1 − z) × n", "new h", "headline"],
       flow: ({ before, n_t, z_t, h_t }) => ({
@@ -122,7 +136,15 @@ const CELLS = {
         article: show(h_t),
         headline: show(h_t),
       }),
+      drawing: ({ r_t, n_t, z_t }) => ({
+        keep: { label: "update z", value: z_t },
+        add: { label: `1 ${MINUS} z`, value: 1 - z_t },
+        candidate: { label: "candidate n", value: n_t },
+        recall: { label: "reset r", value: r_t },
+        words: { old: "headline before", kept: "kept", added: "written in", article: "headline h", headline: "shown" },
+      }),
       drawn: (value) => value,
+      drawnNote: "A GRU’s article is its headline: all of it is shown.",
       steps: [
         {
           shows: "old",
@@ -162,6 +184,7 @@ const CELLS = {
     products: {},
     newspaper: {
       flow: ({ h_t }) => ({ headline: h_t }),
+      drawing: ({ h_t }) => ({ candidate: { label: "tanh", value: h_t }, words: { headline: "state h" } }),
       steps: [
         {
           shows: "headline",

@@ -105,9 +105,8 @@ class Network {
   generate(last, before, length, { temperature, top_k, top_p }, seed, start, forbidden) {
     const state = copied(before);
     const ids = new Int32Array(length);
-    const arrays = [Int32Array.of(last), state.hidden, state.cell, BigUint64Array.of(seed), ids];
-    this.#with(arrays, (last, hidden, cell, seeds, ids) =>
-      this.#core.generate(this.#network, 1, last, hidden, cell, length, temperature, top_k, top_p, forbidden, seeds, start, ids));
+    this.#with([state.hidden, state.cell, ids], (hidden, cell, ids) =>
+      this.#core.generate(this.#network, last, hidden, cell, length, temperature, top_k, top_p, forbidden, seed, start, ids));
     return { ids, state };
   }
 

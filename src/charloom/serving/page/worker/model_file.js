@@ -11,14 +11,22 @@ function readModel(bytes) {
   const size = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   const { __metadata__: { charloom }, ...entries } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + size)));
   const { settings, vocabulary, record } = JSON.parse(charloom);
+  const stored = (name) => {
+    const { dtype, data_offsets: [start, stop] } = entries[name];
+    const { buffer } = bytes.slice(8 + size + start, 8 + size + stop);
+    return dtype === "I8" ? new Int8Array(buffer) : new Float32Array(buffer);
+  };
+  // Of whole numbers each row has a scale.
   const tensor = (name) => {
-    const [start, stop] = entries[name].data_offsets;
-    return new Float32Array(bytes.slice(8 + size + start, 8 + size + stop).buffer);
+    const values = stored(name);
+    if (values instanceof Float32Array) return values;
+    const scale = stored(`${name}.scale`);
+    const columns = values.length / scale.length;
+    return Float32Array.from(values, (value, n) => value * scale[Math.floor(n / columns)]);
   };
   const weights = Object.fromEntries(weightNames(settings).map((name) => {
-    const [first, ...others] = storedNames(name).map(tensor);
-    for (const other of others) other.forEach((value, n) => (first[n] += value));
-    return [name, first];
+    const parts = storedNames(name).map(tensor);
+    return [name, parts.length > 1 ? foldedBias(settings, ...parts) : parts[0]];
   }));
   return { settings, vocabulary: new Vocabulary(vocabulary), record, weights };
 }
@@ -64,7 +72,17 @@ async function modelFile({ settings, vocabulary, record, weights }) {
   return bytes;
 }
 
-// The tensors whose sum is a weight.
+// A layer's bias from PyTorch's two: their sum, but for the gates whose second is apart.
+function foldedBias({ cell, hidden_size }, ofInput, ofState) {
+  const apart = (CELLS[cell].apart ?? 0) * hidden_size;
+  const rows = ofInput.length;
+  const bias = new Float32Array(rows + apart);
+  bias.set(ofInput);
+  ofState.forEach((value, n) => (bias[n < rows - apart ? n : n + apart] += value));
+  return bias;
+}
+
+// The tensors that a weight is stored in.
 function storedNames(name) {
   return name.includes(".bias_l") ? [name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")] : [name];
 }
