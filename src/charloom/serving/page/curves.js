@@ -93,7 +93,7 @@ class Curves {
       const item = element("dd");
       item.dataset.quantity = name;
       item.dataset.value = value ?? "";
-      item.append(quantityLabel(quantity), element("b", value === null ? "…" : number(value, digitsOf(trace))));
+      item.append(quantityLabel(quantity), element("b", value === null ? "…" : number(value)));
       const [color, dash] = quantity.curve ?? ["rule", "solid"];
       item.style.borderTopStyle = dash;
       item.style.borderTopColor = `var(--${color})`;
@@ -102,11 +102,6 @@ class Curves {
     byId("unit-values").dataset.at = `${layer} ${unit} ${cursor}`;
     byId("unit-values").replaceChildren(...items);
   }
-}
-
-// How many digits after the point are right.
-function digitsOf(trace) {
-  return trace.rounded ? 2 : 3;
 }
 
 // "forget gate f", or in short, as on a button, "forget f"

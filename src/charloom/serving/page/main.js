@@ -15,7 +15,7 @@ const link = new Permalink(state, newspaper, tour);
 new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
 new GenerationPanel(state, data, colors, readText);
-const training = new TrainingPanel(state, data, pageWorker, colors, readText);
+const training = new TrainingPanel(data, pageWorker, colors, readText);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 

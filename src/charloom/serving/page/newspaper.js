@@ -164,7 +164,7 @@ class NewspaperPanel {
       title: story ? `“${story.names[shown.unit]}”` : `unit ${shown.unit} of layer ${layer + 1}`,
       read: story ? story.read : visibleGlyph(trace.characters[t]),
       readLabel: story?.readLabel,
-      show: (value) => number(value, digitsOf(trace)),
+      show: (value) => number(value),
     });
   }
 
@@ -215,7 +215,7 @@ class NewspaperPanel {
       header.append(element("small", ` for ${visibleGlyph(trace.symbols[id])}`));
     }
     const { equations, headings } = this.cell.newspaper;
-    const told = equations(of(values), (value) => number(value, digitsOf(trace)));
+    const told = equations(of(values), (value) => number(value));
     const cells = [
       this.reached("kept")
         ? equation(element(flow.keep < 0.5 ? "del" : "span", told.old), told.kept)
