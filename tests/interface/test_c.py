@@ -18,7 +18,7 @@ from charloom.engines.weights import initial_weights
 from charloom.errors import UnknownCharacterError
 from charloom.model.provenance import Provenance
 
-pytestmark = pytest.mark.filterwarnings("ignore::charloom.text.unknown.UnknownCharacterWarning")
+pytestmark = pytest.mark.usefixtures("unknown_characters_are_expected")
 
 TEXT = "The fox and the crow.\nA fox, é and 漢字 — the crow!\n"
 LETTERS = Vocabulary.of(TEXT, unknown=True)
