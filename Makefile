@@ -39,8 +39,8 @@ web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
-# Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
-peers: .venv/installed-peers  ## compare with PyTorch and Keras, live
+# Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
+peers: .venv/installed-peers  ## compare with PyTorch, Keras and OpenAI's client, live
 	@$(BIN)/python -m pytest -q tests/peers tests/engines/test_torch.py
 
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.

@@ -34,6 +34,7 @@ from charloom.settings import TextSettings
 from charloom.text.corpus import InMemory
 from charloom.training import saving, trainer
 from charloom.training.checkpoint import write_checkpoint
+from charloom.training.run import Run
 from charloom.training.start import resume, train
 
 
@@ -47,6 +48,7 @@ def test_resuming_at_any_step_equals_never_having_stopped(tmp_path, batches):
             if progress.step == stop:
                 run.stop()
         resumed = resume(folder)
+        assert isinstance(resumed, Run)
         assert resumed.step == stop
         resumed.finish()
         assert outcome(folder) == outcome(tmp_path / "undisturbed")
