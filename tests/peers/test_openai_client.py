@@ -163,7 +163,7 @@ def test_an_error_on_the_way_ends_the_stream_with_it(models, monkeypatch, capfd)
 def test_a_full_queue_is_tried_again_when_it_said(monkeypatch):
     monkeypatch.setattr(guard, "SLOTS", 1)
     monkeypatch.setattr(guard, "QUEUE", 0)
-    model, answered = small_model(), []
+    model, answered = small_model(hidden_size=512), []
     with served(model) as page:
         page.completions.requests.count = lambda path, status: answered.append(status)
         create = client_of(page, max_retries=9).completions.create

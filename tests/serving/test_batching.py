@@ -254,7 +254,7 @@ def test_a_slow_engine_draws_less_at_a_time(batcher_of, monkeypatch):
     made, (heard,) = job(model, "the", length=30)
     batcher_of(model).submit([made])
     assert len(heard.text) == 30
-    assert max(lengths[1:]) <= 3
+    assert max(lengths[1:]) <= batching.SHORTEST < LONGEST
 
 
 def test_bounds_fit_together():

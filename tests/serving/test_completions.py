@@ -14,10 +14,14 @@ import warnings
 import pytest
 from serving_tools import TEXT, served, small_model
 
+import charloom
+from charloom.cli.main import main
+from charloom.errors import SettingsError
 from charloom.serving import guard
 from charloom.serving.app import make_app
 from charloom.serving.completions import Completions
 from charloom.serving.guard import Access
+from charloom.serving.server import serve
 
 PATH = "/v1/completions"
 
@@ -270,7 +274,7 @@ def test_other_names_are_taken_where_they_are_allowed(models):
 def test_a_full_queue_says_when_to_come_back(monkeypatch):
     monkeypatch.setattr(guard, "SLOTS", 1)
     monkeypatch.setattr(guard, "QUEUE", 1)
-    with served(small_model()) as page:
+    with served(small_model(hidden_size=512)) as page:  # of which 20,000 characters take seconds
         connections = []
         for _ in range(2):
             connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
@@ -376,3 +380,74 @@ def test_an_app_can_be_made_for_a_server_of_ones_own(models):
     app = make_app(models, Access(hosts=frozenset(["a.org"])), TEXT)
     assert isinstance(app.state.completions, Completions)
     app.state.completions.close()
+
+
+# On the command line, and in Python.
+
+
+@pytest.fixture
+def commanded(tmp_path, monkeypatch):
+    """What the command `serve` hands to the library; b.run is the folder of a run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.run").mkdir()
+    for name in ("a.safetensors", "b.run/model.safetensors", "c/a.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        small_model().save(tmp_path / name)
+    (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")
+    given = []
+
+    def serve(models, text, **options):
+        given.append((list(models), None if text is None else "".join(text), options))
+
+    monkeypatch.setattr(charloom, "serve", serve)
+
+    def run(*words: str):
+        given.clear()
+        status = main(["serve", *words])
+        return given[0] if given else status
+
+    return run
+
+
+def test_models_and_texts_are_told_apart_by_what_they_are(commanded):
+    names, text, options = commanded("a.safetensors", "text.txt", "b.run")
+    assert names == ["a", "b"]
+    assert text == TEXT
+    assert options["api_key"] is None
+    assert commanded("b.run")[:2] == (["b"], None)
+
+
+def test_the_key_comes_from_the_flag_or_the_environment(commanded, monkeypatch):
+    monkeypatch.setenv("CHARLOOM_API_KEY", "secret")
+    assert commanded("b.run")[2]["api_key"] == "secret"
+    words = ["b.run", "--api-key", "other", "--allow-host", "a.org", "--allow-origin", "http://b"]
+    options = commanded(*words)[2]
+    assert options["api_key"] == "other"
+    assert (options["allow_hosts"], options["allow_origins"]) == (["a.org"], ["http://b"])
+
+
+def test_two_models_of_one_name_are_refused(commanded, capsys):
+    assert commanded("a.safetensors", "c/a.safetensors") == 2
+    assert "two models are called 'a'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"api_key": ""}, "api_key"),
+        ({"api_key": "a b"}, "api_key"),
+        ({"api_key": "schlüssel"}, "api_key"),
+        ({"allow_hosts": ["http://a.org"]}, "allow_hosts: 'http://a.org'"),
+        ({"allow_origins": ["a.org"]}, "allow_origins: 'a.org'"),
+        ({"allow_origins": ["https://a.org/"]}, "allow_origins"),
+        ({"allow_origins": ["*"]}, "allow_origins"),
+    ],
+)
+def test_who_may_ask_is_checked_before_anything_is_opened(options, told):
+    with pytest.raises(SettingsError, match=told):
+        serve(small_model(), port=0, **options)
+
+
+def test_no_model_is_an_error():
+    with pytest.raises(SettingsError, match="at least one"):
+        serve({}, port=0)

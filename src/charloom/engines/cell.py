@@ -113,6 +113,7 @@ GRU = Cell(
     traced=("r_t", "z_t", "n_t", "h_t"),
     quantities=("r_t", "n_t", "z_t", "h_t"),
     fractions=("r_t", "z_t"),
+    has_scaled_values=True,
 )
 RNN = Cell(name="rnn", gates=("all",), traced=("h_t",), quantities=("h_t",))
 

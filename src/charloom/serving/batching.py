@@ -39,7 +39,7 @@ LONGEST = 16
 ROUND_SECONDS = 0.05
 """A draw is shorter than LONGEST where it would take longer than this..."""
 
-SHORTEST = 4
+SHORTEST = 8
 """... but no shorter than this, since handing out what is new takes time, too."""
 
 READ = 512
