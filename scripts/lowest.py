@@ -15,7 +15,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-EXTRAS = ("plot", "parquet")
+EXTRAS = ("plot", "parquet", "tune")
 
 
 def lowest(pyproject: str) -> list[str]:

@@ -12,6 +12,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest
 from messages import Unexpected
 
+from charloom.text.unknown import no_warning_of_unknown
+
 
 @pytest.fixture(autouse=True)
 def _no_unexpected_warnings():
@@ -19,3 +21,10 @@ def _no_unexpected_warnings():
     logging.getLogger().addHandler(handler)
     yield
     logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def unknown_characters_are_expected():
+    """The test counts them itself."""
+    with no_warning_of_unknown():
+        yield

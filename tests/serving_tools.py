@@ -18,7 +18,8 @@ import uvicorn
 from charloom import Model, ModelSettings, TrainingSettings
 from charloom.engines.weights import initial_weights
 from charloom.model.provenance import Provenance
-from charloom.serving.page_api import make_app
+from charloom.serving.app import make_app
+from charloom.serving.guard import Access
 from charloom.serving.patience import PatientProtocol
 from charloom.text.vocabulary import Vocabulary
 
@@ -61,6 +62,7 @@ class Page:
     """A server that runs."""
 
     port: int
+    completions: Any = None
 
     @property
     def address(self) -> str:
@@ -83,13 +85,15 @@ class Page:
 
 
 @contextmanager
-def served(model: Model, text: str = TEXT) -> Iterator[Page]:
-    """The page of a model, on a free port of this machine."""
+def served(model: Model | dict[str, Model], text: str = TEXT, **access: Any) -> Iterator[Page]:
+    """The page of a model and the API, on a free port of this machine."""
+    models = model if isinstance(model, dict) else {"model": model}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        hosts = [f"{name}:{port}" for name in ("127.0.0.1", "localhost")]
+        hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
+        app = make_app(models, Access(hosts=hosts, **access), text)
         config = uvicorn.Config(
-            make_app(model, hosts, text),
+            app,
             http=PatientProtocol,
             log_level="critical",
             lifespan="off",
@@ -101,7 +105,8 @@ def served(model: Model, text: str = TEXT) -> Iterator[Page]:
         try:
             while not server.started and thread.is_alive():
                 time.sleep(0.01)
-            yield Page(port)
+            yield Page(port, app.state.completions)
         finally:
             server.should_exit = True
             thread.join()
+            app.state.completions.close()

@@ -118,20 +118,25 @@ public:
     }
 
     void generate(In<int32_t, 1> last, Out<float, 3> hidden, Out<float, 3> cell,
-                  double temperature, int top_k, double top_p, std::vector<int32_t> forbidden,
-                  In<uint64_t, 1> seeds, long start, Out<int32_t, 2> ids) {
+                  In<double, 1> temperatures, In<int32_t, 1> top_ks, In<double, 1> top_ps,
+                  In<uint64_t, 1> seeds, In<int64_t, 1> starts,
+                  const std::vector<int32_t>& forbidden, Out<int32_t, 2> ids) {
         const size_t B = last.shape(0);
         auto state = check_state(hidden, cell, B);
-        check(seeds.shape(0) == B && ids.shape(1) == B, "number of streams");
+        check(seeds.shape(0) == B && starts.shape(0) == B && temperatures.shape(0) == B &&
+                  top_ks.shape(0) == B && top_ps.shape(0) == B && ids.shape(1) == B,
+              "number of streams");
         for (size_t b = 0; b < B; ++b) check_id(last.data()[b], 0);
         for (int32_t id : forbidden) check_id(id, 0);
         check(std::set<int32_t>(forbidden.begin(), forbidden.end()).size() <
                   static_cast<size_t>(shape_.vocabulary),
               "forbidden ids: none would be left");
-        const Sampling sampling{temperature, top_k, top_p, std::move(forbidden)};
+        std::vector<Sampling> samplings(B);
+        for (size_t b = 0; b < B; ++b)
+            samplings[b] = {temperatures.data()[b], top_ks.data()[b], top_ps.data()[b]};
         const Alone alone(mutex());
         network_->generate({static_cast<int>(B), last.data(), static_cast<int>(ids.shape(0)),
-                            sampling, seeds.data(), start, ids.data()},
+                            samplings.data(), seeds.data(), starts.data(), forbidden, ids.data()},
                            state);
     }
 

@@ -14,11 +14,12 @@ namespace charloom {
 template <class Step, class EachLogits, class Advance>
 void generate_streams(const Generation& asked, int vocabulary, std::vector<int32_t>& inputs,
                       Step&& step, EachLogits&& each_logits, Advance&& advance) {
-    Sampler sampler(asked.sampling, vocabulary);
+    Sampler sampler(asked.forbidden, vocabulary);
     for (int n = 0; n < asked.length; ++n) {
         step();
         each_logits([&](int b, const float* logits) {
-            inputs[b] = sampler.draw(logits, uniform(asked.seeds[b], asked.start + n));
+            const double number = uniform(asked.seeds[b], asked.starts[b] + n);
+            inputs[b] = sampler.draw(logits, asked.samplings[b], number);
             asked.ids[static_cast<size_t>(n) * asked.B + b] = inputs[b];
         });
         if (n + 1 < asked.length) advance();

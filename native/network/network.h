@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "support/purpose.h"
+
 namespace charloom {
 
 struct Shape {
@@ -51,18 +53,19 @@ struct Sampling {
     double temperature;
     int top_k;
     double top_p;
-    std::vector<int32_t> forbidden;
 };
 
 // `length` characters for each of B streams, which go on after the ids `last`. Character n of
-// stream b is drawn with random number `start` + n of the seed seeds[b]. `ids` is (length, B).
+// stream b is drawn as samplings[b] says, with random number starts[b] + n of the seed seeds[b],
+// and never one of those `forbidden`. `ids` is (length, B).
 struct Generation {
     int B;
     const int32_t* last;
     int length;
-    const Sampling& sampling;
+    const Sampling* samplings;
     const uint64_t* seeds;
-    long start;
+    const int64_t* starts;
+    const std::vector<int32_t>& forbidden;
     int32_t* ids;
 };
 

@@ -5,15 +5,13 @@
 
 namespace charloom {
 
-Sampler::Sampler(const Sampling& sampling, int vocabulary)
-    : sampling_(sampling), p_(vocabulary) {
+Sampler::Sampler(const std::vector<int32_t>& forbidden, int vocabulary) : p_(vocabulary) {
     for (int v = 0; v < vocabulary; ++v)
-        if (std::find(sampling.forbidden.begin(), sampling.forbidden.end(), v) ==
-            sampling.forbidden.end())
+        if (std::find(forbidden.begin(), forbidden.end(), v) == forbidden.end())
             allowed_.push_back(v);
 }
 
-int Sampler::draw(const float* logits, double uniform) {
+int Sampler::draw(const float* logits, const Sampling& sampling, double uniform) {
     // A NaN counts as the least likely, so that there is an order.
     auto logit = [&](int v) { return std::isnan(logits[v]) ? -INFINITY : logits[v]; };
     auto likelier = [&](int a, int b) {
@@ -23,24 +21,23 @@ int Sampler::draw(const float* logits, double uniform) {
     int best = allowed_.front();
     for (int v : allowed_)
         if (logit(v) > logit(best)) best = v;
-    if (sampling_.temperature == 0) return best;
+    if (sampling.temperature == 0) return best;
 
     order_ = allowed_;
-    const bool sorted = sampling_.top_k > 0 || sampling_.top_p < 1;
+    const bool sorted = sampling.top_k > 0 || sampling.top_p < 1;
     if (sorted) std::sort(order_.begin(), order_.end(), likelier);
-    if (sampling_.top_k > 0 && sampling_.top_k < static_cast<int>(order_.size()))
-        order_.resize(sampling_.top_k);
+    if (sampling.top_k > 0 && sampling.top_k < static_cast<int>(order_.size()))
+        order_.resize(sampling.top_k);
     double total = 0;
     for (int v : order_) {
-        p_[v] = std::exp((static_cast<double>(logits[v]) - logits[best]) /
-                         sampling_.temperature);
+        p_[v] = std::exp((static_cast<double>(logits[v]) - logits[best]) / sampling.temperature);
         total += p_[v];
     }
-    if (sampling_.top_p < 1) {
+    if (sampling.top_p < 1) {
         double kept = 0;
         size_t count = 0;
         do kept += p_[order_[count++]];
-        while (count < order_.size() && kept < sampling_.top_p * total);
+        while (count < order_.size() && kept < sampling.top_p * total);
         order_.resize(count);
         total = kept;
     }

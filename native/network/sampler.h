@@ -9,11 +9,10 @@ namespace charloom {
 
 class Sampler {
 public:
-    Sampler(const Sampling& sampling, int vocabulary);
-    int draw(const float* logits, double uniform);
+    Sampler(const std::vector<int32_t>& forbidden, int vocabulary);
+    int draw(const float* logits, const Sampling& sampling, double uniform);
 
 private:
-    const Sampling sampling_;
     std::vector<int> allowed_;
     std::vector<int> order_;
     std::vector<double> p_;

@@ -102,7 +102,7 @@ def test_gates_are_the_sigmoids_of_the_sums_in_the_blogs_formula():
         assert_allclose(getattr(found, name)[:, 0], expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("steps", [1, 7, 100])
 def test_pieces_of_any_size_are_the_same_trace(cell: str, lines: bool, steps: int):

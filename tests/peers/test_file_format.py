@@ -31,7 +31,7 @@ def run_the_page() -> dict:
 @pytest.mark.parametrize("core", ["native", "reference"])
 @pytest.mark.parametrize("vocabulary", [Vocabulary.of(TEXT[:40], unknown=True), Vocabulary.bytes()])
 @pytest.mark.parametrize("embedding_size", [0, 5])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_pytorch_gives_the_same_nats(
     tmp_path, monkeypatch, capsys, cell, embedding_size, vocabulary, core
 ):
@@ -51,5 +51,18 @@ def test_pytorch_gives_the_same_nats(
         exact = model.evaluate(TEXT, exact=True)
     names = run_the_page()
     assert "bits per character" in capsys.readouterr().out
+    nats = names["total_nats"](names["network"], names["description"], TEXT)
+    assert nats == pytest.approx(exact.nats, rel=1e-5)
+
+
+def test_pytorch_reads_weights_of_8_bits(tmp_path, monkeypatch):
+    vocabulary, settings = Vocabulary.of(TEXT), ModelSettings(hidden_size=24, num_layers=2)
+    model = Model.untrained(settings, vocabulary, seed=1)
+    (tmp_path / "run").mkdir()
+    model.save(tmp_path / "run" / "model.safetensors", bits=8)
+    monkeypatch.chdir(tmp_path)
+    exact = Model.load(tmp_path / "run", precision="float32").evaluate(TEXT, exact=True)
+    names = run_the_page()
+    assert names["description"]["format"] == 2
     nats = names["total_nats"](names["network"], names["description"], TEXT)
     assert nats == pytest.approx(exact.nats, rel=1e-5)

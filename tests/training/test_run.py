@@ -32,9 +32,9 @@ from charloom.model.scoring import Score
 from charloom.model.sealed import sealed
 from charloom.settings import TextSettings
 from charloom.text.corpus import InMemory
-from charloom.training import run as module
 from charloom.training import saving, trainer
 from charloom.training.checkpoint import write_checkpoint
+from charloom.training.run import Run
 from charloom.training.start import resume, train
 
 
@@ -48,6 +48,7 @@ def test_resuming_at_any_step_equals_never_having_stopped(tmp_path, batches):
             if progress.step == stop:
                 run.stop()
         resumed = resume(folder)
+        assert isinstance(resumed, Run)
         assert resumed.step == stop
         resumed.finish()
         assert outcome(folder) == outcome(tmp_path / "undisturbed")
@@ -127,7 +128,7 @@ for progress in run:
 def set_clock(monkeypatch, clock):
     """Give training another clock, and nobody else: a server that runs in another thread of
     this process would take its own deadlines for as far away as the machine has been up."""
-    for one in (module, saving):
+    for one in (trainer, saving):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=clock))
 
 

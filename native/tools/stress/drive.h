@@ -57,20 +57,29 @@ inline Record drive(Subject& subject, const Case& c, const Batch& batch, bool so
               "the last h_t of a trace is not the state");
     }
 
-    for (const Sampling& sampling : samplings(vocabulary)) {
+    const Ids first(batch.inputs.begin(), batch.inputs.begin() + B);
+    state = batch.start;
+    const Ids mixed = subject.generate(B, first, state, 5, SAMPLINGS, {});
+    for (size_t s = 0; s < SAMPLINGS.size(); ++s) {
         state = batch.start;
-        const Ids first(batch.inputs.begin(), batch.inputs.begin() + B);
-        const Ids ids = subject.generate(B, first, state, 5, sampling);
+        const Ids alike = subject.generate(B, first, state, 5, {SAMPLINGS[s]}, {});
+        for (int n = 0; n < 5; ++n)
+            for (size_t b = s; b < static_cast<size_t>(B); b += SAMPLINGS.size())
+                check(alike[n * B + b] == mixed[n * B + b],
+                      "a stream's settings change what another one draws");
+        const Ids forbidden = s % 2 ? Ids{} : Ids{s ? vocabulary - 1 : 0};
+        state = batch.start;
+        const Ids ids = subject.generate(B, first, state, 5, {SAMPLINGS[s]}, forbidden);
         record.add(ids);
         record.add(state);
         for (int32_t id : ids) {
             check(id >= 0 && id < vocabulary, "an id outside the vocabulary is generated");
-            for (int32_t no : sampling.forbidden) check(id != no, "a forbidden id is generated");
+            for (int32_t no : forbidden) check(id != no, "a forbidden id is generated");
         }
         state = batch.start;
-        Ids halves = subject.generate(B, first, state, 2, sampling);
+        Ids halves = subject.generate(B, first, state, 2, {SAMPLINGS[s]}, forbidden);
         const Ids rest = subject.generate(B, Ids(halves.end() - B, halves.end()), state, 3,
-                                          sampling, 2);
+                                          {SAMPLINGS[s]}, forbidden, 2);
         halves.insert(halves.end(), rest.begin(), rest.end());
         check(halves == ids, "2 and then 3 characters are not 5");
     }

@@ -117,12 +117,16 @@ struct Subject {
         return found;
     }
 
-    Ids generate(int B, Ids last, State& state, int length, const Sampling& sampling,
-                 long start = 0) {
+    // Stream b is drawn as samplings[b % their number] says.
+    Ids generate(int B, Ids last, State& state, int length, const std::vector<Sampling>& samplings,
+                 const Ids& forbidden, int64_t start = 0) {
         Ids ids(static_cast<size_t>(length) * B);
         std::vector<uint64_t> seeds(B);
-        for (int b = 0; b < B; ++b) seeds[b] = 100 + b;
-        network->generate({B, last.data(), length, sampling, seeds.data(), start, ids.data()},
+        std::vector<Sampling> each(B);
+        for (int b = 0; b < B; ++b) seeds[b] = 100 + b, each[b] = samplings[b % samplings.size()];
+        const std::vector<int64_t> starts(B, start);
+        network->generate({B, last.data(), length, each.data(), seeds.data(), starts.data(),
+                           forbidden, ids.data()},
                           state.pointers());
         return ids;
     }
@@ -174,10 +178,7 @@ struct Batch {
     }
 };
 
-inline std::vector<Sampling> samplings(int vocabulary) {
-    std::vector<Sampling> all = {{0, 0, 1, {}}, {1, 0, 1, {}}, {0.7, 1, 1, {0}}, {1.5, 3, 1, {}},
-                                 {1, 0, 0.5, {vocabulary - 1}}, {1e-9, 1000, 1e-9, {}}};
-    return all;
-}
+const std::vector<Sampling> SAMPLINGS = {{0, 0, 1},   {1, 0, 1},   {0.7, 1, 1},
+                                         {1.5, 3, 1}, {1, 0, 0.5}, {1e-9, 1000, 1e-9}};
 
 }  // namespace charloom

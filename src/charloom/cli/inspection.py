@@ -29,6 +29,7 @@ from .arguments import (
     path,
     pieces_of,
     reading_flags,
+    text_name,
 )
 from .flags import chosen, flags, refuse
 from .streams import is_terminal, say, tell
@@ -37,7 +38,15 @@ from .streams import is_terminal, say, tell
 @reading_flags
 def serve(
     model: ModelPath,
-    text: OptionalTexts = None,
+    more: Annotated[
+        list[Any] | None,
+        typer.Argument(
+            parser=text_name,
+            metavar="MODEL|TEXT",
+            help="more models: folders of runs, or files that end in .safetensors; all else is a "
+            "text (files, folders, globs, or -) for the page",
+        ),
+    ] = None,
     host: Annotated[
         str, typer.Option(help="the address to serve; any but this one is open to other machines")
     ] = "127.0.0.1",
@@ -47,16 +56,39 @@ def serve(
     browser: Annotated[
         bool, typer.Option("--browser", help="also open the page in this machine's browser")
     ] = False,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CHARLOOM_API_KEY",
+            show_envvar=False,
+            metavar="KEY",
+            help="what every request has to bring; by default the variable CHARLOOM_API_KEY, "
+            "which other users of this machine do not see",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="a name that others have for this machine; repeat it"),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SITE", help="a site whose pages may use the API (https://...); repeat it"
+        ),
+    ] = None,
     **values: Any,
 ) -> None:
-    """Open a page that shows what happens inside a model.
+    """Open a page that shows what happens inside a model, and an API for programs.
 
     Prints the page's address and serves it to browsers on this machine until Ctrl-C. The page
-    first shows the beginning of TEXT, or without one a text by the model.
+    first shows the beginning of TEXT, or without one a text by the model. Under /v1 of the same
+    address OpenAI's clients get texts and scores from every model given, by the name of its file
+    or folder (docs/serving.md); the page is that of the first.
 
     For example:
 
         charloom serve book.run book.txt
+        charloom serve book.run verse.run --port 8001
     """
 
     def ready(address: str) -> None:
@@ -69,9 +101,31 @@ def serve(
 
             webbrowser.open(address)  # where there is none, the address has been told
 
-    loaded = load(model, values)
-    shown = pieces_of(loaded, text, values) if text else None
-    charloom.serve(loaded, shown, host=host, port=port, ready=ready)
+    paths = [model, *(Path(str(one)) for one in more or [] if _is_model(one))]
+    text = [one for one in more or [] if not _is_model(one)]
+    models: dict[str, charloom.Model] = {}
+    for one in paths:
+        name = one.resolve().stem
+        if name in models:
+            raise SettingsError(f"two models are called {name!r}; rename one of them")
+        models[name] = load(one, values)
+    shown = pieces_of(models[paths[0].resolve().stem], text, values) if text else None
+    charloom.serve(
+        models,
+        shown,
+        host=host,
+        port=port,
+        api_key=api_key,
+        allow_hosts=allow_host or (),
+        allow_origins=allow_origin or (),
+        ready=ready,
+    )
+
+
+def _is_model(name: Any) -> bool:
+    """Whether a name is that of a model, and not of a text: the folder of a run, or its file."""
+    path = Path(str(name))
+    return path.suffix == ".safetensors" or (path / "model.safetensors").exists()
 
 
 @reading_flags
@@ -83,7 +137,9 @@ def inspect(
     html: Annotated[
         Path | None,
         typer.Option(
-            parser=path, metavar="FILE", help="the page of `serve` as one file, for use offline"
+            parser=path,
+            metavar="FILE",
+            help="the page of `serve` as one file, with the model, for use offline",
         ),
     ] = None,
     npz: Annotated[
@@ -106,9 +162,12 @@ def inspect(
         ),
     ] = None,
     quantity: Annotated[
-        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"],
-        typer.Option(help="the quantity that --png draws"),
-    ] = "C_t",
+        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t", "r_t", "n_t", "z_t"]
+        | None,
+        typer.Option(
+            help="the quantity that --png draws; by default C_t, or h_t of a cell without C_t"
+        ),
+    ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
@@ -119,11 +178,12 @@ def inspect(
 ) -> None:
     """Write files of what happens inside a model while it reads a text.
 
-    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t, with the
-    character's log-probability, its rank, and the likeliest alternatives. The text is read
-    once for each file and may be of any length, but a heat map holds 400 characters, and a
-    page 64 MB of numbers: of a longer text, the beginning. A page of more than 4 million
-    numbers rounds each to one of 256 steps, and says by how much they are off.
+    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t (of a GRU, r_t,
+    n_t, z_t and h_t), with the character's log-probability, its rank, and the likeliest
+    alternatives. The text is read once for each file and may be of any length, but a heat map
+    holds 400 characters, and a page begins with 100,000: of a longer text, the beginning. A
+    page holds the model and computes in the browser, in float32; it reads any other text that
+    is typed there.
 
     For example:
 
@@ -153,10 +213,7 @@ def inspect(
 
 def _tell_of_page(page: charloom.Page, file: Path) -> None:
     if page.cut:
-        tell(f"charloom: {file}: holds the first {page.characters:,} characters")
-    if page.off:
-        off = ", ".join(f"{name} {most:.2g}" for name, most in page.off.items())
-        tell(f"charloom: {file}: holds numbers in 256 steps; off by at most {off}")
+        tell(f"charloom: {file}: shows the first {page.characters:,} characters")
 
 
 @reading_flags

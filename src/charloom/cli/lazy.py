@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 
 VERBS = {
     "train": "training",
+    "tune": "tuning",
     "generate": "model",
     "evaluate": "model",
     "score": "model",
+    "compare": "model",
+    "compress": "compression",
+    "decompress": "compression",
     "info": "model",
     "serve": "inspection",
     "inspect": "inspection",

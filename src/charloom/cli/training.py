@@ -21,7 +21,7 @@ from ..settings import ModelSettings, TextSettings, TrainingSettings
 from . import live
 from .arguments import OptionalTexts, RunPath, path, text_name
 from .config import configure, keep
-from .flags import chosen, flags, given
+from .flags import chosen, flags, given, refuse
 from .streams import say, tell
 
 
@@ -45,6 +45,16 @@ def train(
             parser=text_name,
             metavar="TEXT",
             help="hold out this instead of the end of TEXT; may be repeated",
+        ),
+    ] = None,
+    start_from: Annotated[
+        Any,
+        typer.Option(
+            "--from",
+            parser=path,
+            metavar="MODEL",
+            help="start from the weights of a model: a file, the folder of a run, or english; "
+            "none is from nothing; by default english where that suits a short text",
         ),
     ] = None,
     resume: Annotated[
@@ -88,6 +98,7 @@ def train(
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
     folder = output or _folder_for((text or [])[0], resume)
     if resume:
+        refuse(context, ["start_from"], "was given, but a resumed run keeps what it started from")
         run = charloom.resume(
             folder,
             sources=None if not text or Path(str(text[0])) == folder else text,
@@ -104,8 +115,9 @@ def train(
             text=chosen(TextSettings, values),
             model=chosen(ModelSettings, values),
             training=chosen(TrainingSettings, values),
+            start_from={None: "auto", Path("none"): None}.get(start_from, start_from),
         )
-        keep(run, folder, text or [], validation)
+        keep(run, folder, text or [], validation, start_from)
     return _watch(run, folder, folder / "tensorboard" if tensorboard else None)
 
 

@@ -13,6 +13,7 @@ generation follow from logits, and an engine that has a faster way overrides the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,8 @@ class State:
     """What the layers remember between two characters; nothing outside looks into it.
 
     `Engine.zero_state` makes one. An engine may keep its arrays where it likes (on a
-    device), as long as they can be selected, repeated and cleared by stream, and copied to
-    NumPy. The cell of a cell without a cell state stays zero.
+    device), as long as they can be selected, repeated, joined and cleared by stream, and
+    copied to NumPy. The cell of a cell without a cell state stays zero.
     """
 
     hidden: Any
@@ -63,6 +64,19 @@ class State:
         """Each stream `count` times, side by side."""
         return State(
             hidden=np.repeat(self.hidden, count, axis=1), cell=np.repeat(self.cell, count, axis=1)
+        )
+
+    def beside(self, *others: State) -> State:
+        """The streams of this state, then those of the others.
+
+        >>> one = State.zeros(ModelSettings(hidden_size=2), streams=1)
+        >>> one.beside(one.repeat(3), one).streams
+        5
+        """
+        states = (self, *others)
+        return State(
+            hidden=np.concatenate([state.hidden for state in states], axis=1),
+            cell=np.concatenate([state.cell for state in states], axis=1),
         )
 
     def cleared(self, stream: int) -> State:
@@ -222,17 +236,18 @@ class Engine(ABC):
         last: Array,
         state: State,
         length: int,
-        sampling: SamplingSettings,
+        sampling: SamplingSettings | Sequence[SamplingSettings],
         seeds: Array,
-        start: int,
+        start: int | Array,
         forbidden: tuple[int, ...] = (),
     ) -> tuple[Array, State]:
         """Draw `length` ids for each of B streams, feeding each back.
 
         `last` (B,) int32 is the character to read first, `seeds` (B,) uint64 the seed of
         each stream, `start` how many characters were drawn before: drawing 10 and then 10
-        more equals drawing 20. Returns (length, B) int32 ids and the state before the last
-        of them is read.
+        more equals drawing 20. `sampling` and `start` are for all streams, or one for each.
+        What a stream draws does not depend on the others. Returns (length, B) int32 ids and
+        the state before the last of them is read.
         """
         drawn = np.empty((length, len(last)), np.int32)
         for n in range(length):

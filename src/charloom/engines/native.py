@@ -7,6 +7,7 @@ or the ones that the environment variable CHARLOOM_KERNELS names.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -188,24 +189,26 @@ class NativeEngine(Engine):
         last: Array,
         state: State,
         length: int,
-        sampling: SamplingSettings,
+        sampling: SamplingSettings | Sequence[SamplingSettings],
         seeds: Array,
-        start: int,
+        start: int | Array,
         forbidden: tuple[int, ...] = (),
     ) -> tuple[Array, State]:
         """(length, B) ids drawn inside C++, and the state before the last is read."""
         after = state.numpy()
-        ids = np.empty((length, len(last)), np.int32)
+        B = len(last)
+        ids = np.empty((length, B), np.int32)
+        each = [sampling] * B if isinstance(sampling, SamplingSettings) else sampling
         self._network.generate(
             _ids(last),
             after.hidden,
             after.cell,
-            sampling.temperature,
-            sampling.top_k,
-            sampling.top_p,
-            list(forbidden),
+            np.array([one.temperature for one in each], np.float64),
+            np.array([one.top_k for one in each], np.int32),
+            np.array([one.top_p for one in each], np.float64),
             np.ascontiguousarray(seeds, np.uint64),
-            start,
+            np.array(np.broadcast_to(start, B), np.int64),
+            list(forbidden),
             ids,
         )
         return ids, after

@@ -40,9 +40,12 @@ def dropout_threshold(dropout: float) -> int:
     return min(int(dropout * 2.0**32), 2**32 - 1)
 
 
-def uniform(seeds: NDArray[np.uint64], index: int) -> NDArray[np.float64]:
-    """(B,) The index-th number in [0, 1) of each seed: SplitMix64 (Steele et al., 2014)."""
-    z = seeds.astype(np.uint64) + np.uint64((index + 1) * _GOLDEN % 2**64)
+def uniform(seeds: NDArray[np.uint64], index: int | NDArray[np.int64]) -> NDArray[np.float64]:
+    """(B,) The index-th number in [0, 1) of each seed: SplitMix64 (Steele et al., 2014).
+
+    `index` is for all seeds, or one for each.
+    """
+    z = seeds.astype(np.uint64) + (np.atleast_1d(index).astype(np.uint64) + 1) * np.uint64(_GOLDEN)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z ^= z >> np.uint64(31)

@@ -7,6 +7,8 @@ The native core draws inside C++, by the same rules (native/network/sampler.cpp)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..settings import SamplingSettings
@@ -15,7 +17,7 @@ from .weights import Array
 
 def draw(
     logits: Array,
-    sampling: SamplingSettings,
+    sampling: SamplingSettings | Sequence[SamplingSettings],
     uniforms: Array,
     forbidden: tuple[int, ...] = (),
 ) -> Array:
@@ -23,6 +25,7 @@ def draw(
 
     Temperature, then `top_k`, then `top_p`, each on what the one before has left; among
     equals the lower id comes first. Of what is left the ids share [0, 1) in their order.
+    `sampling` is for all rows, or one for each.
 
     >>> likely = np.log(np.array([[0.1, 0.6, 0.3]]))
     >>> [int(draw(likely, SamplingSettings(), np.array([u]))[0]) for u in (0.05, 0.15, 0.8)]
@@ -32,13 +35,15 @@ def draw(
     """
     allowed = np.delete(np.arange(logits.shape[-1], dtype=np.int32), forbidden)
     rows = logits[:, allowed].astype(np.float32)
+    each = [sampling] * len(rows) if isinstance(sampling, SamplingSettings) else sampling
+    drawn = zip(rows, each, uniforms, strict=True)
+    return allowed[[_draw_one(logits, one, u) for logits, one, u in drawn]]
+
+
+def _draw_one(logits: Array, sampling: SamplingSettings, u: float) -> int:
     if sampling.temperature == 0:
-        return allowed[rows.argmax(axis=-1)]
-    pairs = zip(rows.astype(np.float64) / sampling.temperature, uniforms, strict=True)
-    return allowed[[_draw_one(scaled, sampling, u) for scaled, u in pairs]]
-
-
-def _draw_one(scaled: Array, sampling: SamplingSettings, u: float) -> int:
+        return int(logits.argmax())
+    scaled = logits.astype(np.float64) / sampling.temperature
     ids = np.argsort(-scaled, kind="stable")  # the likeliest first
     ids = ids[: sampling.top_k or len(ids)]
     p = np.exp(scaled[ids] - scaled[ids[0]])

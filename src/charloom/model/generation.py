@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..engines.random import stream_seeds, uniform
+from ..engines.random import stream_seeds
 from ..engines.weights import Array
 from ..errors import SettingsError
 from ..settings import AmountSettings, SamplingSettings
@@ -36,7 +36,7 @@ def generate(
     a line feed, or, where the vocabulary has none, with a character drawn evenly. The
     unknown character is never drawn; in a prompt it is read, with a warning that names it.
     """
-    pieces = _pieces(predictor, prompt, _writers(predictor, 1, length, stop), sampling)
+    pieces = _pieces(predictor, prompt, writers_of(predictor, 1, length, stop), sampling)
     return (piece for (piece,) in pieces if piece)
 
 
@@ -54,7 +54,7 @@ def generate_many(
     The first is the one that `generate` yields, and a larger `count` only adds to them.
     """
     AmountSettings(count=count)
-    writers = _writers(predictor, count, length, stop)
+    writers = writers_of(predictor, count, length, stop)
     texts = [""] * count
     for pieces in _pieces(predictor, prompt, writers, sampling):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
@@ -64,13 +64,11 @@ def generate_many(
 def _pieces(
     predictor: Predictor,
     prompt: str,
-    writers: list[_Writer],
+    writers: list[Writer],
     sampling: SamplingSettings | None,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
-    engine, vocabulary = predictor.engine, predictor.vocabulary
-    sampling = sampling or SamplingSettings()
-    forbidden = () if vocabulary.unknown_id is None else (vocabulary.unknown_id,)
+    engine, sampling = predictor.engine, sampling or SamplingSettings()
     seeds = stream_seeds(sampling.seed, len(writers))
     ids = predictor.context(prompt)
     drawn = 0
@@ -78,7 +76,7 @@ def _pieces(
         last = np.repeat(ids[-1:], len(writers))
         state = predictor.read(ids[:-1]).repeat(len(writers))
     else:
-        last = (uniform(seeds, 0) * (vocabulary.size - len(forbidden))).astype(np.int32)
+        last = predictor.drawn_evenly(seeds)
         state = engine.zero_state(len(writers))
         drawn = 1
         yield [writer.write(last[b : b + 1]) for b, writer in enumerate(writers)]
@@ -88,7 +86,7 @@ def _pieces(
         state = state.select(kept)
         size = min(size, max(writers[b].left for b in live))
         new, state = engine.generate(
-            last[kept], state, size, sampling, seeds[live], drawn, forbidden
+            last[kept], state, size, sampling, seeds[live], drawn, predictor.forbidden
         )
         pieces = [""] * len(writers)
         for column, b in enumerate(live):
@@ -99,24 +97,34 @@ def _pieces(
         drawn, size = drawn + size, min(2 * size, _LONGEST_PIECE)
 
 
-def _writers(
+def writers_of(
     predictor: Predictor, count: int, length: int, stop: str | Sequence[str] | None
-) -> list[_Writer]:
+) -> list[Writer]:
+    """What turns the ids of `count` texts into characters, and ends them."""
     AmountSettings(length=length)
     stops = [stop] if isinstance(stop, str) else list(stop or ())
     if "" in stops:
         raise SettingsError("stop: '' was given; it must have at least one character")
     if predictor.lines:
         stops.append("\n")
-    return [_Writer(predictor.vocabulary, length, stops) for _ in range(count)]
+    return [Writer(predictor.vocabulary, length, stops) for _ in range(count)]
 
 
-class _Writer:
-    """Turns the ids of one text into characters, and knows where the text ends."""
+class Writer:
+    """Turns the ids of one text into characters, and knows where the text ends.
+
+    Attributes:
+        left: how many characters may still come.
+        ended: whether the text is complete.
+        stopped: whether it has ended before a stop string, and not by its length.
+        read: how many characters it has looked at, up to the end of that stop string.
+
+    """
 
     def __init__(self, vocabulary: Vocabulary, length: int, stops: list[str]) -> None:
         self.left = length
-        self.ended = length == 0
+        self.ended, self.stopped = length == 0, False
+        self.read = 0
         self._vocabulary = vocabulary
         self._stops = stops
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -130,11 +138,14 @@ class _Writer:
             new = self._vocabulary.decode(ids)
         new = new[: self.left]
         self.left -= len(new)
+        self.read += len(new)
         self._held += new
         found = [(at + len(s), at) for s in self._stops if (at := self._held.find(s)) >= 0]
         if found:
-            self.ended = True
-            return self._held[: min(found)[1]]
+            end, start = min(found)
+            self.ended = self.stopped = True
+            self.read -= len(self._held) - end
+            return self._held[:start]
         if self.left == 0:
             self.ended = True
             return self._held

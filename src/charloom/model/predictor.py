@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engines.base import Engine, State
+from ..engines.random import uniform
 from ..engines.weights import Array
 from ..text.batches import NOT_COUNTED
 from ..text.unknown import warn_of_unknown
@@ -29,6 +30,16 @@ class Predictor:
         """The id of the line feed that every line is read after; None where text is one stream."""
         return self.vocabulary.newline_id if self.lines else None
 
+    @property
+    def forbidden(self) -> tuple[int, ...]:
+        """Ids that are never drawn: the unknown's."""
+        return () if self.vocabulary.unknown_id is None else (self.vocabulary.unknown_id,)
+
+    def drawn_evenly(self, seeds: Array) -> Array:
+        """(B,) int32 the first character of each seed (B,) where nothing can be read before it."""
+        count = self.vocabulary.size - len(self.forbidden)
+        return (uniform(seeds, 0) * count).astype(np.int32)
+
     def context(self, prompt: str) -> Array:
         """(N,) int32 ids to read before what follows a prompt; none if there is nothing to read.
 
@@ -37,12 +48,17 @@ class Predictor:
         with a warning that names it; UnknownCharacterError where there is no unknown.
         """
         if self.lines:
-            prompt = "\n" + prompt.rpartition("\n")[2]
-        elif not prompt and self.vocabulary.newline_id is not None:
-            prompt = "\n"
+            prompt = prompt.rpartition("\n")[2]
         ids = self.vocabulary.encode(prompt)
         if self.vocabulary.has_unknown:
             warn_of_unknown(self.vocabulary.unknown_characters(prompt))
+        return self.opened(ids)
+
+    def opened(self, ids: Array) -> Array:
+        """(N,) int32 the ids of a line or a text (N,), after the line feed that opens them."""
+        newline = self.vocabulary.newline_id
+        if newline is not None and (self.lines or not len(ids)):
+            ids = np.concatenate([[newline], ids])
         return ids.astype(np.int32)
 
     def read(self, ids: Array) -> State:

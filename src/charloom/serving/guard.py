@@ -3,17 +3,24 @@
 A page from elsewhere must not reach this server through the browser that shows ours. So a
 request has to name this server as its host (a foreign name that was pointed at 127.0.0.1
 does not), one that posts has to send JSON, and, where it says which page or site it comes
-from, that has to be ours; a link from elsewhere may open the page itself.
+from, that has to be ours, or for the API one that is allowed; a link from elsewhere may open
+the page itself. Where there is an API key, it has to come with every request but /health.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import CharloomError
@@ -46,15 +53,22 @@ SEND_SECONDS = 30.0
 """Time in which a client has to take some of an answer, or it is given up."""
 
 GENERATIONS = 2
-"""Requests at a time that generate."""
+"""Texts at a time that are generated on the page."""
+
+SLOTS = 64
+"""Texts at a time that are generated for completions, side by side."""
+
+QUEUE = 1024
+"""Texts that may wait for one of these slots."""
 
 TEXTS = 32
 """Texts that are remembered, each in at most some megabytes: a class can look at its own."""
 
 SECURITY = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+        "connect-src 'self'; img-src 'self'; worker-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -65,16 +79,69 @@ SECURITY = {
 }
 
 
+API_SECURITY = {
+    name: SECURITY[name] for name in ("Cross-Origin-Resource-Policy", "X-Content-Type-Options")
+}
+"""What is left for answers that no browser shows as a page: each header takes time."""
+
+API = ("/v1/", "/health", "/metrics", "/tokenize", "/detokenize", "/tokenizer_info")
+"""How the paths begin that are for programs; the others are the page's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """Who may ask."""
+
+    hosts: frozenset[str]
+    """The server's own names, as "127.0.0.1:8000"."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Names that others have given it, with or without a port."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Sites whose pages may use the API, as "https://example.org"."""
+    api_key: str | None = None
+
+
 class RequestError(CharloomError):
-    """A request that is refused; `status` is HTTP's number for why."""
+    """A request that is refused; `status` is HTTP's number for why.
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    `param` and `code` say more to programs: the parameter that is wrong, a word for the kind.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+        challenge: str | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.param, self.code = status, param, code
+        self._headers = {"Connection": "close"}
+        if retry_after is not None:
+            self._headers["Retry-After"] = str(retry_after)
+        if challenge is not None:
+            self._headers["WWW-Authenticate"] = challenge
 
-    def response(self) -> JSONResponse:
-        """What the browser gets."""
-        return JSONResponse({"error": str(self)}, self.status, headers={"Connection": "close"})
+    def response(self, path: str) -> JSONResponse:
+        """What who asked for a path gets: the page one line, a program what OpenAI's gives."""
+        content: Any = self.to_json() if path.startswith(API) else {"error": str(self)}
+        return JSONResponse(content, self.status, headers=self._headers)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as OpenAI's clients read it."""
+        kinds = {401: "authentication_error", 429: "rate_limit_error"}
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        return {
+            "error": {
+                "message": str(self),
+                "type": kinds.get(self.status, kind),
+                "param": self.param,
+                "code": self.code,
+            }
+        }
 
 
 class Guard:
@@ -82,10 +149,13 @@ class Guard:
 
     A request takes one of the AT_ONCE places only once its body is here, and gives it up
     while it waits for the client to take some of the answer: who is slow keeps nobody out.
+    Completions have a queue of their own instead. `count` is told every path and status.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
-        self._app, self._hosts, self._working = app, hosts, 0
+    def __init__(
+        self, app: ASGIApp, access: Access, count: Callable[[str, int], None] = lambda *_: None
+    ) -> None:
+        self._app, self._access, self._count, self._working = app, access, count, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the app answer, one request."""
@@ -93,35 +163,52 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        gone = False
+        gone, watch = False, _Watch()
+        queued = scope["path"] == "/v1/completions"
 
         async def guarded(message: Message) -> None:
             nonlocal gone
             if message["type"] == "http.response.start":
-                named = {key.lower().encode(): value.encode() for key, value in SECURITY.items()}
-                message["headers"] = [*message.get("headers", []), *named.items()]
+                api = scope["path"].startswith(API)
+                named = {**(API_SECURITY if api else SECURITY), **self._permissions(scope)}
+                added = [(key.lower().encode(), value.encode()) for key, value in named.items()]
+                message["headers"] = [*message.get("headers", []), *added]
+                self._count(scope["path"], message["status"])
             self._working -= 1
+            watch.begin()
             try:
-                await asyncio.wait_for(send(message), SEND_SECONDS)
-            except asyncio.TimeoutError:
-                gone = True
-                raise ClientDisconnect from None
+                await send(message)
+            except asyncio.CancelledError:
+                gone = watch.rang
+                if gone:
+                    watch.forgive()
+                    raise ClientDisconnect from None
+                raise
             finally:
+                watch.end()
                 self._working += 1
 
         self._working += 1
         try:
-            self._check(scope)
+            if self._check(scope):
+                await Response(status_code=204)(scope, receive, guarded)
+                return
             self._working -= 1
             try:
                 body = await _whole_body(receive)
             finally:
                 self._working += 1
-            if self._working > AT_ONCE:
+            if self._working > AT_ONCE and not queued:
                 raise RequestError(
                     f"{AT_ONCE} requests are being computed; wait for one of them", 429
                 )
-            await self._app(scope, _replayed(body, receive), guarded)
+            if queued:
+                self._working -= 1
+            try:
+                await self._app(scope, _replayed(body, receive), guarded)
+            finally:
+                if queued:
+                    self._working += 1
         except RequestError as error:
             await _refuse(error, scope, receive, guarded)
         except ClientDisconnect:
@@ -130,21 +217,32 @@ class Guard:
             if not gone:  # else it is what came of giving up in the middle of an answer
                 raise
         finally:
+            watch.close()
             self._working -= 1
 
-    def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
+    def _check(self, scope: Scope) -> bool:
+        """Whether it is a browser's question for what a page that is allowed may do."""
+        headers, path, access = Headers(scope=scope), scope["path"], self._access
         host = headers.get("host", "")
-        if host not in self._hosts:
+        if host not in access.hosts and not access.allowed_hosts & {host, host.rpartition(":")[0]}:
             raise RequestError(
-                f"this server is {' or '.join(sorted(self._hosts))}, not {host[:100]!r}", 421
+                f"this server is {' or '.join(sorted(access.hosts))}, not {host[:100]!r}", 421
             )
-        origin = headers.get("origin")
-        if origin is not None and origin not in {f"http://{name}" for name in self._hosts}:
+        origin, allowed = headers.get("origin"), bool(self._permissions(scope))
+        own = {f"http://{name}" for name in access.hosts}
+        own |= {f"{scheme}://{host}" for scheme in ("http", "https")}
+        if origin is not None and origin not in own and not allowed:
             raise RequestError(f"a page of {origin[:100]!r} may not use this server", 403)
-        opened = headers.get("sec-fetch-mode") == "navigate" and "/api/" not in scope["path"]
-        if headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not opened:
+        opened = headers.get("sec-fetch-mode") == "navigate" and not path.startswith(
+            ("/api/", *API)
+        )
+        site = headers.get("sec-fetch-site", "none")
+        if site not in ("none", "same-origin") and not opened and not allowed:
             raise RequestError("a page from elsewhere may not use this server", 403)
+        if scope["method"] == "OPTIONS" and allowed:
+            return True
+        if access.api_key is not None and path != "/health":
+            _check_key(headers.get("authorization", ""), access.api_key, path)
         if scope["method"] == "POST":
             kind = headers.get("content-type", "").partition(";")[0].strip()
             if kind != "application/json":
@@ -152,6 +250,87 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > BODY:
             raise _too_long()
+        return False
+
+    def _permissions(self, scope: Scope) -> dict[str, str]:
+        """The headers that let a page of an allowed site use the API."""
+        origin = Headers(scope=scope).get("origin")
+        if origin not in self._access.allowed_origins or not scope["path"].startswith(API):
+            return {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Headers": Headers(scope=scope).get(
+                "access-control-request-headers", "authorization, content-type"
+            ),
+            "Access-Control-Expose-Headers": "retry-after",
+            "Access-Control-Max-Age": "600",
+            "Vary": "Origin",
+        }
+
+
+class _Watch:
+    """Cancels the task that sends if one of its sends takes longer than SEND_SECONDS.
+
+    A timer and a task for each piece, as asyncio.wait_for has, would take longer than the send.
+    """
+
+    def __init__(self) -> None:
+        self.rang = False
+        self._begun: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        """A send begins."""
+        loop = asyncio.get_running_loop()
+        self._begun, self._task = loop.time(), asyncio.current_task()
+        if self._timer is None:
+            self._timer = loop.call_later(SEND_SECONDS, self._look)
+
+    def end(self) -> None:
+        """It has ended."""
+        self._begun = None
+
+    def forgive(self) -> None:
+        """The task goes on: it was the send that was canceled."""
+        if self._task is not None and hasattr(self._task, "uncancel"):  # since Python 3.11
+            self._task.uncancel()
+
+    def close(self) -> None:
+        """No more is sent."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        if self._begun is None:
+            return  # the next send sets the timer anew
+        left = self._begun + SEND_SECONDS - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._look)
+        elif self._task is not None:
+            self.rang = True
+            self._task.cancel()
+
+
+def _check_key(authorization: str, key: str, path: str) -> None:
+    """The key has to come as a bearer token or, from a browser, as a password."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            given = ""
+    if scheme.lower() in ("basic", "bearer") and hmac.compare_digest(
+        given.strip().encode(), key.encode()
+    ):
+        return
+    raise RequestError(
+        "this server wants its API key, as a bearer token: Authorization: Bearer KEY",
+        401,
+        code="invalid_api_key",
+        challenge="Bearer" if path.startswith(API) else 'Basic realm="charloom"',
+    )
 
 
 async def _whole_body(receive: Receive) -> bytes:
@@ -195,7 +374,7 @@ def _too_long() -> RequestError:
 async def _refuse(error: RequestError, scope: Scope, receive: Receive, send: Send) -> None:
     """Say why at once; the answer ends when the rest of an oversized body is drained."""
     if error.status != 413:
-        await error.response()(scope, receive, send)
+        await error.response(scope["path"])(scope, receive, send)
         return
 
     async def unfinished(message: Message) -> None:
@@ -203,7 +382,7 @@ async def _refuse(error: RequestError, scope: Scope, receive: Receive, send: Sen
             message["more_body"] = True
         await send(message)
 
-    await error.response()(scope, receive, unfinished)
+    await error.response(scope["path"])(scope, receive, unfinished)
     deadline, drained, more = asyncio.get_running_loop().time() + BODY_SECONDS, 0, True
     with contextlib.suppress(RequestError):
         while more and drained < DRAINED:

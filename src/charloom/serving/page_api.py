@@ -5,6 +5,7 @@
     GET  /api/values       numbers of a range of the text, as float32
     GET  /api/levels       the same on a scale of 0 to 255, to be drawn
     GET  /api/totals       sums over the text, and of squares, of every unit, as float64
+    GET  /api/units        units that seem to follow something with a name: opening.py
     POST /api/write        {"prompt", ...}; a line of JSON for every character
 
 An error is {"error": one line}, with a status of 4xx.
@@ -17,15 +18,13 @@ import secrets
 import sys
 import traceback
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -35,60 +34,64 @@ from ..model.model import Model
 from ..settings import SamplingSettings
 from . import guard
 from .activations import BlockCache, TracedText
-from .guard import Guard, RequestError
+from .guard import RequestError
 from .live_text import write
+from .opening import OpeningUnits
 
-KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+KINDS = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "wasm": "application/wasm",
+}
 
 
-def page_files() -> dict[str, str]:
-    """The files of the page, by name.
+def page_files() -> dict[str, bytes]:
+    """The files of the page, by name; those of its worker as "worker/core.js".
 
     >>> "page.html" in page_files()
     True
     """
     folder = files("charloom.serving") / "page"
-    names = sorted(file.name for file in folder.iterdir() if file.name.split(".")[-1] in KINDS)
-    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    places = {file.name: file for file in folder.iterdir()}
+    places |= {f"worker/{file.name}": file for file in (folder / "worker").iterdir()}
+    names = sorted(name for name in places if name.split(".")[-1] in KINDS)
+    return {name: places[name].read_bytes() for name in names}
 
 
-def make_app(model: Model, hosts: Iterable[str], text: str = "") -> Starlette:
-    """The server of one model; `hosts` are its names, as "127.0.0.1:8000".
+def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
+    """What the page of a model asks for; it first shows `text`.
 
-    `text` is what the page shows first.
+    `lock` is held while the engine computes.
     """
-    server = _Server(model, text)
-    return Starlette(
-        routes=[
-            Route("/", server.page),
-            Route("/api/start", server.start),
-            Route("/api/read", server.read, methods=["POST"]),
-            Route("/api/values", server.values),
-            Route("/api/levels", server.levels),
-            Route("/api/totals", server.totals),
-            Route("/api/write", server.write, methods=["POST"]),
-            Route("/{name}", server.page),
-        ],
-        middleware=[Middleware(Guard, hosts=frozenset(hosts))],
-        exception_handlers={
-            CharloomError: _refuse,
-            ClientDisconnect: _gone,
-            HTTPException: _not_found,
-            Exception: _broken,
-        },
-    )
+    server = _Server(model, text, lock)
+    return [
+        Route("/", server.page),
+        Route("/api/start", server.start),
+        Route("/api/read", server.read, methods=["POST"]),
+        Route("/api/values", server.values),
+        Route("/api/levels", server.levels),
+        Route("/api/totals", server.totals),
+        Route("/api/units", server.units),
+        Route("/api/write", server.write, methods=["POST"]),
+        Route("/{name}", server.page),
+        Route("/worker/{file}", server.page),
+    ]
 
 
 class _Server:
-    def __init__(self, model: Model, text: str) -> None:
+    def __init__(self, model: Model, text: str, lock: Lock) -> None:
         self._model, self._text = model, text
         self._files = page_files()
-        self._blocks = BlockCache()
+        self._blocks = BlockCache(lock)
+        self._units = OpeningUnits(model, text)
         self._writers = BoundedSemaphore(guard.GENERATIONS)
         self._texts: OrderedDict[str, TracedText] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
-        name = request.path_params.get("name", "page.html")
+        given = request.path_params
+        name = f"worker/{given['file']}" if "file" in given else given.get("name", "page.html")
         if name not in self._files:
             raise RequestError(f"there is no {name[:100]!r} here", 404)
         kind = KINDS[name.split(".")[-1]]
@@ -99,7 +102,7 @@ class _Server:
         return JSONResponse({"text": self._text, "characters": guard.CHARACTERS})
 
     async def read(self, request: Request) -> Response:
-        text = _field(await _body(request), "text", str, "")
+        text = _field(await json_of(request), "text", str, "")
         if len(text) > guard.CHARACTERS:
             raise RequestError(
                 f"the text has {len(text):,} characters; at most {guard.CHARACTERS:,} are "
@@ -146,8 +149,11 @@ class _Server:
         totals = self._traced_text(request).totals(_number(request, "layer"), quantity)
         return _octets(totals.astype("<f8").tobytes())
 
+    async def units(self, request: Request) -> Response:
+        return JSONResponse({"units": await run_in_threadpool(self._units.get)})
+
     async def write(self, request: Request) -> Response:
-        body = await _body(request)
+        body = await json_of(request)
         prompt = _field(body, "prompt", str, "")
         length = _field(body, "length", int, 500)
         layer = _field(body, "layer", int, 0)
@@ -228,7 +234,8 @@ def _check_size(count: int) -> None:
         )
 
 
-async def _body(request: Request) -> dict[str, Any]:
+async def json_of(request: Request) -> dict[str, Any]:
+    """The object that a request has as its body."""
     try:
         body = json.loads(await request.body())
     except (ValueError, RecursionError):
@@ -257,15 +264,17 @@ def _number(request: Request, name: str, kind: type[Any] = int) -> Any:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    if isinstance(error, RequestError):
-        return error.response()
-    return RequestError(str(error)).response()
+    if not isinstance(error, RequestError):
+        named = error.settings[0] if isinstance(error, CharloomError) and error.settings else None
+        error = RequestError(str(error), param=named)
+    return error.response(request.url.path)
 
 
 async def _not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     where = f"{request.method} {request.url.path[:100]}"
-    return RequestError(f"{where}: {error.detail}", error.status_code).response()
+    refused = RequestError(f"{where}: {error.detail}", error.status_code)
+    return refused.response(request.url.path)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
@@ -275,4 +284,14 @@ async def _gone(request: Request, error: Exception) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     print(f"charloom: {request.url.path}:", file=sys.stderr)
     traceback.print_exception(error)
-    return RequestError("something went wrong here; the terminal says what", 500).response()
+    failed = RequestError("something went wrong here; the terminal says what", 500)
+    return failed.response(request.url.path)
+
+
+HANDLERS: dict[Any, Any] = {
+    CharloomError: _refuse,
+    ClientDisconnect: _gone,
+    HTTPException: _not_found,
+    Exception: _broken,
+}
+"""What is answered where something is refused, or goes wrong."""

@@ -1,20 +1,25 @@
-"""Serving the page until Ctrl-C."""
+"""Serving the page, and the API, until Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
+import re
+import resource
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import uvicorn
 
 from ..errors import OutputError, SettingsError
 from ..model.model import Model, Text
 from ..text.reading import beginning
-from .guard import CHARACTERS
-from .page_api import make_app
+from .app import make_app
+from .guard import CHARACTERS, Access
+from .live_text import own_text
 from .patience import PatientProtocol
 
 logger = logging.getLogger(__name__)
@@ -22,20 +27,44 @@ logger = logging.getLogger(__name__)
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 EVERYWHERE = ("0.0.0.0", "::")
 
+BACKLOG = 2048
+"""Connections that wait to be accepted; what comes beyond them is tried again a second later."""
+
+SWITCH_SECONDS = 0.0005
+"""How long one Python thread may keep others waiting: who sends, and who makes the texts."""
+
+_OPEN = (
+    "everybody who reaches this address can read and generate with the model, without a password; "
+    "use 127.0.0.1 for this machine alone, or give an `api_key`"
+)
+_UNENCRYPTED = (
+    "the key and all texts cross the network unencrypted; let a proxy on this machine speak TLS, "
+    "and serve 127.0.0.1"
+)
+
 
 def serve(
-    model: Model,
+    model: Model | Mapping[str, Model],
     text: Text | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    api_key: str | None = None,
+    allow_hosts: Iterable[str] = (),
+    allow_origins: Iterable[str] = (),
     ready: Callable[[str], None] = print,
 ) -> None:
-    """Serve the page of a model until Ctrl-C.
+    """Serve the page of a model, and the API that OpenAI's clients speak, until Ctrl-C.
 
-    The page first shows the beginning of `text`, or without one a text by the model. `ready`
-    is called with the page's address once it is open. Port 0 takes a free one. SettingsError
-    for a port that does not exist, OutputError if the address cannot be used.
+    The page first shows the beginning of `text`, or without one a text by the model. Several
+    models are given by the names under which clients ask for them (one alone is "model"); the
+    page is that of the first. `ready` is called with the page's address once it is open. Port
+    0 takes a free one.
+
+    With an `api_key` every request has to bring it, as a bearer token or, from a browser, as a
+    password. `allow_hosts` are names that others have given this machine, such as a proxy's,
+    `allow_origins` sites whose pages may use the API, as "https://example.org". SettingsError for
+    what is none of these, OutputError if the address cannot be used.
 
     >>> import charloom
     >>> vocabulary = charloom.Vocabulary.of("the cat")
@@ -47,11 +76,14 @@ def serve(
     """
     if not 0 <= port <= 65535:
         raise SettingsError(f"port: {port} was given; it must be at least 0, at most 65535")
-    pieces = model.generate(length=1000) if text is None else model.pieces(text)
+    models = model if isinstance(model, Mapping) else {"model": model}
+    access = _access(models, api_key, allow_hosts, allow_origins)
+    first = next(iter(models.values()))
+    pieces = [own_text(first)] if text is None else first.pieces(text)
     shown = beginning(pieces, CHARACTERS)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=64)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         known = error.errno if error.errno and error.errno > 0 else None  # a name's is not
         reason = os.strerror(known) if known else error.strerror
@@ -67,13 +99,11 @@ def serve(
         if port != 80:  # which is the only one that a browser leaves out
             hosts = {known for known in hosts if known.endswith(f":{port}")}
         if host not in (*LOCAL, "::1"):
-            logger.warning(
-                "%s: everybody who reaches this address can read and generate with the model, "
-                "without a password; use 127.0.0.1 for this machine alone",
-                host,
-            )
+            logger.warning("%s: %s", host, _OPEN if api_key is None else _UNENCRYPTED)
+        _allow_many_connections()
+        app = make_app(models, replace(access, hosts=frozenset(hosts)), shown)
         config = uvicorn.Config(
-            make_app(model, hosts, shown),
+            app,
             http=PatientProtocol,
             log_config=None,  # the default one fails where standard output is closed
             log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
@@ -87,7 +117,45 @@ def serve(
         listening = f"http://{name}:{port}/"
         ready(listening)
         with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
+            sys.setswitchinterval(SWITCH_SECONDS)
             uvicorn.Server(config).run(sockets=[listener])
+        app.state.completions.close()
+
+
+def _access(
+    models: Mapping[str, Model], api_key: str | None, hosts: Iterable[str], origins: Iterable[str]
+) -> Access:
+    """Who may ask, but for the server's own names; SettingsError for what cannot be."""
+    if not models:
+        raise SettingsError("model: none was given; at least one is needed")
+    if api_key is not None and not re.fullmatch("[!-~]+", api_key):
+        raise SettingsError("api_key: it must be one or more visible ASCII characters, no spaces")
+    access = Access(
+        hosts=frozenset(),
+        allowed_hosts=frozenset(hosts),
+        allowed_origins=frozenset(origins),
+        api_key=api_key,
+    )
+    for name in access.allowed_hosts:
+        if not re.fullmatch(r"[\w.-]+(:\d+)?|\[[\da-fA-F:]+\](:\d+)?", name):
+            raise SettingsError(
+                f"allow_hosts: {name!r} was given; it must be a name such as example.org or "
+                "example.org:8443"
+            )
+    for origin in access.allowed_origins:
+        if not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise SettingsError(
+                f"allow_origins: {origin!r} was given; it must be a site such as "
+                "https://example.org, without a path"
+            )
+    return access
+
+
+def _allow_many_connections() -> None:
+    """Each is an open file, of which a process often may have only 1024."""
+    least, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(least, min(most, 2**16)), most))
 
 
 def _names(host: str) -> set[str]:

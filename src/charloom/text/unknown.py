@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 logger = logging.getLogger(__name__)
+
+_counted_elsewhere = ContextVar("_counted_elsewhere", default=False)
+
+
+@contextmanager
+def no_warning_of_unknown() -> Iterator[None]:
+    """For callers that count unknown characters themselves."""
+    token = _counted_elsewhere.set(True)
+    try:
+        yield
+    finally:
+        _counted_elsewhere.reset(token)
 
 
 def warn_of_unknown(unknown: Mapping[str, int]) -> None:
     """Name characters that are read as the unknown, and their counts, in one warning."""
-    if not unknown:
+    if not unknown or _counted_elsewhere.get():
         return
     named = ", ".join(
         f"{character!r} (U+{ord(character):04X}) {count}x"

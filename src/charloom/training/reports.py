@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 from .curve import Curve
 from .progress import Progress
 from .saving import Saving
 from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 MOST_UNREAD = 1000
 """Steps after which the numbers that a device keeps are read, at the latest."""
@@ -19,8 +23,16 @@ class Reports:
         self._unread: list[Progress] = []
 
     def add(self, progress: Progress) -> None:
-        """Add a step, and read all if that waits for nothing."""
+        """Add a step, and read all if that waits for nothing; a validation is told at once."""
         self._unread.append(progress)
+        if progress.validation is not None:
+            logger.info(
+                "step %d of %d: %.4f bits per character held out%s",
+                progress.step,
+                progress.steps,
+                progress.validation.bits_per_character,
+                ", the best so far" if progress.best else "",
+            )
         if progress.outcome.ready or len(self._unread) == MOST_UNREAD:
             self.read()
 

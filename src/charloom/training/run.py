@@ -5,8 +5,8 @@
         print(progress.step, progress.bits_per_character)
     run.best_model()
 
-It logs what it does, as charloom.training.run (level INFO). A notebook shows its curve, which
-moves while the run trains.
+It logs its validations, as charloom.training.reports (level INFO). A notebook shows its curve,
+which moves while the run trains.
 
 A run that was stopped, or killed, and then resumed equals one that never stopped, to the
 last bit. There is one exception: with `minutes`, each checkpoint plans anew how many steps
@@ -15,10 +15,7 @@ will fit, and stores that plan.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..engines.weights import parameter_count
 from ..errors import TrainingError
@@ -28,16 +25,12 @@ from ..model.scoring import Score
 from ..settings import SamplingSettings
 from .best import Best
 from .checkpoints import Checkpoints
-from .curve import Curve, curve_html
-from .notebook import Views
+from .notebook import Views, summary
 from .plan import Plan
 from .progress import Progress
 from .reports import Reports
 from .saving import Saving
-from .schedule import UNPLANNED_STEPS
 from .trainer import Trainer
-
-logger = logging.getLogger(__name__)
 
 
 class Run(Iterator[Progress]):
@@ -52,15 +45,12 @@ class Run(Iterator[Progress]):
         """Settings, vocabulary and facts about the texts."""
         self._trainer, self._saving = trainer, saving
         self._position = trainer.start
-        self._curve = Curve()
-        self._before: Curve | None = None  # of the steps before it was resumed
-        self._views = Views(self._shown)
-        self._reports = Reports(trainer, saving, self._curve)
+        self._views = Views(saving, trainer.start.step)
+        self._reports = Reports(trainer, saving, self._views.curve)
         self._best = Best(plan, trainer, saving)
         self._checkpoints = Checkpoints(plan, trainer, self._best, saving)
         self._whole = True  # False while a step is being taken
         self._stopped = False
-        self._zero: float | None = None  # on the clock, when the run would have begun
 
     @property
     def step(self) -> int:
@@ -121,10 +111,9 @@ class Run(Iterator[Progress]):
         try:
             if self._whole and self.step > self._checkpoints.last:
                 self._save()
-                logger.info("saved at step %d of %d", self.step, self.steps)
         finally:
             self._close()
-            self._views.refresh(at_once=True)
+            self._views.refresh(self, at_once=True)
 
     def __next__(self) -> Progress:
         if self._stopped or self.finished:
@@ -149,51 +138,20 @@ class Run(Iterator[Progress]):
 
     def _next(self) -> Progress:
         """Take a step, validate if it is time to, and save if it is time to."""
-        if self._zero is None:
-            self._zero = time.monotonic() - self._position.seconds
-        trainer, before = self._trainer, self._position
         try:
-            step = trainer.step(before)
+            self._position, progress = self._trainer.advance(self._position)
         except TrainingError:
             self._whole = True  # the network is what it was
             self.stop()
             raise
-        position = before.after_batch(trainer.batches_in(before.epoch))
-        validation = trainer.validate() if trainer.validation_is_due(position) else None
-        if validation is not None:
-            position = position.after_validation(validation)
-            if position.best_step == position.step:
-                self._best.keep()
-        self._position = position = replace(position, seconds=time.monotonic() - self._zero)
-        progress = Progress(
-            step=position.step,
-            steps=position.steps,
-            epoch=position.epoch + position.index / trainer.batches_in(position.epoch),
-            outcome=step.outcome,
-            characters=step.characters,
-            learning_rate=trainer.learning_rate(before),
-            seconds=position.seconds,
-            validation=validation,
-            best=validation is not None and position.best_step == position.step,
-        )
+        if progress.best:
+            self._best.keep()
         self._reports.add(progress)
-        if validation is not None:
-            self._tell(progress)
-        self._views.refresh()
-        if validation is not None or self.finished or self._checkpoints.are_due(position):
+        self._views.refresh(self)
+        due = self._checkpoints.are_due(self._position)
+        if due or self.finished or progress.validation is not None:
             self._save()
         return progress
-
-    def _tell(self, progress: Progress) -> None:
-        """Log a validation."""
-        assert progress.validation is not None
-        logger.info(
-            "step %d of %d: %.4f bits per character held out%s",
-            progress.step,
-            progress.steps,
-            progress.validation.bits_per_character,
-            ", the best so far" if progress.best else "",
-        )
 
     def _save(self) -> None:
         """Take a checkpoint, once all steps before it are checked and logged."""
@@ -205,22 +163,10 @@ class Run(Iterator[Progress]):
             self._saving.close()
 
     def __repr__(self) -> str:
-        shape, best = self.plan.model, self.best
-        planned = f" of {self.steps:,}" if self.steps < UNPLANNED_STEPS else ""
-        told = f"step {self.step:,}{planned}, {shape.cell} {shape.num_layers} x {shape.hidden_size}"
-        if best is not None:
-            told += f", best {best.bits_per_character:.3f} bits per character held out"
-        return f"Run({told})"
+        return summary(self)
 
     def _repr_html_(self) -> str:
-        if self._before is None:
-            history = () if self._saving is None else self._saving.history(self._trainer.start.step)
-            self._before = Curve(history)
-        planned = self.steps if self.steps < UNPLANNED_STEPS else self.step
-        return curve_html([self._before, self._curve], planned, repr(self))
-
-    def _shown(self) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+        return self._views.html(self)
 
     def _ipython_display_(self) -> None:
-        self._views.show()
+        self._views.show(self)

@@ -35,6 +35,14 @@ class TorchState(State):
             cell=self.cell.repeat_interleave(count, dim=1),
         )
 
+    def beside(self, *others: State) -> TorchState:
+        """The streams of this state, then those of the others."""
+        states = (self, *others)
+        return TorchState(
+            hidden=torch.cat([state.hidden for state in states], dim=1),
+            cell=torch.cat([state.cell for state in states], dim=1),
+        )
+
     def cleared(self, stream: int) -> TorchState:
         """One stream as before the first character, the others as they are."""
         hidden, cell = self.hidden.clone(), self.cell.clone()
