@@ -96,8 +96,8 @@ def test_text_is_pythons_for_every_prompt_seed_and_way_to_draw(model: Model, pat
     for prompt in (text for text in TEXTS if readable(model, text)):
         for way in ways:
             expected.append("".join(model.generate(prompt, **way)))
-            numbers = (way.get(n, d) for n, d in
-                       (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0), ("seed", 0)))  # fmt: skip
+            usual = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+            numbers = (way.get(name, value) for name, value in usual.items())
             stop = hexadecimal(way.get("stop", ""))
             lines += ["reset", f"read {hexadecimal(prompt)}"]
             lines.append(f"generate {way['length']} {' '.join(map(str, numbers))} {stop}")
