@@ -33,6 +33,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from .errors import CharloomError as CharloomError
     from .export.card import card as card
     from .export.formats import export_model as export_model
@@ -133,22 +135,24 @@ _HOME = {
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        from importlib import import_module
+if not TYPE_CHECKING:  # which would take every name for a public one
 
-        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    elif name == "__version__":
-        from importlib import metadata  # takes longer than all of us
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            from importlib import import_module
 
-        try:
-            value = metadata.version(__name__)
-        except metadata.PackageNotFoundError:
-            value = "unknown (run from a source tree)"
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+            value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        elif name == "__version__":
+            from importlib import metadata  # takes longer than all of us
+
+            try:
+                value = metadata.version(__name__)
+            except metadata.PackageNotFoundError:
+                value = "unknown (run from a source tree)"
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
