@@ -123,6 +123,7 @@ def test_the_public_names_are_few_sorted_and_loadable():
         "explain",
         "export_log",
         "plot",
+        "prepare",
         "process_files",
         "read",
         "recall",

@@ -13,13 +13,13 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-Train with `train` and `resume`, search for better settings with `tune`; look at a run with
-`plot` and `export_log`. A `Model` has load, save, generate, generate_many, next, score, evaluate,
-trace, trace_pieces, fit and describe; `process_files` does such a verb for many files, and
-`compare` measures two models on one text. To look into a model: `explain`, `save_trace`,
-`save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain RNNs. `read`
-gives the text of files, `InMemory` stands for a text where files are expected, and `visible`
-makes a text safe to print.
+Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
+large for one machine; look at a run with `plot` and `export_log`. A `Model` has load, save,
+generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe;
+`process_files` does such a verb for many files, and `compare` measures two models on one text.
+To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
+`recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
+a text where files are expected, and `visible` makes a text safe to print.
 
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
     from .settings import TuningSettings as TuningSettings
+    from .text.preparing import prepare as prepare
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
     from .text.visible import visible as visible
@@ -95,6 +96,7 @@ _HOME = {
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "plot": "inspection.pictures",
+    "prepare": "text.preparing",
     "process_files": "model.many.job",
     "read": "text.reading",
     "recall": "inspection.memory.recall",
