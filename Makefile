@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site web wheel lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -29,12 +29,18 @@ docs: .venv/installed-dev  ## write docs/cli.md anew from the commands
 site: .venv/installed-site  ## build the documentation in build/site
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
-# The page in a real browser (Debian: apt-get install chromium); `make test` skips it without one.
-browser: .venv/installed-browser  ## test the page in chromium
+# The core as WebAssembly is in the repository, so that nobody else needs its compiler; CI looks
+# whether it is what these sources make.
+web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
+	@$(BIN)/python scripts/make_web.py $(WEB)
+
+# The page in a real browser (Debian: apt-get install chromium nodejs); `make test` skips it
+# without one.
+browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
-# Live agreement with PyTorch and Keras, which are large: only here and in .ci/run.
-peers: .venv/installed-peers  ## compare with PyTorch and Keras, live
+# Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
+peers: .venv/installed-peers  ## compare with PyTorch, Keras and OpenAI's client, live
 	@$(BIN)/python -m pytest -q tests/peers tests/engines/test_torch.py
 
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.
@@ -46,6 +52,18 @@ bench: .venv/installed  ## time training, generation and memory against every pe
 
 wheel: .venv/installed  ## build a wheel in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+# include/charloom.h, with kernels for every processor. Only what reads and generates is compiled.
+lib: .venv/bin/python  ## build the libraries for C in build/lib
+	@$(BIN)/cmake -S . -B build/lib -DCHARLOOM_LIBRARY=ON --log-level=ERROR > /dev/null
+	@$(BIN)/cmake --build build/lib --parallel 2 > build/lib/log || { cat build/lib/log; exit 1; }
+
+SANITIZED := -fsanitize=address,undefined
+embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
+	@$(BIN)/cmake -S . -B build/embedding -DCHARLOOM_LIBRARY=ON -DCHARLOOM_KERNELS=baseline -DCMAKE_BUILD_TYPE=Debug \
+	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(SANITIZED) -fno-sanitize-recover=all' --log-level=ERROR > /dev/null
+	@$(BIN)/cmake --build build/embedding --parallel 2 > build/embedding/log || { cat build/embedding/log; exit 1; }
+	@CHARLOOM_LIBRARY=build/embedding CFLAGS='$(SANITIZED)' $(BIN)/python -m pytest -q tests/interface
 
 # native/tools/stress/, once with each sanitizer. Unoptimized, because the unrolled tiles with
 # checks in between take minutes to optimize. Addresses are checked for all kernels; what does
@@ -99,6 +117,10 @@ clean:  ## remove .venv, build and dist
 
 .venv/installed-browser: .venv/installed-dev
 	@$(PIP) install --no-build-isolation --editable '.[browser]'
+	@touch $@
+
+.venv/installed-web: .venv/installed
+	@$(PIP) install --no-build-isolation --editable '.[web]'
 	@touch $@
 
 .venv/installed-site: .venv/installed

@@ -79,7 +79,9 @@ def gradient_of(found: Found, name: str) -> np.ndarray:
     if ".bias_l" not in name:
         return found[f"gradient.{name}"]
     # The slope in the sum of two biases is the slope in each of them.
-    of_input, of_state = (found["gradient." + name.replace("bias", f"bias_{of}")] for of in ("ih", "hh"))
+    of_input, of_state = (
+        found["gradient." + name.replace("bias", f"bias_{of}")] for of in ("ih", "hh")
+    )
     cell = CELLS[name.partition(".")[0]]
     apart = len(cell.apart) * len(of_state) // len(cell.gates)
     return np.concatenate([of_input, of_state[len(of_state) - apart :]])

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "support/purpose.h"
+
 namespace charloom {
 
 struct Shape {

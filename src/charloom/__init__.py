@@ -14,13 +14,15 @@
     model.evaluate("A text.").bits_per_character            # and the whole
 
 Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
-large for one machine; look at a run with `plot` and `export_log`. A `Model` has load, save,
-generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe;
+large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has
+load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe;
 `process_files` does such a verb for many files, and `compare` measures two models on one text.
-To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
-`recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
-a text where files are expected, and `visible` makes a text safe to print.
+`compress` and `decompress` press a file to its bits. To look into a model: `explain`,
+`save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain
+RNNs. `read` gives the text of files, `InMemory` stands for a text where files are expected, and
+`visible` makes a text safe to print.
 
+Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
 """
@@ -39,10 +41,14 @@ if TYPE_CHECKING:
     from .inspection.memory.recall import recall as recall
     from .inspection.pictures import plot as plot
     from .inspection.story import explain as explain
+    from .inspection.tensorboard import tensorboard as tensorboard
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
     from .model.comparison import Comparison as Comparison
     from .model.comparison import compare as compare
+    from .model.compression import Compressed as Compressed
+    from .model.compression import compress as compress
+    from .model.compression import decompress as decompress
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.scoring import Part as Part
@@ -52,6 +58,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
     from .settings import AdaptationSettings as AdaptationSettings
+    from .settings import CompressionSettings as CompressionSettings
     from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
@@ -73,6 +80,8 @@ _HOME = {
     "AdaptationSettings": "settings",
     "CharloomError": "errors",
     "Comparison": "model.comparison",
+    "Compressed": "model.compression",
+    "CompressionSettings": "settings",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
     "ManySettings": "settings",
@@ -92,7 +101,9 @@ _HOME = {
     "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
     "compare": "model.comparison",
+    "compress": "model.compression",
     "context": "inspection.memory.context",
+    "decompress": "model.compression",
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "plot": "inspection.pictures",
@@ -104,6 +115,7 @@ _HOME = {
     "save_page": "serving.offline.page",
     "save_trace": "inspection.files",
     "serve": "serving.server",
+    "tensorboard": "inspection.tensorboard",
     "train": "training.start",
     "tune": "training.tuning.search",
     "units": "inspection.units.search",

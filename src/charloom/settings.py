@@ -15,9 +15,18 @@ charloom.errors.SettingsError: hidden_size: 0 was given; it must be at least 1
 from __future__ import annotations
 
 import os
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import Self
 
 from .errors import SettingsError, shown
@@ -32,8 +41,20 @@ Engine = Annotated[
     Literal["auto", "native", "torch", "reference"],
     Field(description="what computes; auto is torch where a GPU is given as device, else native"),
 ]
+
+
+def _device(name: str) -> str:
+    """A device's name, as it may also come from a file."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise ValueError(
+            f"device: {shown(repr(name))} was given; it must be auto, cpu, cuda, cuda:N or mps"
+        )
+    return name
+
+
 Device = Annotated[
     str,
+    AfterValidator(_device),
     Field(description="of the torch engine: cpu, cuda, cuda:N or mps; auto is a GPU if it has one"),
 ]
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
@@ -317,6 +338,22 @@ class AdaptationSettings(Settings):
     )
     sequence_length: int = Field(
         default=64, ge=1, le=2**20, description="characters of a chunk, counted before its step"
+    )
+
+
+class CompressionSettings(Settings):
+    """How a file is compressed without a model: the network that learns as it reads."""
+
+    hidden_size: int = Field(default=256, ge=1, le=65536, description="units in a layer")
+    num_layers: int = Field(default=1, ge=1, le=64, description="layers, one above the other")
+    learning_rate: float = Field(
+        default=7e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
+    )
+    final_learning_rate: float = Field(
+        default=3e-4, gt=0, lt=1, description="at the end of the text"
+    )
+    sequence_length: int = Field(
+        default=32, ge=1, le=2**20, description="characters of a chunk, coded before its step"
     )
 
 

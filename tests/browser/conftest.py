@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from serving_tools import TEXT, served, small_model
+from worker_code import Run, run_in_node
 
 from charloom import Model
 from charloom.serving.offline.page import export
@@ -53,6 +55,25 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
+def node() -> Run:
+    """Runs code with the worker's classes in node."""
+    if not shutil.which("node"):
+        reason = "no node is installed (apt-get install nodejs)"
+        if os.environ.get("CHARLOOM_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return run_in_node
+
+
+@pytest.fixture(scope="session", autouse=True)
+def baseline() -> Iterator[None]:
+    """The kernels that a page computes with, so that all numbers can be compared to the bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLOOM_KERNELS", "baseline")
+        yield
+
+
+@pytest.fixture(scope="session")
 def model() -> Model:
     return small_model()
 
@@ -68,6 +89,29 @@ def file(model: Model, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("file") / "page.html"
     path.write_text(export(model, TEXT).html, encoding="utf-8")
     return path.as_uri()
+
+
+AXE = "axe-core@4.10.3"
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe, which looks for barriers: from CHARLOOM_AXE, a file, or from npm."""
+    if given := os.environ.get("CHARLOOM_AXE"):
+        return Path(given).read_text(encoding="utf-8")
+    if not (npm := shutil.which("npm")):
+        pytest.skip(f"npm is not installed, which fetches {AXE}; CHARLOOM_AXE names its axe.min.js")
+    folder = tmp_path_factory.mktemp("axe")
+    try:
+        subprocess.run(
+            [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"npm could not fetch {AXE} ({error}); CHARLOOM_AXE names its axe.min.js")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
 def is_own(message: str) -> bool:
@@ -90,10 +134,11 @@ def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") 
         context.set_offline(True)
     page.wrong = wrong
     page.goto(address)
-    page.wait_for_selector("body[data-ready]", timeout=20_000)
+    page.wait_for_selector("body[data-ready][data-opened]", timeout=60_000)
     yield page
     assert wrong == []
-    assert [url for url in asked if not url.startswith(address)] == []
+    own = (address.split("#")[0], "blob:")  # a file's worker comes out of the page
+    assert [url for url in asked if not url.startswith(own)] == []
     context.close()
 
 

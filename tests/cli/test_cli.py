@@ -458,7 +458,7 @@ def test_the_manual_is_what_the_commands_say():
         ),
         (["train", "BOOK", "--hidden-size", "many"], "--hidden-size"),
         (["train", "BOOK", "--learning-rate", "10"], "--learning-rate: 10.0 was given"),
-        (["train", "BOOK", "--cell", "gru"], "lstm"),
+        (["train", "BOOK", "--cell", "mgu"], "lstm"),
         (["train", "BOOK", "--steps", "5", "--minutes", "1"], "give one of them"),
         (["train", "BOOK", "--minimum-count", "2", "--no-unknown"], "--minimum-count is 2"),
         (["train", "BOOK", "--encoding", "klingon"], "--encoding: 'klingon' was given"),
@@ -561,7 +561,7 @@ def test_a_model_that_cannot_be_used_is_one_line(
 
         model = charloom.Model.load(run)
         with monkeypatch.context() as patch:
-            patch.setattr(container, "FORMAT", container.FORMAT + 1)
+            patch.setattr(container, "FORMAT", container.FORMAT_8_BITS + 1)
             model.save(path)
     elif how != "missing":
         path.write_bytes(damaged((run / "model.safetensors").read_bytes(), how))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from messages import warned
 from models import fox_model
 from predictors import predictor
 
@@ -21,7 +20,7 @@ from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.model.scoring import evaluate_adapting
 from charloom.settings import AdaptationSettings, ModelSettings, TrainingSettings
-from charloom.text.unknown import UnknownCharacterWarning
+from charloom.text.unknown import no_warning_of_unknown
 from charloom.text.vocabulary import Vocabulary
 
 SHAPE = ModelSettings(hidden_size=5, num_layers=2)
@@ -54,8 +53,7 @@ def chunks(text: str, settings=FAST, vocabulary=KNOWN, lines=False) -> list[tupl
 @given(text=st.text("the foxand\ncrwé?", min_size=2, max_size=60))
 def test_a_model_that_hardly_learns_gives_the_static_number(vocabulary, batches, text):
     model = a_model(vocabulary, batches)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
+    with no_warning_of_unknown():
         static, adapted = model.evaluate(text, exact=True), model.evaluate(text, adapt=STILL)
     assert adapted.nats == pytest.approx(static.nats, rel=1e-5, abs=1e-5)
     assert adapted.characters == static.characters
@@ -118,7 +116,7 @@ def test_the_model_does_not_change():
 
 
 def test_an_unknown_character_counts_in_full_and_is_named():
-    with pytest.warns(UnknownCharacterWarning, match="Ω"):
+    with warned("Ω"):
         adapted = a_model().evaluate("the Ω", adapt=STILL)
     assert adapted.unknown_characters == 1
     assert adapted.nats > KNOWN.unknown_nats

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from messages import warned
 
 from charloom.errors import SettingsError, TextError
 from charloom.model.comparison import BLOCKS, Comparison, _interval, compare
 from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
-from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = "the fox and the crow sat on a tree\n" * 60
@@ -90,7 +90,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says():
 def test_models_of_other_vocabularies_and_of_lines_are_compared():
     text = "the fox é\nand\na crow"
     lines = {"training": TrainingSettings(batches="lines")}
-    with pytest.warns(UnknownCharacterWarning, match="é"):
+    with warned("é"):
         found = compare(a_model(vocabulary=Vocabulary.bytes()), a_model(**lines), TEXT + text)
     assert found.a.characters == found.b.characters == len(TEXT + text + "\n")
     assert found.b.unknown_characters == 1
@@ -109,7 +109,7 @@ def test_what_cannot_be_compared_is_refused():
         compare(*pair, TEXT[:100])
     with pytest.raises(TextError, match="do not read this text as the same characters"):
         compare(a_model(), composed, "e\u0301 fox")
-    with pytest.warns(UnknownCharacterWarning, match="é"):
+    with warned("é"):
         assert compare(composed, a_model(), "e\u0301 fox").a.characters == 5
     with pytest.raises(SettingsError, match="places: -1 was given"):
         compare(a_model(), a_model(), TEXT, places=-1)

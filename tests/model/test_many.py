@@ -22,9 +22,9 @@ from charloom.model.many.work import Work
 from charloom.model.scoring import Score
 from charloom.settings import ManySettings
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::charloom.text.unknown.UnknownCharacterWarning"  # of the verbs that are compared with
-)
+# Those of the verbs that are compared with.
+pytestmark = pytest.mark.usefixtures("unknown_characters_are_expected")
+
 
 TEXTS = {
     "a.txt": "the fox said:\n" * 30,

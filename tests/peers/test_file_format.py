@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import messages
 
 from charloom.engines.weights import initial_weights
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
-from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 pytest.importorskip("torch")
@@ -48,10 +47,22 @@ def test_pytorch_gives_the_same_nats(
     (tmp_path / "run").mkdir()
     model.save(tmp_path / "run" / "model.safetensors")
     monkeypatch.chdir(tmp_path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
+    with messages():
         exact = model.evaluate(TEXT, exact=True)
     names = run_the_page()
     assert "bits per character" in capsys.readouterr().out
+    nats = names["total_nats"](names["network"], names["description"], TEXT)
+    assert nats == pytest.approx(exact.nats, rel=1e-5)
+
+
+def test_pytorch_reads_weights_of_8_bits(tmp_path, monkeypatch):
+    vocabulary, settings = Vocabulary.of(TEXT), ModelSettings(hidden_size=24, num_layers=2)
+    model = Model.untrained(settings, vocabulary, seed=1)
+    (tmp_path / "run").mkdir()
+    model.save(tmp_path / "run" / "model.safetensors", bits=8)
+    monkeypatch.chdir(tmp_path)
+    exact = Model.load(tmp_path / "run", precision="float32").evaluate(TEXT, exact=True)
+    names = run_the_page()
+    assert names["description"]["format"] == 2
     nats = names["total_nats"](names["network"], names["description"], TEXT)
     assert nats == pytest.approx(exact.nats, rel=1e-5)

@@ -16,7 +16,7 @@ from campaigns import elastic
 from charloom.engines.group import Group, group_of, was_restarted
 from charloom.engines.pytorch.random import dropout_mask
 from charloom.errors import SettingsError
-from charloom.training.start import train
+from charloom.training.start import resume, train
 
 KINDS = ["streams", "lines", "windows", "few"]
 

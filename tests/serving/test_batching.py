@@ -116,7 +116,7 @@ def test_every_text_is_the_one_made_alone(name, batcher_of):
         assert [one.pieces[-1].finish for one in heard] == ends
 
 
-@pytest.mark.filterwarnings("ignore::charloom.text.unknown.UnknownCharacterWarning")
+@pytest.mark.usefixtures("unknown_characters_are_expected")
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_tokens_are_the_surprisal_of_the_text(data):
@@ -254,7 +254,7 @@ def test_a_slow_engine_draws_less_at_a_time(batcher_of, monkeypatch):
     made, (heard,) = job(model, "the", length=30)
     batcher_of(model).submit([made])
     assert len(heard.text) == 30
-    assert max(lengths[1:]) <= 3
+    assert max(lengths[1:]) <= batching.SHORTEST < LONGEST
 
 
 def test_bounds_fit_together():

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
-import warnings
 
 import pytest
 import serving_tools
+from messages import messages
 
 from charloom.serving import guard, patience
 from charloom.serving.server import serve
@@ -114,15 +114,16 @@ def test_a_site_from_elsewhere_may_link_to_the_page_and_ask_nothing(page, path, 
     assert page.ask(path, **headers).status == status
 
 
+@pytest.mark.parametrize("key", [None, "a-key"])
 @pytest.mark.parametrize(("host", "warned"), [("0.0.0.0", True), ("127.0.0.1", False)])
-def test_an_address_that_others_reach_is_warned_of(host, warned):
+def test_an_address_that_others_reach_is_warned_of(host, warned, key):
     class Opened(Exception):  # noqa: N818
         pass
 
     def ready(address: str) -> None:
         raise Opened
 
-    with warnings.catch_warnings(record=True) as caught, pytest.raises(Opened):
-        warnings.simplefilter("always")
-        serve(serving_tools.small_model(), host=host, port=0, ready=ready)
-    assert ["without a password" in str(one.message) for one in caught] == [True] * warned
+    with messages() as found, pytest.raises(Opened):
+        serve(serving_tools.small_model(), host=host, port=0, api_key=key, ready=ready)
+    told = "unencrypted" if key else "without a password"
+    assert [told in one for one in found] == [True] * warned

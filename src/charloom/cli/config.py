@@ -28,7 +28,7 @@ else:
 NAME = "run.toml"
 """In the folder of a run."""
 
-NOT_KEPT = ("config", "resume", "output", "help")
+NOT_KEPT = ("config", "resume", "output", "tensorboard", "help")
 """Flags of train that a file does not give: they say what to do with it."""
 
 
@@ -70,7 +70,7 @@ def keep(
     start_from: Path | None,
 ) -> None:
     """Write the file of a run into its folder. A failure costs the file, not the run."""
-    plan = run.plan
+    plan, base = run.plan, run.plan.base
     settings = {
         **plan.text.model_dump(),
         **plan.model.model_dump(),
@@ -80,7 +80,7 @@ def keep(
         "# Every setting of this run. Repeat it with: charloom train --config run.toml -o FOLDER",
         f"text = {_names(text)}",
         *([f"validation = {_names(validation)}"] if validation else []),
-        *([f"start_from = {_value(_place(start_from))}"] if start_from else []),
+        f"start_from = {_value(_place(start_from or (base.name if base else 'none')))}",
         *(f"{name} = {_value(value)}" for name, value in settings.items() if value is not None),
     ]
     try:

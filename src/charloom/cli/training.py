@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,8 @@ def train(
             "--from",
             parser=path,
             metavar="MODEL",
-            help="start from the weights of a model: a file, the folder of a run, or english",
+            help="start from the weights of a model: a file, the folder of a run, or english; "
+            "none is from nothing; by default english where that suits a short text",
         ),
     ] = None,
     resume: Annotated[
@@ -68,6 +70,13 @@ def train(
             help="take settings from a file such as run.toml in the folder of a run",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="write events for TensorBoard into the folder of the run (needs the extra)",
+        ),
+    ] = False,
     **values: Any,
 ) -> int:
     """Train a model on a text.
@@ -81,6 +90,10 @@ def train(
 
         charloom train book.txt --minutes 2
     """
+    if tensorboard and find_spec("tensorboard") is None:  # before anything is written
+        raise SettingsError(
+            "tensorboard: is not installed; get it with: pip install 'charloom[tensorboard]'"
+        )
     if not text and not (resume and output):
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
     folder = output or _folder_for((text or [])[0], resume)
@@ -102,13 +115,14 @@ def train(
             text=chosen(TextSettings, values),
             model=chosen(ModelSettings, values),
             training=chosen(TrainingSettings, values),
-            start_from=start_from,
+            start_from={None: "auto", Path("none"): None}.get(start_from, start_from),
         )
-        keep(run, folder, text or [], validation, start_from)
-    return _watch(run, folder)
+        if run.leads:
+            keep(run, folder, text or [], validation, start_from)
+    return _watch(run, folder, folder / "tensorboard" if tensorboard else None)
 
 
-def _watch(run: charloom.Run, folder: Path) -> int:
+def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
     """Show a run until it ends or is asked to stop; the exit status.
 
     In a group of processes a signal ends them at once, since they cannot stop after one step:
@@ -117,10 +131,13 @@ def _watch(run: charloom.Run, folder: Path) -> int:
     if not run.leads:
         run.finish()
         return 0
+    steps = run if events is None else charloom.tensorboard(run, events)
+    if events is not None:
+        tell(f"events for: tensorboard --logdir {quoted(events)}")
     for line in live.opening(run, folder).splitlines():
         tell(line)
     with _asked_to_stop(in_group=run.in_group) as asked, live.watching(run) as show:
-        for progress in run:
+        for progress in steps:
             show(progress)
             if asked:
                 break

@@ -115,17 +115,22 @@ def plot_search(study: str | Path, target: Path) -> Path:
 
 
 def plot_trace(
-    path: str | Path, pieces: Iterable[Trace], *, quantity: str = "C_t", layer: int | None = None
+    path: str | Path,
+    pieces: Iterable[Trace],
+    *,
+    quantity: str | None = None,
+    layer: int | None = None,
 ) -> None:
     """Draw one quantity of a layer, units x characters, and above it the surprisal.
 
+    The default is C_t, or h_t of a cell that carries no C.
     Layers count from 1, and the top one is the default. A longer text is cut after WIDEST
     characters. SettingsError for a quantity or layer that there is not.
     """
     figure_of = _matplotlib()
     from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
 
-    values, symbols, bits = _gathered(pieces, quantity, layer)
+    quantity, values, symbols, bits = _gathered(pieces, quantity, layer)
     units, width = values.shape
     gate = any(quantity in cell.fractions for cell in CELLS.values())
     unbounded = quantity.endswith("C_t")
@@ -164,9 +169,9 @@ def _unbounded(y: Any) -> Any:
 
 
 def _gathered(
-    pieces: Iterable[Trace], quantity: str, layer: int | None
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """(H, T) the values, the T symbols and their bits."""
+    pieces: Iterable[Trace], quantity: str | None, layer: int | None
+) -> tuple[str, np.ndarray, list[str], np.ndarray]:
+    """The quantity, its values (H, T), the T symbols and their bits."""
     columns: list[np.ndarray] = []
     symbols: list[str] = []
     bits: list[float] = []
@@ -174,6 +179,7 @@ def _gathered(
         layers = piece.h_t.shape[1]
         if layer is not None and not 1 <= layer <= layers:
             raise SettingsError(f"layer: {layer} was given; the model has layers 1 to {layers}")
+        quantity = quantity or ("C_t" if "C_t" in piece.quantities else "h_t")
         if quantity not in piece.quantities:
             names = ", ".join(piece.quantities)
             raise SettingsError(f"quantity: {quantity!r} was given; this model has {names}")
@@ -183,9 +189,9 @@ def _gathered(
         bits += piece.bits[taken].tolist()
         if len(symbols) >= WIDEST:
             break
-    if not symbols:
+    if not quantity or not symbols:
         raise TextError("the text is empty; a picture needs at least one character")
-    return np.concatenate(columns, axis=1), symbols, np.array(bits)
+    return quantity, np.concatenate(columns, axis=1), symbols, np.array(bits)
 
 
 def _matplotlib() -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..engines.weights import Array
 from ..errors import SettingsError, TextError
+from ..text.unknown import no_warning_of_unknown, warn_of_unknown
 from .model import Model, Text
 from .scoring import Part, Score, by_word
 
@@ -87,7 +88,11 @@ def compare(a: Model, b: Model, text: Text, *, places: int = 10) -> Comparison:
         )
     if a.lines != b.lines and not whole.endswith("\n"):
         whole += "\n"  # a model of lines would read it, and the other one would not
-    parts = [list(model.score([whole])) for model in (a, b)]
+    with no_warning_of_unknown():
+        parts = [list(model.score([whole])) for model in (a, b)]
+    unknown = [model.vocabulary.unknown_characters(whole) for model in (a, b)]
+    for named in unknown[:1] if unknown[0] == unknown[1] else unknown:
+        warn_of_unknown(named)
     nats = [np.array([part.nats for part in found]) for found in parts]
     scores = [sum((part.score for part in found), Score()) for found in parts]
     per_character = (nats[1] - nats[0]) / math.log(2)

@@ -13,6 +13,8 @@ The verbs are short, and say where their work is done.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +26,14 @@ import numpy as np
 from ..engines.base import Engine
 from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
-from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
+from ..engines.weights import (
+    Array,
+    Weights,
+    check_weights,
+    initial_weights,
+    parameter_count,
+    weight_shapes,
+)
 from ..errors import SettingsError
 from ..settings import (
     AdaptationSettings,
@@ -40,6 +49,7 @@ from . import fitting, generation, scoring, tracing
 from .bases import find
 from .container import FORMAT
 from .file import ModelFile, read_model, write_model
+from .html import model_html
 from .predictor import Predictor
 from .provenance import Provenance
 from .scoring import Part, Score
@@ -282,8 +292,7 @@ class Model:
 
         The parts add up, exactly, to `evaluate(text, exact=True)`. A str is the text
         itself, a Path is read. Characters that the model has never seen count in full, and
-        one UnknownCharacterWarning names them; a model without an unknown raises
-        UnknownCharacterError.
+        one logged warning names them; a model without an unknown raises UnknownCharacterError.
         """
         return scoring.score_text(self._measuring, self.pieces(text), by=by)
 
@@ -375,6 +384,23 @@ class Model:
         return parameter_count(self.settings, self.vocabulary.size)
 
     @property
+    def digest(self) -> str:
+        """The SHA-256 of vocabulary and weights, in hexadecimal: what decides its texts.
+
+        >>> vocabulary = Vocabulary.of("the fox")
+        >>> a, b = (Model.untrained(ModelSettings(), vocabulary, seed=n) for n in (0, 1))
+        >>> len(a.digest), a.digest == b.digest, a.digest == b.with_weights(a.weights).digest
+        (64, False, True)
+        """
+        known = json.dumps(self.vocabulary.to_json(), sort_keys=True)
+        digest = hashlib.sha256(known.encode())
+        for name in weight_shapes(self.settings, self.vocabulary.size):
+            values = np.ascontiguousarray(self.weights[name], "<f4")
+            digest.update(f"{name} {values.shape}".encode())
+            digest.update(values.data)
+        return digest.hexdigest()
+
+    @property
     def lines(self) -> bool:
         """Whether it was trained on lines, each a text of its own."""
         return self.provenance.lines
@@ -452,6 +478,9 @@ class Model:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _weights=_read_only(state["_weights"]))
+
+    def _repr_html_(self) -> str:
+        return model_html(self.settings, self.vocabulary, self.provenance)
 
     def __repr__(self) -> str:
         shape, vocabulary = self.settings, self.vocabulary

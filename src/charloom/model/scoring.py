@@ -151,7 +151,7 @@ def evaluate_text(
 ) -> Score:
     """The total of a text given in pieces, as `evaluate`, in memory that does not grow.
 
-    Unknown characters are counted in full, and one UnknownCharacterWarning names them;
+    Unknown characters are counted in full, and one logged warning names them;
     UnknownCharacterError where the vocabulary has no unknown.
     """
     text = _Text(predictor, pieces)

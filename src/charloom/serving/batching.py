@@ -37,7 +37,10 @@ LONGEST = 16
 """Characters that are drawn before anybody can leave, or join."""
 
 ROUND_SECONDS = 0.05
-"""A draw is shorter than LONGEST where it would take longer than this."""
+"""A draw is shorter than LONGEST where it would take longer than this..."""
+
+SHORTEST = 8
+"""... but no shorter than this, since handing out what is new takes time, too."""
 
 READ = 512
 """Characters of prompts that are read in one round, all together..."""
@@ -404,7 +407,7 @@ class Batcher:
     def _draw(self) -> list[tuple[Stream, Piece]]:
         live, last, state = self._live, self._last, self._state
         assert state is not None
-        affordable = max(int(ROUND_SECONDS / self._step_seconds), 1)
+        affordable = max(int(ROUND_SECONDS / self._step_seconds), SHORTEST)
         length = min(LONGEST, affordable, max(stream.writer.left for stream in live))
         start = time.monotonic()
         with self._lock:

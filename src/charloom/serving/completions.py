@@ -59,6 +59,7 @@ class Completions:
     def __init__(self, models: Mapping[str, Model], locks: Mapping[str, Lock]) -> None:
         self.requests = metrics.Requests()
         self._created = int(time.time())
+        self._paths = frozenset(route.path for route in self.routes())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._served = {
             name: Served(
@@ -97,9 +98,8 @@ class Completions:
 
     def count(self, path: str, status: int) -> None:
         """Count an answer to a request."""
-        known = {route.path for route in self.routes()}
-        model = "/v1/models/{name}" if path.startswith("/v1/models/") else "the page"
-        self.requests.count(path if path in known else model, status)
+        other = "/v1/models/{name}" if path.startswith("/v1/models/") else "the page"
+        self.requests.count(path if path in self._paths else other, status)
 
     def _hand_out(self, tell: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended, and with it all who listen
@@ -265,6 +265,7 @@ class _Answer:
             "created": int(time.time()),
             "model": served.name,
         }
+        self._begun = json.dumps(self._heading)[:-1]  # of every event, and most of its length
 
     def _receiver(self, choice: _Choice) -> Callable[[Piece], None]:
         def receive(piece: Piece) -> None:
@@ -307,9 +308,9 @@ class _Answer:
         """Some pieces as events of a stream."""
         counted = self.settings.stream_options.get("include_usage")
         for choice, piece in new:
-            part = choice.part(piece, self.settings.logprobs)
-            usage = {"usage": None} if counted else {}
-            yield _event({**self._heading, "choices": [part], **usage})
+            part = json.dumps(choice.part(piece, self.settings.logprobs))
+            usage = ', "usage": null' if counted else ""
+            yield f'data: {self._begun}, "choices": [{part}]{usage}}}\n\n'.encode()
 
     def end(self) -> Iterator[bytes]:
         """The events after the last piece."""
@@ -411,4 +412,4 @@ class _Stream(Response):
 
 
 def _event(content: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(content, separators=(",", ":")).encode() + b"\n\n"
+    return f"data: {json.dumps(content)}\n\n".encode()

@@ -66,8 +66,9 @@ TEXTS = 32
 
 SECURITY = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; "
+        "connect-src 'self'; img-src 'self'; worker-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -77,6 +78,11 @@ SECURITY = {
     "X-Frame-Options": "DENY",
 }
 
+
+API_SECURITY = {
+    name: SECURITY[name] for name in ("Cross-Origin-Resource-Policy", "X-Content-Type-Options")
+}
+"""What is left for answers that no browser shows as a page: each header takes time."""
 
 API = ("/v1/", "/health", "/metrics", "/tokenize", "/detokenize", "/tokenizer_info")
 """How the paths begin that are for programs; the others are the page's."""
@@ -157,23 +163,29 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
-        gone = False
+        gone, watch = False, _Watch()
         queued = scope["path"] == "/v1/completions"
 
         async def guarded(message: Message) -> None:
             nonlocal gone
             if message["type"] == "http.response.start":
-                named = {**SECURITY, **self._permissions(scope)}
+                api = scope["path"].startswith(API)
+                named = {**(API_SECURITY if api else SECURITY), **self._permissions(scope)}
                 added = [(key.lower().encode(), value.encode()) for key, value in named.items()]
                 message["headers"] = [*message.get("headers", []), *added]
                 self._count(scope["path"], message["status"])
             self._working -= 1
+            watch.begin()
             try:
-                await asyncio.wait_for(send(message), SEND_SECONDS)
-            except asyncio.TimeoutError:
-                gone = True
-                raise ClientDisconnect from None
+                await send(message)
+            except asyncio.CancelledError:
+                gone = watch.rang
+                if gone:
+                    watch.forgive()
+                    raise ClientDisconnect from None
+                raise
             finally:
+                watch.end()
                 self._working += 1
 
         self._working += 1
@@ -205,6 +217,7 @@ class Guard:
             if not gone:  # else it is what came of giving up in the middle of an answer
                 raise
         finally:
+            watch.close()
             self._working -= 1
 
     def _check(self, scope: Scope) -> bool:
@@ -253,6 +266,51 @@ class Guard:
             "Access-Control-Max-Age": "600",
             "Vary": "Origin",
         }
+
+
+class _Watch:
+    """Cancels the task that sends if one of its sends takes longer than SEND_SECONDS.
+
+    A timer and a task for each piece, as asyncio.wait_for has, would take longer than the send.
+    """
+
+    def __init__(self) -> None:
+        self.rang = False
+        self._begun: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[Any] | None = None
+
+    def begin(self) -> None:
+        """A send begins."""
+        loop = asyncio.get_running_loop()
+        self._begun, self._task = loop.time(), asyncio.current_task()
+        if self._timer is None:
+            self._timer = loop.call_later(SEND_SECONDS, self._look)
+
+    def end(self) -> None:
+        """It has ended."""
+        self._begun = None
+
+    def forgive(self) -> None:
+        """The task goes on: it was the send that was canceled."""
+        if self._task is not None and hasattr(self._task, "uncancel"):  # since Python 3.11
+            self._task.uncancel()
+
+    def close(self) -> None:
+        """No more is sent."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        loop, self._timer = asyncio.get_running_loop(), None
+        if self._begun is None:
+            return  # the next send sets the timer anew
+        left = self._begun + SEND_SECONDS - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._look)
+        elif self._task is not None:
+            self.rang = True
+            self._task.cancel()
 
 
 def _check_key(authorization: str, key: str, path: str) -> None:

@@ -5,6 +5,7 @@
     GET  /api/values       numbers of a range of the text, as float32
     GET  /api/levels       the same on a scale of 0 to 255, to be drawn
     GET  /api/totals       sums over the text, and of squares, of every unit, as float64
+    GET  /api/units        units that seem to follow something with a name: opening.py
     POST /api/write        {"prompt", ...}; a line of JSON for every character
 
 An error is {"error": one line}, with a status of 4xx.
@@ -35,19 +36,28 @@ from . import guard
 from .activations import BlockCache, TracedText
 from .guard import RequestError
 from .live_text import write
+from .opening import OpeningUnits
 
-KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+KINDS = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "wasm": "application/wasm",
+}
 
 
-def page_files() -> dict[str, str]:
-    """The files of the page, by name.
+def page_files() -> dict[str, bytes]:
+    """The files of the page, by name; those of its worker as "worker/core.js".
 
     >>> "page.html" in page_files()
     True
     """
     folder = files("charloom.serving") / "page"
-    names = sorted(file.name for file in folder.iterdir() if file.name.split(".")[-1] in KINDS)
-    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    places = {file.name: file for file in folder.iterdir()}
+    places |= {f"worker/{file.name}": file for file in (folder / "worker").iterdir()}
+    names = sorted(name for name in places if name.split(".")[-1] in KINDS)
+    return {name: places[name].read_bytes() for name in names}
 
 
 def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
@@ -63,8 +73,10 @@ def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
         Route("/api/values", server.values),
         Route("/api/levels", server.levels),
         Route("/api/totals", server.totals),
+        Route("/api/units", server.units),
         Route("/api/write", server.write, methods=["POST"]),
         Route("/{name}", server.page),
+        Route("/worker/{file}", server.page),
     ]
 
 
@@ -73,11 +85,13 @@ class _Server:
         self._model, self._text = model, text
         self._files = page_files()
         self._blocks = BlockCache(lock)
+        self._units = OpeningUnits(model, text)
         self._writers = BoundedSemaphore(guard.GENERATIONS)
         self._texts: OrderedDict[str, TracedText] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
-        name = request.path_params.get("name", "page.html")
+        given = request.path_params
+        name = f"worker/{given['file']}" if "file" in given else given.get("name", "page.html")
         if name not in self._files:
             raise RequestError(f"there is no {name[:100]!r} here", 404)
         kind = KINDS[name.split(".")[-1]]
@@ -134,6 +148,9 @@ class _Server:
         quantity = request.query_params.get("quantity", "")
         totals = self._traced_text(request).totals(_number(request, "layer"), quantity)
         return _octets(totals.astype("<f8").tobytes())
+
+    async def units(self, request: Request) -> Response:
+        return JSONResponse({"units": await run_in_threadpool(self._units.get)})
 
     async def write(self, request: Request) -> Response:
         body = await json_of(request)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import resource
 import socket
-import warnings
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -18,13 +19,19 @@ from ..model.model import Model, Text
 from ..text.reading import beginning
 from .app import make_app
 from .guard import CHARACTERS, Access
+from .live_text import own_text
 from .patience import PatientProtocol
+
+logger = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 EVERYWHERE = ("0.0.0.0", "::")
 
 BACKLOG = 2048
 """Connections that wait to be accepted; what comes beyond them is tried again a second later."""
+
+SWITCH_SECONDS = 0.0005
+"""How long one Python thread may keep others waiting: who sends, and who makes the texts."""
 
 _OPEN = (
     "everybody who reaches this address can read and generate with the model, without a password; "
@@ -72,7 +79,7 @@ def serve(
     models = model if isinstance(model, Mapping) else {"model": model}
     access = _access(models, api_key, allow_hosts, allow_origins)
     first = next(iter(models.values()))
-    pieces = first.generate(length=1000) if text is None else first.pieces(text)
+    pieces = [own_text(first)] if text is None else first.pieces(text)
     shown = beginning(pieces, CHARACTERS)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -92,7 +99,7 @@ def serve(
         if port != 80:  # which is the only one that a browser leaves out
             hosts = {known for known in hosts if known.endswith(f":{port}")}
         if host not in (*LOCAL, "::1"):
-            warnings.warn(f"{host}: {_OPEN if api_key is None else _UNENCRYPTED}", stacklevel=2)
+            logger.warning("%s: %s", host, _OPEN if api_key is None else _UNENCRYPTED)
         _allow_many_connections()
         app = make_app(models, replace(access, hosts=frozenset(hosts)), shown)
         config = uvicorn.Config(
@@ -110,6 +117,7 @@ def serve(
         listening = f"http://{name}:{port}/"
         ready(listening)
         with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
+            sys.setswitchinterval(SWITCH_SECONDS)
             uvicorn.Server(config).run(sockets=[listener])
         app.state.completions.close()
 

@@ -13,10 +13,10 @@ import bz2
 import codecs
 import glob
 import gzip
+import logging
 import lzma
 import os
 import sys
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +29,8 @@ from ..errors import SettingsError, TextError
 from ..settings import TextSettings
 from .normalizing import Normalized, steps
 from .recognizing import kind_of, unicode_of
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".txt", ".text", ".md")
 """Files with these endings, compressed or not, are the texts of a folder."""
@@ -162,7 +164,7 @@ def single_sources(sources: Sources, endings: tuple[str, ...] = SUFFIXES) -> lis
         for file in files:
             real = _real(file)
             if real in expanded and files == [Path(source)]:
-                warnings.warn(f"{name_of(file)}: is given twice, and read once", stacklevel=2)
+                logger.warning("%s: is given twice, and read once", name_of(file))
             expanded.setdefault(real, file)
     if not expanded:
         raise TextError("no text was given; give a file, a folder, a glob or - for standard input")

@@ -23,9 +23,19 @@ from ..errors import SettingsError
 from ..model.bases import find
 from ..model.model import Model
 from ..model.provenance import BaseFacts
-from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings
+from ..model.scoring import evaluate
+from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
+from ..text.corpus import Corpus
 from ..text.vocabulary import Vocabulary
 from .folder import digest_of
+
+LONGEST = 100_000
+"""Characters of a text that starts from the English base where nothing else is asked for."""
+
+MOST_BITS = 3.2
+"""Bits a character of such a text by the base."""
+
+_SAMPLE = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +86,29 @@ class Base:
     def weights(self, vocabulary: Vocabulary) -> Weights:
         """The weights for its vocabulary, or for one that has grown out of it."""
         return grown(self.model.weights, self.model.vocabulary, vocabulary)
+
+
+def suggested(
+    corpus: Corpus, text: TextSettings, model: ModelSettings, training: TrainingSettings
+) -> Base | None:
+    """The English base for a short text that it predicts well, unless a network was described.
+
+    How short and how well is measured (docs/measurements.md, "A base to start from").
+    """
+    described = any(_is_given(model, name) for name in ModelSettings.model_fields)
+    described |= _is_given(training, "first_values") or training.batches == "windows"
+    described |= text.vocabulary != "characters" or not text.unknown
+    if (
+        described
+        or len(corpus.ids) > LONGEST
+        or corpus.unknown_count
+        or not find("english").exists()
+    ):
+        return None
+    base = Base.open("english")
+    sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])
+    score = evaluate(base.model.predictor, base.model.vocabulary.encode(sample))
+    return base if score.bits_per_character <= MOST_BITS else None
 
 
 def grown(weights: Weights, before: Vocabulary, after: Vocabulary) -> Weights:

@@ -5,6 +5,9 @@
         print(progress.step, progress.bits_per_character)
     run.best_model()
 
+It logs its validations, as charloom.training.reports (level INFO). A notebook shows its curve,
+which moves while the run trains.
+
 A run that was stopped, or killed, and then resumed equals one that never stopped, to the
 last bit. There is one exception: with `minutes`, each checkpoint plans anew how many steps
 will fit, and stores that plan.
@@ -22,6 +25,7 @@ from ..model.scoring import Score
 from ..settings import SamplingSettings
 from .best import Best
 from .checkpoints import Checkpoints
+from .notebook import Views, summary
 from .plan import Plan
 from .progress import Progress
 from .reports import Reports
@@ -41,7 +45,8 @@ class Run(Iterator[Progress]):
         """Settings, vocabulary and facts about the texts."""
         self._trainer, self._saving = trainer, saving
         self._position = trainer.start
-        self._reports = Reports(trainer, saving)
+        self._views = Views(saving, trainer.start.step)
+        self._reports = Reports(trainer, saving, self._views.curve)
         self._best = Best(plan, trainer, saving)
         self._checkpoints = Checkpoints(plan, trainer, self._best, saving)
         self._whole = True  # False while a step is being taken
@@ -118,6 +123,7 @@ class Run(Iterator[Progress]):
                 self._save()
         finally:
             self._close()
+            self._views.refresh(self, at_once=True)
 
     def __next__(self) -> Progress:
         if self._stopped or self.finished:
@@ -151,6 +157,7 @@ class Run(Iterator[Progress]):
         if progress.best:
             self._best.keep()
         self._reports.add(progress)
+        self._views.refresh(self)
         due = self._checkpoints.are_due(self._position)
         if due or self.finished or progress.validation is not None:
             self._save()
@@ -164,3 +171,12 @@ class Run(Iterator[Progress]):
     def _close(self) -> None:
         if self._saving is not None:
             self._saving.close()
+
+    def __repr__(self) -> str:
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        return self._views.html(self)
+
+    def _ipython_display_(self) -> None:
+        self._views.show(self)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,18 +13,18 @@ from ..engines.base import StepSettings
 from ..engines.group import group_of, was_restarted
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
-from ..errors import ModelFileError, SettingsError, TrainingError
+from ..errors import ModelFileError, SettingsError, TrainingError, shown
 from ..model.model import Model
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches
-from ..text.corpus import Corpus, build_corpus, text_sha256
+from ..text.corpus import Corpus, InMemory, build_corpus, text_sha256
 from ..text.lists import SAMPLE, is_list, is_sorted, mean_line_length
 from ..text.reading import Sources
 from ..text.sharded import is_prepared
 from ..text.splitting import Part, Split, split
 from ..text.vocabulary import Vocabulary
-from .base import Base
+from .base import Base, suggested
 from .checkpoint import read_checkpoint
 from .defaults import TextShape, choose, multiplied_weights
 from .folder import RunFolder, digest_of
@@ -32,6 +32,8 @@ from .plan import IdsFile, Plan, PreparedFile
 from .run import Run
 from .saving import Following, Saving
 from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -42,7 +44,7 @@ def train(
     text: TextSettings | None = None,
     model: ModelSettings | None = None,
     training: TrainingSettings | None = None,
-    start_from: str | Path | Model | None = None,
+    start_from: str | Path | Model | None = "auto",
 ) -> Run:
     """A new run over a text, ready to be iterated.
 
@@ -56,7 +58,9 @@ def train(
 
     With `start_from`, a model, its file, the folder of its run or "english", the run starts from
     that model's weights: its shape, and its characters with those that the text adds (base.py).
-    The record of the run names it, and the SHA-256 of its file.
+    The record of the run names it, and the SHA-256 of its file. By default a short text that
+    "english" predicts well starts from it, where no network is described by `model`; with None
+    every run starts from first values.
 
     Raises TextError for a text that cannot be used, SettingsError for settings that do not
     go together, OutputError if `output` holds a run already or cannot be written, and
@@ -101,7 +105,7 @@ def _begin(
 ) -> Run:
     """A new run, in the process that writes."""
     base = None
-    if start_from is not None:
+    if start_from not in (None, "auto"):
         base = Base.open(start_from)
         text, model = base.text_settings(text), base.model_settings(model)
     folder = None if output is None else RunFolder(output)
@@ -121,12 +125,16 @@ def _begin(
             ids = None
         else:
             corpus, ids = _read(sources, text, folder, "text", known=known)
+        training = _with_batches(training, corpus)
+        by_itself = start_from == "auto" and prepared is None
+        if by_itself and (base := suggested(corpus, text, model, training)):
+            model = base.model_settings(model)
+            corpus, ids = _read_again(corpus, text, base.model.vocabulary)
         held_out, held_out_ids = None, None
         if validation is not None:
             held_out, held_out_ids = _read(
                 validation, text, folder, "validation", corpus.vocabulary
             )
-        training = _with_batches(training, corpus)
         parts = split(corpus, text, held_out, lines=training.batches == "lines")
         chosen = choose(
             model, training, _shape(training, parts), _speed_on(parts), tuned=base is not None
@@ -157,6 +165,7 @@ def _begin(
         if saving is not None:
             saving.begin(plan)
         undo.pop_all()
+    logger.info("%s, %s", run, plan.choice)
     return run
 
 
@@ -216,6 +225,7 @@ def _go_on(
         _refuse_another_text(plan, sources, validation)
         run = _opened(place, plan, Saving(place, lock), steps, threads)
         undo.pop_all()
+    logger.info("%s goes on", run)
     return run
 
 
@@ -276,10 +286,9 @@ def _with_batches(training: TrainingSettings, corpus: Corpus) -> TrainingSetting
         by_line = known and is_list(sample)
         training = training.replace(batches="lines" if by_line else "streams")
     if training.batches == "streams" and known and is_sorted(sample):
-        warnings.warn(
+        logger.warning(
             "the lines of the text are sorted, so its end is no measure for all of it; "
-            'batches="lines" holds out lines from everywhere',
-            stacklevel=3,
+            'batches="lines" holds out lines from everywhere'
         )
     return training
 
@@ -339,6 +348,16 @@ def _read(
     path = folder.reserve(name)
     corpus = build_corpus(sources, text, ids_path=path, vocabulary=vocabulary, known=known)
     return corpus, IdsFile(name=path.name, sha256=digest_of(path))
+
+
+def _read_again(
+    corpus: Corpus, text: TextSettings, known: Vocabulary
+) -> tuple[Corpus, IdsFile | None]:
+    """A short text that was read, as ids of another vocabulary that grows by its characters."""
+    sources = InMemory(corpus.vocabulary.decode(corpus.ids))
+    corpus = build_corpus(sources, text, ids_path=corpus.path, known=known)
+    path = corpus.path
+    return corpus, path and IdsFile(name=path.name, sha256=digest_of(path))
 
 
 def _open(
@@ -430,8 +449,9 @@ def _facts(part: Part) -> PartFacts:
 
 def _warn_of_other_kernels(before: str, now: str) -> None:
     if before != now:
-        warnings.warn(
-            f"the run was computed by {before} and goes on with {now}: its last digits "
-            "will not be those of a run that was not stopped",
-            stacklevel=3,
+        logger.warning(
+            "the run was computed by %s and goes on with %s: its last digits will not be those "
+            "of a run that was not stopped",
+            shown(before),
+            now,
         )

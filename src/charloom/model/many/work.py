@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from ...errors import CharloomError, OutputError
 from ...settings import ManySettings, TextSettings
 from ...text.records import records
-from ...text.unknown import UnknownCharacterWarning
+from ...text.unknown import no_warning_of_unknown
 from ..model import Model
 from .parts import part_of, write_part
 from .rows import VERBS, Row
@@ -55,8 +54,7 @@ class Work:
     def _outcome(self, model: Model, settings: TextSettings, source: str) -> FileOutcome:
         part = self.part(source)
         try:
-            with warnings.catch_warnings():  # counted in the rows
-                warnings.simplefilter("ignore", UnknownCharacterWarning)
+            with no_warning_of_unknown():  # counted in the rows
                 rows = self._rows(model, settings, Path(source))
                 count = write_part(part, rows, VERBS[self.verb].columns, self.many.parts)
         except OutputError:

@@ -1,15 +1,21 @@
 // Puts the page together: the data, the panels, the controls and the theme.
 "use strict";
 
-const stored = byId("data");
-const data = stored ? new FileData(JSON.parse(stored.textContent)) : new ServerData();
+const pageWorker = new PageWorker();
+const data = new Source(byId("first") ? new LocalData(pageWorker, JSON.parse(byId("first").textContent)) : new ServerData());
 const state = new State();
 const colors = new Colors();
 const text = new TextPanel(state, data, colors);
 const heatmap = new HeatmapPanel(state, data, colors);
 const newspaper = new NewspaperPanel(state, data, colors);
-new AlternativesPanel(state);
+const strip = new Strip(state, colors);
+const units = new NamedUnits(state, data);
+const tour = new Tour(state, readText);
+const link = new Permalink(state, newspaper, tour);
+new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
+new GenerationPanel(state, data, colors, readText);
+const training = new TrainingPanel(data, pageWorker, colors, readText);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 
@@ -17,32 +23,34 @@ async function readText(given) {
   showError(null);
   try {
     await data.read(given, (trace) => {
-      if (trace !== state.trace) begin(trace);
+      if (trace !== state.trace) begin(trace, given);
       byId("progress").textContent = trace.done ? "" : `${trace.readCount.toLocaleString("en")} of ${counted(trace.length, "character")} read`;
       if (trace.done) finish(trace);
       else text.repaint(0, trace.readCount);
     });
+    if (units.source && units.source !== data.source) await units.open(() => false); // of another model
   } catch (error) {
     showError(error);
     byId("progress").textContent = "";
   }
 }
 
-function begin(trace) {
+function begin(trace, given) {
   makeControls(trace);
   text.clear();
   const quantity = trace.quantities.includes(state.quantity) ? state.quantity : "h_t";
   const layer = state.trace ? Math.min(state.layer, trace.layers - 1) : trace.layers - 1;
+  const unit = Math.min(state.unit, trace.units - 1);
   const cursor = Math.min(FIRST_CURSOR, trace.length - 1);
-  state.set({ trace, cursor, hovered: null, selection: null, quantity, layer });
+  state.set({ trace, given, cursor, unit, phase: 0, hovered: null, selection: null, story: null, quantity, layer });
   text.layout();
 }
 
 function finish(trace) {
   const nats = trace.nats.reduce((sum, value) => sum + value, 0);
   byId("total").textContent = `${counted(trace.length, "character")}; mean surprisal ${inBits(nats / trace.length).toFixed(2)} bits.`;
-  if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as fits into one file.";
-  byId("new-text").value = trace.characters.join("");
+  if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as is shown at a time.";
+  byId("new-text").value = state.given;
   heatmap.clear();
   text.recolor();
   state.announce(["cursor", "trace"]);
@@ -59,7 +67,7 @@ function makeControls(trace) {
     const input = element("input");
     Object.assign(input, { type: "radio", name: "quantity", value: name });
     input.addEventListener("change", () => state.set({ quantity: name }));
-    label.append(input, quantityLabel(quantity));
+    label.append(input, quantityLabel(quantity, { short: true }));
     label.title = quantity.meaning;
     return label;
   });
@@ -81,7 +89,7 @@ function colorHelp({ colorBy, trace, quantity, unit, layer }) {
   return ["The color of a character is the ", quantityLabel(trace.cell.quantities[quantity]), ` of unit ${unit} in layer ${layer + 1}.`];
 }
 
-// What the curves and the map show, and how exact the numbers are.
+// What the curves and the map show.
 function mapNote(trace, quantity) {
   const { scale, meaning } = trace.cell.quantities[quantity];
   const unbounded = Object.values(trace.cell.quantities).filter((other) => other.scale === UNBOUNDED);
@@ -91,14 +99,7 @@ function mapNote(trace, quantity) {
     quantityLabel(trace.cell.quantities[quantity]),
     ` (${meaning}), from ${scale.low} to ${scale.high}. `,
     unbounded.length ? `Values x without bounds (${unbounded.map(({ symbol }) => symbol).join(", ")}) are drawn as x / (1 + |x|). ` : "",
-    exactness(trace),
   ];
-}
-
-function exactness({ rounded, errors, cell }) {
-  if (!rounded) return "The numbers are exact to the digits shown.";
-  const most = Object.entries(errors).map(([name, error]) => `${cell.quantities[name].symbol} ${error.toPrecision(2)}`);
-  return `This file holds rounded numbers; they are off by at most ${most.join(", ")}.`;
 }
 
 byId("layer").addEventListener("change", (event) => state.set({ layer: Number(event.target.value) }));
@@ -127,6 +128,8 @@ function redrawAll() {
   text.recolor();
   heatmap.recolor();
   newspaper.draw();
+  strip.draw();
+  training.recolor();
 }
 
 byId("theme").addEventListener("click", () => {
@@ -145,12 +148,44 @@ try {
   setTheme("");
 }
 
-if (data instanceof ServerData) {
-  new GenerationPanel(state, data, colors, readText);
-  byId("another-text").hidden = false;
-  byId("read-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    readText(byId("new-text").value);
-  });
+// On paper the page is light, and has all of a text that is not too long.
+let screenTheme = "";
+addEventListener("beforeprint", () => {
+  screenTheme = document.documentElement.dataset.theme ?? "";
+  setTheme("light");
+  text.fitToPaper(true);
+});
+addEventListener("afterprint", () => {
+  setTheme(screenTheme);
+  text.fitToPaper(false);
+});
+
+const gates = byId("gates");
+pictures.add({ id: "gates-tools", name: "gates", size: () => [gates.width, gates.height], paint: (pen) => pen.drawImage(gates, 0, 0, gates.width, gates.height) });
+byId("read-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  readText(byId("new-text").value);
+});
+
+// The page as it opens: a text, the place in it that a link names, a unit that has a name.
+async function open() {
+  const { text: first } = await data.start();
+  const { opened } = link;
+  await readText(opened.text ?? first);
+  if (!state.trace?.done) return;
+  link.apply(opened);
+  await units.open(() => opened.unit !== undefined || state.unit !== 0);
+  if (opened.tour) openTour(opened.tour);
 }
-data.start().then(({ text: first }) => readText(first)).catch(showError);
+
+function openTour(given) {
+  if (/^[1-8]$/.test(given)) tour.go(Number(given) - 1);
+}
+
+addEventListener("hashchange", async () => {
+  const { text: linked, tour: step, ...place } = Permalink.parse(location.hash);
+  if (linked !== undefined && linked !== state.given) await readText(linked);
+  if (state.trace?.done) link.apply(place);
+  if (step) openTour(step);
+});
+open().catch(showError);
