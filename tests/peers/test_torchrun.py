@@ -13,8 +13,12 @@ pytest.importorskip("torch")
 
 from campaigns import elastic
 
-from charloom.engines.group import Group, group_of, was_restarted
+from charloom.engines.group import Group
+from charloom.engines.joining import group_of, was_restarted
+from charloom.engines.pytorch.engine import TorchEngine
+from charloom.engines.pytorch.group import TorchGroup
 from charloom.engines.pytorch.random import dropout_mask
+from charloom.engines.pytorch.shared import SharedEngine
 from charloom.errors import SettingsError
 from charloom.training.start import resume, train
 
@@ -80,6 +84,11 @@ def test_shares_are_all_streams_each_once():
             group.rank = rank
             found += range(streams)[group.share(streams)]
         assert found == list(range(streams))
+
+
+def test_what_trains_in_a_group_is_an_engine_and_a_group_like_any_other():
+    assert issubclass(SharedEngine, TorchEngine)
+    assert issubclass(TorchGroup, Group)
 
 
 def test_an_engine_of_one_process_is_refused_in_a_group(monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..engines.base import StepSettings
-from ..engines.group import group_of, was_restarted
+from ..engines.joining import group_of, was_restarted
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError, shown

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from ..engines.base import OptimizerState, Outcome, State, Step, StepSettings
-from ..engines.group import group_of
+from ..engines.joining import group_of
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
