@@ -129,6 +129,7 @@ def test_the_public_names_are_few_sorted_and_loadable():
         "export_model",
         "import_model",
         "plot",
+        "prepare",
         "process_files",
         "read",
         "recall",

@@ -13,8 +13,8 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-Train with `train` and `resume`, search for better settings with `tune`; look at a run with
-`plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many,
+Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
+large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many,
 state_after, next, score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such
 a verb for many files, and `compare` measures two models on one text. `compress` and `decompress`
 press a file to its bits. To look into a model: `explain`, `save_trace`, `save_page`, `serve`,
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
     from .settings import TuningSettings as TuningSettings
+    from .text.preparing import prepare as prepare
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
     from .text.visible import visible as visible
@@ -117,6 +118,7 @@ _HOME = {
     "export_model": "export.formats",
     "import_model": "export.formats",
     "plot": "inspection.pictures",
+    "prepare": "text.preparing",
     "process_files": "model.many.job",
     "read": "text.reading",
     "recall": "inspection.memory.recall",

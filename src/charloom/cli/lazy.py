@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 VERBS = {
     "train": "training",
     "tune": "tuning",
+    "prepare": "many",
     "generate": "model",
     "evaluate": "model",
     "score": "model",
