@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site web wheel clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -29,8 +29,14 @@ docs: .venv/installed-dev  ## write docs/cli.md anew from the commands
 site: .venv/installed-site  ## build the documentation in build/site
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
-# The page in a real browser (Debian: apt-get install chromium); `make test` skips it without one.
-browser: .venv/installed-browser  ## test the page in chromium
+# The core as WebAssembly is in the repository, so that nobody else needs its compiler; CI looks
+# whether it is what these sources make.
+web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
+	@$(BIN)/python scripts/make_web.py $(WEB)
+
+# The page in a real browser (Debian: apt-get install chromium nodejs); `make test` skips it
+# without one.
+browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
 # Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
@@ -99,6 +105,10 @@ clean:  ## remove .venv, build and dist
 
 .venv/installed-browser: .venv/installed-dev
 	@$(PIP) install --no-build-isolation --editable '.[browser]'
+	@touch $@
+
+.venv/installed-web: .venv/installed
+	@$(PIP) install --no-build-isolation --editable '.[web]'
 	@touch $@
 
 .venv/installed-site: .venv/installed

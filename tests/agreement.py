@@ -11,8 +11,9 @@ import numpy as np
 from numpy.testing import assert_allclose
 
 from charloom.engines.base import Engine, State, StepSettings
+from charloom.engines.cell import CELLS
 from charloom.engines.reference.engine import ReferenceEngine
-from charloom.engines.weights import Weights
+from charloom.engines.weights import Weights, folded_bias, weight_shapes
 from charloom.settings import ModelSettings
 from charloom.text.batches import NOT_COUNTED
 
@@ -26,28 +27,25 @@ def reference64(settings: ModelSettings, vocabulary_size: int, weights: Weights)
 
 
 def weights_from_torch(found: Found) -> Weights:
-    """PyTorch's weights under our names: its two biases are added up."""
-    weights = {name: value for name, value in found.items() if name.endswith("weight")}
-    for name, value in found.items():
-        kind, _, rest = name.partition(".")
-        if kind not in ("lstm", "rnn"):
-            continue
-        if rest.startswith("bias_ih"):
-            other = found[f"{kind}.{rest.replace('ih', 'hh')}"].astype(np.float64)
-            weights[f"{kind}.{rest.replace('bias_ih', 'bias')}"] = value + other
-        elif rest.startswith("weight"):
-            weights[name] = value
-    weights["head.bias"] = found["head.bias"]
-    return {n: w for n, w in weights.items() if not n.startswith("gradient.")}
+    """PyTorch's weights under our names: its two biases are added up where they can be."""
+    settings = settings_from_torch(found)
+    weights = {}
+    for name in weight_shapes(settings, len(found["head.bias"])):
+        if ".bias_l" in name:
+            both = (found[name.replace("bias", f"bias_{of}")] for of in ("ih", "hh"))
+            weights[name] = folded_bias(settings, *(bias.astype(np.float64) for bias in both))
+        else:
+            weights[name] = found[name]
+    return weights
 
 
 def settings_from_torch(found: Found) -> ModelSettings:
     """The settings that a PyTorch network's weights have."""
     embedding = found.get("embedding.weight")
     return ModelSettings(
-        cell="lstm" if "lstm.weight_hh_l0" in found else "rnn",
+        cell=next(cell for cell in CELLS if f"{cell}.weight_hh_l0" in found),
         hidden_size=found["head.weight"].shape[1],
-        num_layers=sum(name.startswith(("lstm.bias_ih", "rnn.bias_ih")) for name in found),
+        num_layers=sum("bias_ih" in name for name in found if not name.startswith("gradient")),
         embedding_size=0 if embedding is None else embedding.shape[1],
     )
 
@@ -72,9 +70,21 @@ def check_against_torch(
     gradients = engine.optimizer_state().mean
     assert gradients.keys() == weights.keys()
     for name, gradient in gradients.items():
-        # The slope in the sum of two biases is the slope in each of them.
-        theirs = found["gradient." + name.replace("bias_l", "bias_ih_l")]
+        theirs = gradient_of(found, name)
         assert_allclose(gradient, theirs, rtol, atol, err_msg=name)
+
+
+def gradient_of(found: Found, name: str) -> np.ndarray:
+    """PyTorch's gradient by one of our weights."""
+    if ".bias_l" not in name:
+        return found[f"gradient.{name}"]
+    # The slope in the sum of two biases is the slope in each of them.
+    of_input, of_state = (
+        found["gradient." + name.replace("bias", f"bias_{of}")] for of in ("ih", "hh")
+    )
+    cell = CELLS[name.partition(".")[0]]
+    apart = len(cell.apart) * len(of_state) // len(cell.gates)
+    return np.concatenate([of_input, of_state[len(of_state) - apart :]])
 
 
 def weights_from_keras(found: Found) -> Weights:

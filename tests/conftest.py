@@ -1,9 +1,30 @@
-"""What every test needs: the reference is read for its answer, not for its speed.
+"""What every test needs: quick products in NumPy, and no warnings that it does not expect.
 
-Small products on many BLAS threads mostly wait for each other, so NumPy gets one. This
-has to be said before NumPy is imported.
+The reference is read for its answer, not for its speed: small products on many BLAS threads
+mostly wait for each other, so NumPy gets one. This has to be said before NumPy is imported.
 """
 
+import logging
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import pytest
+from messages import Unexpected
+
+from charloom.text.unknown import no_warning_of_unknown
+
+
+@pytest.fixture(autouse=True)
+def _no_unexpected_warnings():
+    handler = Unexpected(logging.WARNING)
+    logging.getLogger().addHandler(handler)
+    yield
+    logging.getLogger().removeHandler(handler)
+
+
+@pytest.fixture
+def unknown_characters_are_expected():
+    """The test counts them itself."""
+    with no_warning_of_unknown():
+        yield

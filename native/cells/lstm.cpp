@@ -21,6 +21,7 @@ namespace charloom::CHARLOOM_ISA {
 
 struct Lstm {
     static constexpr int SUMS = 4;  // input, forget, candidate, output
+    static constexpr bool FUSED = true;
     static constexpr int INPUT[] = {0, 1, 2, 3}, RECURRENT[] = {0, 1, 2, 3}, BIAS[] = {0, 1, 2, 3};
     static constexpr int PAIRS = 3;
     static constexpr Carry CARRY = Carry::cell;

@@ -5,6 +5,7 @@ namespace charloom::CHARLOOM_ISA {
 
 struct Rnn {
     static constexpr int SUMS = 1;
+    static constexpr bool FUSED = false;
     static constexpr int INPUT[] = {0}, RECURRENT[] = {0}, BIAS[] = {0};
     static constexpr int PAIRS = 1;  // the second of the pair is not used
     static constexpr Carry CARRY = Carry::nothing;

@@ -21,13 +21,24 @@ struct Rows {
     const typename P::Word* row(int r) const { return first + static_cast<size_t>(r) * words; }
 };
 
+// f(first strip, width in vectors) for panels of the strips [from, to) that lie side by side in D.
+template <class F>
+INLINE void each_panel(const Runs& in_d, int from, int to, F&& f) {
+    for (int strip = from; strip < to;) {
+        const int end = std::min(to, in_d.end(strip));
+        for_panels(Panels(end - strip, PANEL),
+                   [&](int column, auto width) { f(strip + column / LANES, width); });
+        strip = end;
+    }
+}
+
 // gradient[k][n] = sum over r of A[r][k] D[r][n], the product A^T D.
 //
 // The sum runs down the rows. So a chunk of them is packed, A and D alike, in panels along
 // their columns; where a word is a pair, it takes the values of two rows. A tile then reads
-// A's words for one step side by side.
+// A's words for one step side by side. `in_d` says which columns of D are the gradient's.
 template <class P>
-void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_row,
+void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, Runs in_d, int first_row,
                         int last_row, int from, int to) {
     using Word = typename P::Word;
     const int K = gradient.rows;
@@ -65,10 +76,9 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
                 });
             if (k < K) P::template interleave<1>(both, k, [&](int, auto words) { put(k, words); });
         });
-        for_panels(Panels(to - from, PANEL), [&](int column, auto width) {
+        each_panel(in_d, from, to, [&](int strip, auto width) {
             constexpr int C = decltype(width)::value;
-            column += from * LANES;
-            const int strip = column / LANES;
+            const int column = in_d.place(strip) * LANES;
             Word* panel = panel_of_d.data();
             each_step(d, [&](int, auto& both) {
                 P::template interleave<C>(both, column, [&](int c, auto words) {
@@ -78,9 +88,9 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, int first_
             });
             // The next panel of D consists of pieces of rows, too far apart for a processor to
             // prefetch by itself. Each panel of A prefetches its share.
-            const int next = column + C * LANES, shares = divide_up(K, WIDE);
+            const int next = in_d.place(strip + C) * LANES, shares = divide_up(K, WIDE);
             auto prefetch_next = [&](int share) {
-                const int rows = next < to * LANES ? std::min(ROWS, last_row - begin) : 0;
+                const int rows = strip + C < to ? std::min(ROWS, last_row - begin) : 0;
                 for (int r = part_start(rows, shares, share);
                      r < part_start(rows, shares, share + 1); ++r) {
                     const Word* piece = d.row(begin + r) + next / P::PER_WORD;

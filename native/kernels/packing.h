@@ -45,6 +45,17 @@ struct Strips {
     }
 };
 
+// Where the strips of a matrix are among others: `width` of every `of`, from `first` on; all by
+// default.
+struct Runs {
+    int width = 1, of = 1, first = 0;
+
+    bool whole() const { return width == of; }
+    int place(int strip) const { return strip / width * of + first + strip % width; }
+    // The end of the run of strips that lie side by side from this one on.
+    int end(int strip) const { return whole() ? INT32_MAX : (strip / width + 1) * width; }
+};
+
 // Pack rows [first, last) of strips [from, to) of W (K x N) for products A W: panels along N,
 // words along K. `first` is a multiple of LANES, and so is `last` unless it is K.
 template <class P>
@@ -111,7 +122,7 @@ void multiply(const Panels& panels, const Term<P>& all, int rows, const float* b
         const int column = panels.start(panel) * LANES, width = panels.width(panel);
         const Term<P> term = all.panel(column);
         each_tile(width, 0, rows, [&](int row, int count) {
-            multiply_tile<P>(count, width, {}, term.from(row), {}, bias ? bias + column : nullptr,
+            multiply_tile<P>(count, width, {}, term.from(row), {}, bias ? bias + column : nullptr, 0,
                              nullptr, result + row * stride + column, stride);
         });
     }

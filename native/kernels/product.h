@@ -42,10 +42,11 @@ INLINE void each(F&& f) {
 
 constexpr int AHEAD = 16;  // steps
 
-// A's word of row r at step k is a[r * row_stride + k * step_stride].
-template <class P, int R, int C>
-INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t row_stride,
-                       ptrdiff_t step_stride, const typename P::Word* b, int steps) {
+// A's word of row r at step k is a[r * row_stride + k * step_stride]. B has C columns, which are
+// added to those of the N sums of a row that begin at FIRST.
+template <class P, int FIRST, int C, int R, int N>
+INLINE void accumulate_to(Vec (&acc)[R][N], const typename P::Word* a, ptrdiff_t row_stride,
+                          ptrdiff_t step_stride, const typename P::Word* b, int steps) {
     for (int k = 0; k < steps; ++k, a += step_stride, b += C * LANES) {
         typename P::Vector columns[C];
 #pragma GCC unroll 4
@@ -57,9 +58,14 @@ INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t ro
             auto row = P::broadcast(a[r * row_stride]);
 #pragma GCC unroll 4
             for (int c = 0; c < C; ++c)
-                acc[r][c] = P::multiply_add(row, columns[c], acc[r][c]);
+                acc[r][FIRST + c] = P::multiply_add(row, columns[c], acc[r][FIRST + c]);
         }
     }
+}
+template <class P, int R, int C>
+INLINE void accumulate(Vec (&acc)[R][C], const typename P::Word* a, ptrdiff_t row_stride,
+                       ptrdiff_t step_stride, const typename P::Word* b, int steps) {
+    accumulate_to<P, 0, C>(acc, a, row_stride, step_stride, b, steps);
 }
 
 // A number known only at run time, 1 to N, as one known to the compiler.
@@ -93,25 +99,27 @@ INLINE void for_tiles(int begin, int end, F&& f) {
             count, [&](auto rows) __attribute__((always_inline)) { f(from, rows); });
     });
 }
-// In tiles that are full, and the rest row by row: fewer to compile.
-template <int WIDTH, class F>
-INLINE void for_full_tiles(int begin, int end, F&& f) {
-    constexpr int FULL = tile_rows(WIDTH);
-    for (; begin + FULL <= end; begin += FULL) f(begin, std::integral_constant<int, FULL>{});
-    for (; begin < end; ++begin) f(begin, std::integral_constant<int, 1>{});
-}
 
-// One term of a sum of products: rows of A in words, `stride` apart, and a panel of B.
+// One term of a sum of products: rows of A in words, `stride` apart, and a panel of B. The steps
+// along a row of A may be cut into runs, with words between them that B has no part in.
 template <class P>
 struct Term {
     const typename P::Word* a = nullptr;  // row 0
     ptrdiff_t stride = 0;
     const typename P::Word* b = nullptr;
-    int steps = 0;
+    int steps = 0;  // of a run
+    int runs = 1, next_run = 0;  // from the start of one to the next, in words
 
-    Term from(int row) const { return {a + row * stride, stride, b, steps}; }
+    Term from(int row) const { return {a + row * stride, stride, b, steps, runs, next_run}; }
     Term panel(int column) const {
-        return {a, stride, b + static_cast<ptrdiff_t>(column) * steps, steps};
+        const auto before = static_cast<ptrdiff_t>(column) * steps * runs;
+        return {a, stride, b + before, steps, runs, next_run};
+    }
+    template <int R, int C>
+    INLINE void add_to(Vec (&sums)[R][C]) const {
+        for (int run = 0; run < runs; ++run)
+            accumulate<P>(sums, a + run * static_cast<ptrdiff_t>(next_run), stride, 1,
+                          b + static_cast<ptrdiff_t>(run) * steps * C * LANES, steps);
     }
 };
 
@@ -124,29 +132,33 @@ INLINE void free_registers() {
 #endif
 }
 
+// The sums of a row that a term adds to.
+template <int FROM, int COUNT>
+struct Columns {
+    static constexpr int FIRST = FROM, WIDTH = COUNT;
+};
+
 // For each tile of rows [from, to): start(row, sums), sums += A B for both terms, end(row, sums).
-// The first term may be empty. FULL leaves out what it can do without.
+// The first term may be empty.
 //
 // Every tile reads the whole panel again, from the second-level cache where the first does not
 // hold it: a step loads C vectors of it for R C products.
-template <class P, int C, bool FULL, class Start, class End>
+template <class P, int C, class First, class Second, class Start, class End>
 INLINE void multiply_rows(int from, int to, const Term<P>& first, const Term<P>& second,
                           const Start& start, const End& end) {
     auto tile = [&](int row, auto rows) __attribute__((always_inline)) {
         Vec sums[rows][C];
-        auto add = [&](const Term<P>& term) __attribute__((always_inline)) {
-            accumulate<P>(sums, term.a + row * term.stride, term.stride, 1, term.b, term.steps);
+        auto add = [&](const Term<P>& term, auto columns) __attribute__((always_inline)) {
+            accumulate_to<P, columns.FIRST, columns.WIDTH>(
+                sums, term.a + row * term.stride, term.stride, 1, term.b, term.steps);
         };
         free_registers();
         start(row, sums);
-        add(first);
-        add(second);
+        add(first, First{});
+        add(second, Second{});
         end(row, sums);
     };
-    if constexpr (FULL)
-        for_full_tiles<C>(from, to, tile);
-    else
-        for_tiles<C>(from, to, tile);
+    for_tiles<C>(from, to, tile);
 }
 
 // Memory that is going to be read: for each column of a tile so many bytes a row, one after the other.
@@ -162,27 +174,52 @@ struct Soon {
     }
 };
 
-// One tile of `width` vectors, into memory: sums start at `start`, the same for each row, or at 0;
-// sums += A B for the first term, sums *= scale, sums += A B for the second. The first term may be
-// empty, `scale` null. What `soon` names is prefetched before the second term.
+// One tile of `width` vectors, into memory: sums start at `start`, with `next_start` floats from row
+// to row, or at 0; sums += A B for the first term, sums *= scale, sums += A B for the second. The
+// first term may be empty, `scale` null. What `soon` names is prefetched before the second term.
 template <class P>
 [[gnu::noinline]] void multiply_tile(int rows, int width, const Term<P>& first,
                                      const Term<P>& second, const Soon& soon, const float* start,
-                                     const Vec* scale, float* result, ptrdiff_t stride) {
+                                     ptrdiff_t next_start, const Vec* scale, float* result,
+                                     ptrdiff_t stride) {
     with_constant<PANEL>(width, [&](auto columns) __attribute__((always_inline)) {
         constexpr int C = columns;
         with_constant<tile_rows(C)>(rows, [&](auto count) __attribute__((always_inline)) {
             constexpr int R = count;
             Vec sums[R][C];
-            each<R, C>([&](int r, int c) { sums[r][c] = start ? load(start + c * LANES) : Vec{}; });
+            each<R, C>([&](int r, int c) {
+                sums[r][c] = start ? load(start + r * next_start + c * LANES) : Vec{};
+            });
             if (first.steps) {
-                accumulate<P>(sums, first.a, first.stride, 1, first.b, first.steps);
+                first.add_to(sums);
                 if (scale) each<R, C>([&](int r, int c) { sums[r][c] *= scale[r * C + c]; });
             }
             soon.prefetch(R, C);
-            accumulate<P>(sums, second.a, second.stride, 1, second.b, second.steps);
+            second.add_to(sums);
             each<R, C>([&](int r, int c) { store(result + r * stride + c * LANES, sums[r][c]); });
         });
+    });
+}
+
+// The same with products that are compiled once, for all cells: each row starts, and ends, in memory.
+template <class P, int C, class First, class Second, class Start, class End>
+INLINE void multiply_rows_apart(int from, int to, const Term<P>& first, const Term<P>& second,
+                                const Start& start, const End& end) {
+    Vec sums[tile_rows(C)][1][C];
+    each_tile(C, from, to, [&](int row, int rows) {
+        auto add = [&](const Term<P>& one, const Term<P>& other, int column, int width) {
+            float* at = reinterpret_cast<float*>(sums) + column * LANES;
+            multiply_tile<P>(rows, width, one.from(row), other.from(row), {}, at, C * LANES,
+                             nullptr, at, C * LANES);
+        };
+        for (int r = 0; r < rows; ++r) start(row + r, sums[r]);
+        if constexpr (std::is_same_v<First, Second>) {
+            add(first, second, First::FIRST, First::WIDTH);
+        } else {
+            add({}, first, First::FIRST, First::WIDTH);
+            add({}, second, Second::FIRST, Second::WIDTH);
+        }
+        for (int r = 0; r < rows; ++r) end(row + r, sums[r]);
     });
 }
 

@@ -77,9 +77,9 @@ public:
         });
     }
 
-    // sums += the row times the panel of C vectors that starts at `column`.
+    // The C `sums` += the row times the panel of C vectors that starts at `column`.
     template <int C>
-    INLINE void multiply(const uint8_t* row, int column, Vec (&sums)[C]) const {
+    INLINE void multiply(const uint8_t* row, int column, Vec* sums) const {
         const uint32_t* words = panel(column);
         Bits high[C] = {}, low[C] = {};
         for (int k = 0; k < steps_; ++k, words += C * LANES) {

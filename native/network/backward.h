@@ -27,7 +27,7 @@ void backward_step(const Pass<P>& pass, int l, int t, Range streams) {
         const Word* tape = pass.tape(l, t, block, b);
         const Soon soon{reinterpret_cast<const char*>(tape), next_block * int{sizeof(Word)},
                         TAPE * int{sizeof(Word)}};
-        multiply_tile<P>(rows, width, from_above.from(b), from_later.from(b), soon, nullptr,
+        multiply_tile<P>(rows, width, from_above.from(b), from_later.from(b), soon, nullptr, 0,
                          drops ? kept : nullptr, reinterpret_cast<float*>(d_hidden),
                          width * LANES);
         float* d_carry = pass.d_carry(l, b) + unit;

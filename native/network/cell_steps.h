@@ -3,6 +3,8 @@
 // A cell is a struct in a file of native/cells/ with
 //
 //     SUMS         sums of products of a unit
+//     FUSED        whether the products are compiled together with the cell, so that its sums stay
+//                  in registers: faster, but a third of all there is to compile
 //     INPUT, RECURRENT, BIAS   for each group of H rows of those tensors, the sum it adds to
 //     PAIRS        pairs of vectors on the tape for each vector of units
 //     CARRY        what it hands from step to step besides h
@@ -25,8 +27,8 @@ struct CellSteps {
     using Forward = void (*)(const Pass<P>&, int l, int t, Range blocks, Range streams);
     CellInfo info;
     int tape;  // words of a stream and block
-    Forward read, trace, learn;
-    void (*backward)(const Pass<P>&, int l, int t, Range streams);
+    Forward read, trace = nullptr, learn = nullptr;
+    void (*backward)(const Pass<P>&, int l, int t, Range streams) = nullptr;
 
     Forward forward(Mode mode) const {
         return mode == Mode::learning ? learn : mode == Mode::tracing ? trace : read;
@@ -46,12 +48,14 @@ CellInfo info_of(const char* name) {
 
 template <class P, class Cell>
 CellSteps<P> steps_of(const char* name) {
-    return {info_of<Cell>(name),
-            Cell::PAIRS * P::PAIR,
-            forward_step<P, Cell, Mode::reading>,
-            forward_step<P, Cell, Mode::tracing>,
-            forward_step<P, Cell, Mode::learning>,
-            backward_step<P, Cell>};
+    CellSteps<P> steps{info_of<Cell>(name), Cell::PAIRS * P::PAIR,
+                       forward_step<P, Cell, Mode::reading>};
+    if constexpr (TRAINS) {
+        steps.trace = forward_step<P, Cell, Mode::tracing>;
+        steps.learn = forward_step<P, Cell, Mode::learning>;
+        steps.backward = backward_step<P, Cell>;
+    }
+    return steps;
 }
 
 // In network.cpp, which is compiled once for each precision.

@@ -1,7 +1,9 @@
 // The forward pass of a layer's step, for one cell: sums of products in registers, then the cell.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <type_traits>
 
 #include "network/pass.h"
@@ -24,12 +26,19 @@ void write_trace(const Pass<P>& pass, int l, int t, int b, int unit, const Vec (
                     sizeof(float) * std::min(LANES, H - unit));
 }
 
+// The sums that the rows of a tensor add to: a run of the cell's.
+template <const auto& GROUPS>
+using ColumnsOf = Columns<*std::min_element(std::begin(GROUPS), std::end(GROUPS)),
+                          static_cast<int>(std::size(GROUPS))>;
+
 // Addresses are computed once for all blocks: in a small network, a chain of loads for each block
 // takes 2 % of the time.
 template <class P, class Cell, Mode MODE>
 void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams) {
     using Word = typename P::Word;
     constexpr bool LEARNING = MODE == Mode::learning;
+    using Input = ColumnsOf<Cell::INPUT>;
+    using Recurrent = ColumnsOf<Cell::RECURRENT>;
     constexpr int SUMS = Cell::SUMS, TAPE = Cell::PAIRS * P::PAIR;
     const Call& call = pass.call;
     const Layout& layout = pass.layout();
@@ -56,7 +65,7 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
     const uint32_t key = dropout_layer_key(call.dropout.key, l);
 
     for (int block = blocks.from; block < blocks.to; ++block) {
-        const int column = block * SUMS * LANES, unit = block * LANES;
+        const int unit = block * LANES, column = unit * SUMS;
         const float* const first = one_hot ? weights.gathered(0, column) : bias + column;
         Word* const tapes = LEARNING ? pass.tape(l, t, block, 0) : nullptr;
         auto start = [&](int b, auto& sums) __attribute__((always_inline)) {
@@ -83,9 +92,14 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
                     P::put(dropped + (b + r) * out_row, unit,
                            hidden[r] * pass.kept(key, t, b + r, unit));
         };
-        multiply_rows<P, SUMS, MODE == Mode::tracing>(streams.from, streams.to,
-                                                      input.panel(column), recurrent.panel(column),
-                                                      start, end);
+        const Term<P> from_input = input.panel(unit * Input::WIDTH),
+                      from_before = recurrent.panel(unit * Recurrent::WIDTH);
+        if constexpr (Cell::FUSED && MODE != Mode::tracing)
+            multiply_rows<P, SUMS, Input, Recurrent>(streams.from, streams.to, from_input,
+                                                     from_before, start, end);
+        else
+            multiply_rows_apart<P, SUMS, Input, Recurrent>(streams.from, streams.to, from_input,
+                                                           from_before, start, end);
     }
 }
 

@@ -21,6 +21,8 @@ namespace charloom::CHARLOOM_ISA {
 template <class Cell>
 class Int8Network final : public Network {
     static constexpr int SUMS = Cell::SUMS;
+    using Input = ColumnsOf<Cell::INPUT>;
+    using Recurrent = ColumnsOf<Cell::RECURRENT>;
     static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
 public:
@@ -150,12 +152,14 @@ private:
         }
         void step_block(int l, int block, int b) const {
             const Layout& layout = network->layout_;
-            const int strip = block * SUMS, column = strip * LANES, unit = block * LANES;
+            const int strip = block * SUMS, unit = block * LANES;
             const auto bias = network->weight(layout.bias[l]);
             Vec sums[1][SUMS];
             range<0, SUMS>([&](int s) { sums[0][s] = load(bias.at(0, strip + s)); });
             if (l > 0) {
-                network->packed(layout.input[l]).multiply(hidden(l - 1, 1, b), column, sums[0]);
+                network->packed(layout.input[l])
+                    .template multiply<Input::WIDTH>(hidden(l - 1, 1, b), unit * Input::WIDTH,
+                                                     sums[0] + Input::FIRST);
             } else {
                 const auto w = network->weight(layout.input[0]);
                 if (layout.one_hot(0))
@@ -164,12 +168,15 @@ private:
                     for (int e = 0; e < network->shape_.embedding; ++e) {
                         const auto table = network->weight(layout.embedding);
                         const Vec x = fill(table.at(inputs[b], e / LANES)[e % LANES]);
-                        range<0, SUMS>([&](int s) {
-                            sums[0][s] = fma(x, load(w.at(e, strip + s)), sums[0][s]);
+                        range<0, Input::WIDTH>([&](int s) {
+                            Vec& sum = sums[0][Input::FIRST + s];
+                            sum = fma(x, load(w.at(e, block * Input::WIDTH + s)), sum);
                         });
                     }
             }
-            network->packed(layout.recurrent[l]).multiply(hidden(l, 0, b), column, sums[0]);
+            network->packed(layout.recurrent[l])
+                .template multiply<Recurrent::WIDTH>(hidden(l, 0, b), unit * Recurrent::WIDTH,
+                                                     sums[0] + Recurrent::FIRST);
             auto done = [&](int, const auto& shown) {
                 const Vec h = shown[Cell::QUANTITIES - 1];
                 put_int16(hidden(l, 1, b), network->H_, unit, h);
@@ -190,7 +197,8 @@ private:
                     Vec sums[C];
                     for (int c = 0; c < C; ++c) sums[c] = load(bias + column + c * LANES);
                     network->packed(layout.head)
-                        .multiply(hidden(network->shape_.layers - 1, 1, b), column, sums);
+                        .template multiply<C>(hidden(network->shape_.layers - 1, 1, b), column,
+                                              sums);
                     for (int c = 0; c < C; ++c) store(logits + column + c * LANES, sums[c]);
                 });
                 f(b, logits);

@@ -7,8 +7,11 @@
 //     columns   [ i of units 0..15 | f | g | o ] [ i of units 16..31 | f | g | o ] ...
 //
 // Columns that only fill up a vector stay zero, except in the head's bias: there they are so low
-// that characters that do not exist have no share in the softmax. Where a tensor does not add
-// to one of the cell's sums, those columns stay zero too.
+// that characters that do not exist have no share in the softmax.
+//
+// A tensor need not add to all of the cell's sums. One that is multiplied then has strips for its
+// own sums alone, which are a run of the cell's; one that is only added has strips for all of them,
+// and those without a group stay zero.
 #pragma once
 
 #include <deque>
@@ -26,8 +29,9 @@ struct Matrix {
     int K = 0, N = 0;
     size_t at = 0;            // where it starts in the long array
     bool multiplied = false;  // or else only gathered by rows, or added
-    std::vector<int> groups;  // of H rows in a layer's tensor: the sum of each
-    int sums = 1;
+    std::vector<int> groups;  // of H rows in a layer's tensor: the strip of each in a block
+    int sums = 1;             // of a unit, a strip of each block for each of them
+    int first_sum = 0;        // of the cell's
     Panels forward;   // over N, for A W
     Panels backward;  // over K, for D W^T
 
@@ -37,6 +41,10 @@ struct Matrix {
     bool learns(int strip) const {
         if (static_cast<int>(groups.size()) == sums || groups.empty()) return true;
         return std::find(groups.begin(), groups.end(), strip % sums) != groups.end();
+    }
+    // Where its strips are among those of all sums of the cell.
+    Runs runs(int cell_sums) const {
+        return groups.empty() ? Runs{} : Runs{sums, cell_sums, first_sum};
     }
     // Threads share every matrix by its strips.
     Range share(int part, int parts) const {
@@ -55,19 +63,18 @@ public:
     size_t size = 0;  // of the long array
 
     Layout(const Shape& shape, const CellInfo& cell) : shape(shape) {
-        const int G = cell.sums * round_up(shape.hidden, LANES);
         const int V = round_up(shape.vocabulary, LANES);
         if (shape.embedding)
-            embedding = add(shape.vocabulary, round_up(shape.embedding, LANES), false);
+            embedding = &add(shape.vocabulary, round_up(shape.embedding, LANES), false);
         for (int l = 0; l < shape.layers; ++l) {
             const bool one_hot = l == 0 && !shape.embedding;
             const int inputs = l ? shape.hidden : one_hot ? shape.vocabulary : shape.embedding;
-            input.push_back(add(inputs, G, !one_hot, cell.sums, cell.input));
-            recurrent.push_back(add(shape.hidden, G, true, cell.sums, cell.recurrent));
-            bias.push_back(add(1, G, false, cell.sums, cell.bias));
+            input.push_back(add_layer(inputs, !one_hot, cell.sums, cell.input));
+            recurrent.push_back(add_layer(shape.hidden, true, cell.sums, cell.recurrent));
+            bias.push_back(add_layer(1, false, cell.sums, cell.bias));
         }
-        head = add(shape.hidden, V, true);
-        head_bias = add(1, V, false);
+        head = &add(shape.hidden, V, true);
+        head_bias = &add(1, V, false);
     }
 
     bool one_hot(int layer) const { return layer == 0 && !shape.embedding; }
@@ -112,20 +119,26 @@ public:
     }
 
 private:
-    const Matrix* add(int K, int N, bool multiplied, int sums = 0,
-                      const std::vector<int>& groups = {}) {
+    const Matrix* add_layer(int K, bool multiplied, int sums, const std::vector<int>& groups) {
+        const int first = multiplied ? *std::min_element(groups.begin(), groups.end()) : 0;
+        if (multiplied) sums = static_cast<int>(groups.size());
+        Matrix& m = add(K, sums * round_up(shape.hidden, LANES), multiplied, sums);
+        for (const int sum : groups) m.groups.push_back(sum - first);
+        m.sums = sums;
+        m.first_sum = first;
+        return &m;
+    }
+    Matrix& add(int K, int N, bool multiplied, int widest = PANEL) {
         Matrix& m = matrices.emplace_back();
         m.number = static_cast<int>(matrices.size()) - 1;
         m.K = K;
         m.N = N;
         m.at = size;
         m.multiplied = multiplied;
-        m.groups = groups;
-        m.sums = sums;
-        m.forward = Panels(N / LANES, sums ? sums : PANEL);
+        m.forward = Panels(N / LANES, widest);
         m.backward = Panels(divide_up(K, LANES), PANEL);
         size += m.size();
-        return &m;
+        return m;
     }
 };
 

@@ -12,6 +12,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <stdexcept>
 
 #include "network/cell_steps.h"
 #include "network/ends.h"
@@ -46,45 +47,8 @@ public:
     StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
                           StatePointers state, const StepSettings& settings,
                           long step) override {
-        StepResult result{0, 0, 0, false};
-        const int rows = T * B;
-        int first_target = rows;
-        for (int r = 0; r < rows; ++r)
-            if (targets[r] >= 0) {
-                ++result.characters;
-                first_target = std::min(first_target, r);
-            }
-        const Dropout dropout(settings.dropout, settings.dropout_key);
-        const int head_start = first_target / B;
-        const Pass<P> pass = begin(
-            {T, B, inputs, state, Mode::learning, nullptr, dropout, head_start});
-        const float weight = 1.0f / static_cast<float>(result.characters);
-        threads_.run([&](int part) {
-            const Range streams = share(B, part);
-            if (part == 0) rows_by_id_.order(inputs, rows, shape_.vocabulary);
-            forward(pass, streams);
-            if (result.characters == 0) return;
-            logit_gradients(pass, targets, weight, streams);
-            backward(pass, streams);
-        });
-        if (result.characters == 0) return result;
-        squares_.need(weights_.strips());
-        threads_.run([&](int part) {
-            weight_gradients(pass, rows_by_id_, part, threads_.count());
-            weights_.square_gradients(part, threads_.count(), squares_.data());
-        });
-        double squares = 0;
-        for (size_t n = 0; n < squares_.size(); ++n) squares += squares_[n];
-        result.nats = sum_of_nats(&pass.memory.surprisals[head_start * B], (T - head_start) * B);
-        const double norm = result.gradient_norm = std::sqrt(squares);
-        result.updated = std::isfinite(norm) && std::isfinite(result.nats);
-        if (!result.updated) return result;
-
-        const double clip = settings.clip_norm;
-        const Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
-                        settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
-        threads_.run([&](int part) { weights_.learn(adam, part, threads_.count()); });
-        return result;
+        if constexpr (TRAINS) return learn(T, B, inputs, targets, state, settings, step);
+        throw std::logic_error("compiled without training");
     }
 
     void logits(int T, int B, const int32_t* inputs, StatePointers state,
@@ -94,6 +58,7 @@ public:
 
     void trace(int T, int B, const int32_t* inputs, StatePointers state, float* quantities,
                float* logits) override {
+        if constexpr (!TRAINS) throw std::logic_error("compiled without traces");
         look({T, B, inputs, state, Mode::tracing, quantities}, copy_to(logits));
     }
 
@@ -143,6 +108,49 @@ public:
     }
 
 private:
+    StepResult learn(int T, int B, const int32_t* inputs, const int32_t* targets,
+                     StatePointers state, const StepSettings& settings, long step) {
+        StepResult result{0, 0, 0, false};
+        const int rows = T * B;
+        int first_target = rows;
+        for (int r = 0; r < rows; ++r)
+            if (targets[r] >= 0) {
+                ++result.characters;
+                first_target = std::min(first_target, r);
+            }
+        const Dropout dropout(settings.dropout, settings.dropout_key);
+        const int head_start = first_target / B;
+        const Pass<P> pass = begin(
+            {T, B, inputs, state, Mode::learning, nullptr, dropout, head_start});
+        const float weight = 1.0f / static_cast<float>(result.characters);
+        threads_.run([&](int part) {
+            const Range streams = share(B, part);
+            if (part == 0) rows_by_id_.order(inputs, rows, shape_.vocabulary);
+            forward(pass, streams);
+            if (result.characters == 0) return;
+            logit_gradients(pass, targets, weight, streams);
+            backward(pass, streams);
+        });
+        if (result.characters == 0) return result;
+        squares_.need(weights_.strips());
+        threads_.run([&](int part) {
+            weight_gradients(pass, rows_by_id_, part, threads_.count());
+            weights_.square_gradients(part, threads_.count(), squares_.data());
+        });
+        double squares = 0;
+        for (size_t n = 0; n < squares_.size(); ++n) squares += squares_[n];
+        result.nats = sum_of_nats(&pass.memory.surprisals[head_start * B], (T - head_start) * B);
+        const double norm = result.gradient_norm = std::sqrt(squares);
+        result.updated = std::isfinite(norm) && std::isfinite(result.nats);
+        if (!result.updated) return result;
+
+        const double clip = settings.clip_norm;
+        const Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
+                        settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
+        threads_.run([&](int part) { weights_.learn(adam, part, threads_.count()); });
+        return result;
+    }
+
     // The pass of a call, with memory for it and with packed weights.
     Pass<P> begin(const Call& call) {
         activations_.need(call, size_, shape_);

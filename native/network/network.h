@@ -14,6 +14,13 @@
 
 namespace charloom {
 
+// The library for C (native/interface/) reads and generates, and is compiled without the rest.
+#if defined(CHARLOOM_READS_ONLY)
+constexpr bool TRAINS = false;
+#else
+constexpr bool TRAINS = true;
+#endif
+
 struct Shape {
     int vocabulary;
     int embedding;  // 0: one-hot

@@ -28,7 +28,9 @@ public:
 
     Weights(const Shape& shape, const CellInfo& cell)
         : layout(shape, cell), sums_(cell.sums), packed_(layout.matrices.size()) {
-        for (auto* array : {&weight_, &gradient_, &mean_, &mean_square_}) array->need(layout.size);
+        weight_.need(layout.size);
+        for (auto* array : {&gradient_, &mean_, &mean_square_})
+            if (TRAINS) array->need(layout.size);
         layout.mask_missing_characters(weight_.data());
         for (const Matrix& m : layout.matrices) {
             if (!m.multiplied) continue;
@@ -36,8 +38,9 @@ public:
             packed.forward_steps = divide_up(m.K, P::PER_WORD);
             packed.backward_steps = m.N / P::PER_WORD;
             packed.forward.need(static_cast<size_t>(packed.forward_steps) * m.N);
-            packed.backward.need(static_cast<size_t>(packed.backward_steps) *
-                                 round_up(m.K, LANES));
+            if (TRAINS)
+                packed.backward.need(static_cast<size_t>(packed.backward_steps) *
+                                     round_up(m.K, LANES));
         }
         if (!layout.embedding) table_.need(layout.input[0]->size());
     }
@@ -51,8 +54,12 @@ public:
     }
     Term<P> backward_term(const Matrix* m, const Word* d, ptrdiff_t stride, int row) const {
         const Packed& packed = packed_[m->number];
-        const int steps = packed.backward_steps;
-        return {d, stride, packed.backward.data() + static_cast<size_t>(row) * steps, steps};
+        const int steps = packed.backward_steps, strip = LANES / P::PER_WORD;
+        const Word* panel = packed.backward.data() + static_cast<size_t>(row) * steps;
+        const Runs runs = m->runs(sums_);
+        if (runs.whole()) return {d, stride, panel, steps};
+        return {d + runs.first * strip, stride, panel, runs.width * strip,
+                m->strips() / runs.width, runs.of * strip};
     }
 
     // The sums that start at `column`, with this one-hot input and no state.
@@ -61,6 +68,8 @@ public:
     }
     Strips<const float> weight(const Matrix* m) const { return layout.in(weight_.data(), m); }
     Strips<float> gradient(const Matrix* m) { return {&gradient_[m->at], m->K}; }
+
+    int sums() const { return sums_; }
 
     // Copy a tensor out in PyTorch's shape, or in.
     void read(int tensor, Kind kind, float* to) const {
@@ -142,8 +151,9 @@ private:
         if (m.multiplied) {
             Packed& packed = packed_[m.number];
             pack_rows<P>(weight(&m), m.forward, first, last, from, to, packed.forward.data());
-            pack_columns<P>(weight(&m), m.strips(), m.backward, first, last, from, to,
-                            packed.backward.data());
+            if constexpr (TRAINS)
+                pack_columns<P>(weight(&m), m.strips(), m.backward, first, last, from, to,
+                                packed.backward.data());
         } else if (&m == layout.input[0]) {
             for (int strip = from; strip < to; ++strip) {
                 const Vec b = load(weight(layout.bias[0]).at(0, strip));

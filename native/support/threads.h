@@ -17,6 +17,18 @@
 
 namespace charloom {
 
+#if defined(__wasm__)
+
+// A page has one thread, which does all parts.
+class Threads {
+public:
+    explicit Threads(int) {}
+    int count() const { return 1; }
+    void run(const std::function<void(int part)>& work) { work(0); }
+};
+
+#else
+
 class Threads {
 public:
     explicit Threads(int count);
@@ -46,5 +58,7 @@ private:
     alignas(64) std::atomic<uint32_t> round_{0};
     const std::function<void(int)>* work_ = nullptr;
 };
+
+#endif
 
 }  // namespace charloom

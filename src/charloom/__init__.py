@@ -13,12 +13,15 @@
         print(part.bits, part.text)
     model.evaluate("A text.").bits_per_character            # and the whole
 
-Train with `train` and `resume`; look at a run with `plot` and `export_log`. A `Model` has
-load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe.
-To look into a model: `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and
-`recall` compares an LSTM with plain RNNs. `read` gives the text of files, `InMemory` stands for
-a text where files are expected, and `visible` makes a text safe to print.
+Train with `train` and `resume`, search for better settings with `tune`; look at a run with
+`plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many, next,
+score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such a verb for many
+files, and `compare` measures two models on one text. To look into a model: `explain`,
+`save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain
+RNNs. `read` gives the text of files, `InMemory` stands for a text where files are expected, and
+`visible` makes a text safe to print.
 
+Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
 """
@@ -37,8 +40,12 @@ if TYPE_CHECKING:
     from .inspection.memory.recall import recall as recall
     from .inspection.pictures import plot as plot
     from .inspection.story import explain as explain
+    from .inspection.tensorboard import tensorboard as tensorboard
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
+    from .model.comparison import Comparison as Comparison
+    from .model.comparison import compare as compare
+    from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
@@ -46,10 +53,13 @@ if TYPE_CHECKING:
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
+    from .settings import AdaptationSettings as AdaptationSettings
+    from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
+    from .settings import TuningSettings as TuningSettings
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
     from .text.visible import visible as visible
@@ -58,11 +68,15 @@ if TYPE_CHECKING:
     from .training.run import Run as Run
     from .training.start import resume as resume
     from .training.start import train as train
+    from .training.tuning.search import tune as tune
 
 _HOME = {
+    "AdaptationSettings": "settings",
     "CharloomError": "errors",
+    "Comparison": "model.comparison",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
+    "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
     "Page": "serving.offline.page",
@@ -76,18 +90,23 @@ _HOME = {
     "TextSettings": "settings",
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
+    "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
+    "compare": "model.comparison",
     "context": "inspection.memory.context",
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "plot": "inspection.pictures",
+    "process_files": "model.many.job",
     "read": "text.reading",
     "recall": "inspection.memory.recall",
     "resume": "training.start",
     "save_page": "serving.offline.page",
     "save_trace": "inspection.files",
     "serve": "serving.server",
+    "tensorboard": "inspection.tensorboard",
     "train": "training.start",
+    "tune": "training.tuning.search",
     "units": "inspection.units.search",
     "visible": "text.visible",
 }

@@ -14,9 +14,19 @@ charloom.errors.SettingsError: hidden_size: 0 was given; it must be at least 1
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    model_validator,
+)
 from typing_extensions import Self
 
 from .errors import SettingsError, shown
@@ -31,8 +41,20 @@ Engine = Annotated[
     Literal["auto", "native", "torch", "reference"],
     Field(description="what computes; auto is torch where a GPU is given as device, else native"),
 ]
+
+
+def _device(name: str) -> str:
+    """A device's name, as it may also come from a file."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", name):
+        raise ValueError(
+            f"device: {shown(repr(name))} was given; it must be auto, cpu, cuda, cuda:N or mps"
+        )
+    return name
+
+
 Device = Annotated[
     str,
+    AfterValidator(_device),
     Field(description="of the torch engine: cpu, cuda, cuda:N or mps; auto is a GPU if it has one"),
 ]
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
@@ -139,8 +161,8 @@ AUTOMATIC: dict[str, JsonValue] = {"automatic": True}
 class ModelSettings(Settings):
     """The shape of a network; with the vocabulary's size it fixes every weight."""
 
-    cell: Literal["lstm", "rnn"] = Field(
-        default="lstm", description="lstm, or the plain tanh rnn that it is compared with"
+    cell: Literal["lstm", "gru", "rnn"] = Field(
+        default="lstm", description="lstm, gru, or the plain tanh rnn that they are compared with"
     )
     hidden_size: int = Field(
         json_schema_extra=AUTOMATIC, default=256, ge=1, le=65536, description="units in a layer"
@@ -308,8 +330,72 @@ class SamplingSettings(Settings):
         return self
 
 
+class AdaptationSettings(Settings):
+    """How a model goes on learning from the text that it is measured on."""
+
+    learning_rate: float = Field(
+        default=2e-4, gt=0, lt=1, description="of the step that follows each chunk"
+    )
+    sequence_length: int = Field(
+        default=64, ge=1, le=2**20, description="characters of a chunk, counted before its step"
+    )
+
+
 class AmountSettings(Settings):
     """How much is generated."""
 
     length: int = Field(default=500, ge=0, lt=2**40, description="characters to generate")
     count: int = Field(default=1, ge=1, le=65536, description="number of texts")
+
+
+class ManySettings(Settings):
+    """How many files are worked on, each a text of its own."""
+
+    workers: int = Field(
+        default=0, ge=0, le=4096, description="processes, of one thread each; 0 is one a core"
+    )
+    column: str = Field(
+        default="text", min_length=1, description="of JSON lines and Parquet, which holds the text"
+    )
+    parts: Literal["jsonl", "parquet"] = Field(
+        default="jsonl", description="what the parts are written as: JSON lines or Parquet"
+    )
+    cluster: Literal["none", "ray"] = Field(
+        default="none", description="ray works on a Ray cluster, which it starts if there is none"
+    )
+    address: str | None = Field(
+        default=None, description="of a Ray cluster that runs, such as auto or HOST:PORT"
+    )
+
+    @property
+    def processes(self) -> int:
+        """How many: those given, or one for each core that this process may use.
+
+        >>> ManySettings(workers=3).processes
+        3
+        """
+        available = getattr(os, "sched_getaffinity", lambda pid: range(os.cpu_count() or 1))
+        return self.workers or len(available(0))
+
+    @model_validator(mode="after")
+    def _an_address_is_of_a_cluster(self) -> Self:
+        if self.address is not None and self.cluster == "none":
+            raise ValueError(
+                "`address` was given, which is for `cluster='ray'`", "address", "cluster"
+            )
+        return self
+
+
+class TuningSettings(Settings):
+    """How long a search for better settings is, and who works on it."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    trials: int = Field(default=20, ge=1, le=10**6, description="runs of the search, in all")
+    workers: int = Field(
+        default=1, ge=1, le=1024, description="processes, of one thread each if there are several"
+    )
+    search_minutes: float | None = Field(
+        default=None, gt=0, le=10**6, description="stop the search after so long; it can go on"
+    )
+    search_seed: int = Field(default=0, ge=0, lt=2**63, description="of the values of trials")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from serving_tools import TEXT, served, small_model
+from worker_code import Run, run_in_node
 
 from charloom import Model
 from charloom.serving.offline.page import export
@@ -50,6 +51,25 @@ def browser() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> Run:
+    """Runs code with the worker's classes in node."""
+    if not shutil.which("node"):
+        reason = "no node is installed (apt-get install nodejs)"
+        if os.environ.get("CHARLOOM_REQUIRE_BROWSER"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return run_in_node
+
+
+@pytest.fixture(scope="session", autouse=True)
+def baseline() -> Iterator[None]:
+    """The kernels that a page computes with, so that all numbers can be compared to the bit."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLOOM_KERNELS", "baseline")
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +113,8 @@ def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") 
     page.wait_for_selector("body[data-ready]", timeout=20_000)
     yield page
     assert wrong == []
-    assert [url for url in asked if not url.startswith(address)] == []
+    own = (address, "blob:")  # a file's worker comes out of the page
+    assert [url for url in asked if not url.startswith(own)] == []
     context.close()
 
 

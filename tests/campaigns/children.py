@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
-import warnings
 from collections.abc import Callable
+
+from messages import Unexpected
 
 from charloom.errors import CharloomError
 
@@ -18,7 +20,7 @@ def begin(work: Callable[[], object]) -> tuple[int, int]:
         os.close(writer)
         return child, reader
     os.close(reader)
-    warnings.simplefilter("error")
+    logging.getLogger().addHandler(Unexpected(logging.WARNING))
     try:
         work()
         answer = "done"

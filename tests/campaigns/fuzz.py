@@ -30,6 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from messages import messages
 from runs import start
 
 import charloom
@@ -218,6 +219,14 @@ class Bench:
             files["plan"] = sealed(plan)
         for name, content in files.items():
             (folder / KINDS[name]).write_bytes(content)
+        with messages() as told:
+            ended = self._load(kind, folder)
+        for message in told:
+            if not message.isprintable() or len(message) >= 2000:
+                return f"not one printable line: {message[:200]!r}"
+        return ended
+
+    def _load(self, kind: str, folder: Path) -> str:
         try:
             if kind == "model":
                 model = charloom.Model.load(folder)

@@ -283,6 +283,43 @@ def test_evaluate_prints_a_table_and_json_with_the_same_numbers(run, book, capsy
     assert exact["nats"] == pytest.approx(facts["nats"], rel=1e-2)
 
 
+def test_evaluate_keeps_the_adapted_numbers_apart(run, book, capsys):
+    assert main(["evaluate", str(run), str(book), "--json"]) == 0
+    static = json.loads(capsys.readouterr().out)
+    flags = ["--adapt", "--learning-rate", "0.01", "--sequence-length", "20"]
+    assert main(["evaluate", str(run), str(book), "--json", *flags]) == 0
+    both = json.loads(capsys.readouterr().out)
+    adapted = both.pop("adapted")
+    assert both == static
+    assert adapted["bits_per_character"] < static["bits_per_character"]
+    assert (adapted["learning_rate"], adapted["sequence_length"]) == (0.01, 20)
+    assert main(["evaluate", str(run), str(book), *flags]) == 0
+    assert "adapted.bits_per_character" in capsys.readouterr().out
+
+
+def test_compare_prints_both_models_and_where_they_differ(run, book, tmp_path, capsys):
+    other = tmp_path / "other.run"
+    assert main(["train", str(book), "-o", str(other), "--seed", "5", *QUICK]) == 0
+    capsys.readouterr()
+    command = ["compare", str(run), str(other), str(book), "--places", "2"]
+    assert main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["a"]["characters"] == found["b"]["characters"] == len(TEXT)
+    assert found["interval"][0] < found["difference"] < found["interval"][1]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert f"B less A              {found['difference']:+.4f}" in shown
+    assert "95 % interval" in shown
+    rows = [line for line in shown.splitlines() if re.match(r" +[\d,]+ +[\d.]+ +[\d.]+  ", line)]
+    assert len(rows) == len(found["a_better"]) + len(found["b_better"])
+    assert "places: -1 was given" in complaint(capsys, [*command[:-1], "-1"], 2)
+
+
+def test_a_flag_of_adapting_needs_adapt(run, book, capsys):
+    command = ["evaluate", str(run), str(book), "--learning-rate", "0.01"]
+    assert "--learning-rate: has no effect without --adapt" in complaint(capsys, command, 2)
+
+
 def test_evaluate_says_what_int8_costs(run, book, capsys, monkeypatch):
     bits = {}
     for precision in ("float32", "int8"):
@@ -421,7 +458,7 @@ def test_the_manual_is_what_the_commands_say():
         ),
         (["train", "BOOK", "--hidden-size", "many"], "--hidden-size"),
         (["train", "BOOK", "--learning-rate", "10"], "--learning-rate: 10.0 was given"),
-        (["train", "BOOK", "--cell", "gru"], "lstm"),
+        (["train", "BOOK", "--cell", "mgu"], "lstm"),
         (["train", "BOOK", "--steps", "5", "--minutes", "1"], "give one of them"),
         (["train", "BOOK", "--minimum-count", "2", "--no-unknown"], "--minimum-count is 2"),
         (["train", "BOOK", "--encoding", "klingon"], "--encoding: 'klingon' was given"),
@@ -524,7 +561,7 @@ def test_a_model_that_cannot_be_used_is_one_line(
 
         model = charloom.Model.load(run)
         with monkeypatch.context() as patch:
-            patch.setattr(container, "FORMAT", container.FORMAT + 1)
+            patch.setattr(container, "FORMAT", container.FORMAT_8_BITS + 1)
             model.save(path)
     elif how != "missing":
         path.write_bytes(damaged((run / "model.safetensors").read_bytes(), how))

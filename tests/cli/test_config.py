@@ -85,3 +85,17 @@ def test_a_folder_that_takes_no_more_files_loses_the_file_and_not_the_run(
     monkeypatch.setattr(Path, "write_text", full)
     assert main(["train", "other.txt", "-o", "run", *QUICK]) == 0
     assert "run.toml: cannot be written" in capsys.readouterr().err
+
+
+def test_a_run_that_starts_from_a_model_is_repeated_from_its_file(folder, capsys):
+    assert main(["train", "other.txt", "-o", "base", *QUICK]) == 0
+    Path("book.txt").write_text(TEXT)
+    tuning = ["--from", "base", "--steps", "3"]
+    assert main(["train", "book.txt", "-o", "first", *tuning]) == 0
+    assert "from base, 1 layer" in capsys.readouterr().err
+    assert main(["train", "--config", "first/run.toml", "-o", "second"]) == 0
+    first, second = (Path(run, "model.safetensors").read_bytes() for run in ("first", "second"))
+    assert first == second
+    capsys.readouterr()
+    assert main(["train", "--resume", "-o", "first", "--from", "base"]) == 2
+    assert "--from: was given, but a resumed run keeps" in capsys.readouterr().err

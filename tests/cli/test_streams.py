@@ -44,6 +44,7 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
         "generate": [run, "--seed", "1", "--length", "20"],
         "evaluate": [run, book],
         "score": [run, book],
+        "compare": [run, run, book],
         "info": [run],
         "inspect": [run, "--text", "The fox", "--json", str(new / "a.json")],
         "explain": [run, "--text", "The fox"],

@@ -23,7 +23,7 @@ def load(path: Path) -> dict[str, np.ndarray]:
 
 
 def test_the_golden_files_are_all_there_and_small():
-    assert len(TORCH) == 8  # lstm and rnn, one-hot and embedded, one layer and two
+    assert len(TORCH) == 12  # lstm, gru and rnn, one-hot and embedded, one layer and two
     assert sum(path.stat().st_size for path in GOLDEN.glob("*.npz")) < 1_000_000
 
 

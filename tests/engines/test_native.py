@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from charloom.engines.base import State, StepSettings
+from charloom.engines.cell import CELLS
 from charloom.engines.int8 import rounded
 from charloom.engines.native import NativeEngine, available_kernels
 from charloom.engines.reference.engine import ReferenceEngine
@@ -25,6 +26,11 @@ SHAPES = [
     ("lstm", 1, 1, 0, 2, 1, 1, 0.0),
     ("lstm", 65, 2, 0, 130, 7, 1, 0.0),
     ("lstm", 400, 2, 0, 9, 2, 1, 0.1),  # threads share one stream
+    ("gru", 75, 1, 0, 27, 15, 32, 0.0),
+    ("gru", 37, 2, 0, 65, 9, 7, 0.3),
+    ("gru", 16, 3, 7, 30, 5, 13, 0.1),
+    ("gru", 1, 1, 0, 2, 1, 1, 0.0),
+    ("gru", 250, 2, 0, 9, 2, 1, 0.1),  # threads share one stream
     ("rnn", 20, 2, 5, 11, 6, 5, 0.2),
     ("rnn", 1, 1, 3, 2, 1, 1, 0.0),
 ]
@@ -53,7 +59,7 @@ class Case:
         self.targets[-1, 0] = 0
         self.state = State(
             hidden=rng.normal(0, 0.5, (L, B, H)).astype(np.float32),
-            cell=rng.normal(0, 0.5, (L, B, H)).astype(np.float32) * (cell == "lstm"),
+            cell=rng.normal(0, 0.5, (L, B, H)).astype(np.float32) * CELLS[cell].has_cell_state,
         )
         self.step = StepSettings(
             learning_rate=1e-3, clip_norm=0.5, dropout=self.dropout, dropout_key=12345

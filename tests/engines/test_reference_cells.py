@@ -9,15 +9,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from charloom.engines.base import State, StepSettings
-from charloom.engines.reference import lstm, rnn
+from charloom.engines.cell import CELLS
+from charloom.engines.reference import gru, lstm, rnn
 from charloom.engines.reference.engine import ReferenceEngine
 from charloom.engines.reference.products import add_rows, sigmoid
 from charloom.engines.weights import weight_shapes
 from charloom.settings import ModelSettings
 from charloom.text.batches import NOT_COUNTED
 
-FORWARD = {"lstm": lstm.forward, "rnn": rnn.forward}
-BACKWARD = {"lstm": lstm.backward, "rnn": rnn.backward}
+FORWARD = {"lstm": lstm.forward, "gru": gru.forward, "rnn": rnn.forward}
+BACKWARD = {"lstm": lstm.backward, "gru": gru.backward, "rnn": rnn.backward}
 
 
 def unequal(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
@@ -26,13 +27,13 @@ def unequal(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 
 
 def layer(cell: str, inputs: int = 3, hidden: int = 4, streams: int = 2) -> dict:
-    gates = hidden * (4 if cell == "lstm" else 1)
+    gates = CELLS[cell].gate_rows(hidden)
     return {
         "hidden": unequal((streams, hidden), 1),
         "cell": unequal((streams, hidden), 2),
         "weight_ih": unequal((gates, inputs), 3),
         "weight_hh": unequal((gates, hidden), 4),
-        "bias": unequal((gates,), 5),
+        "bias": unequal((CELLS[cell].bias_rows(hidden),), 5),
     }
 
 
@@ -61,6 +62,29 @@ def test_one_unit_takes_one_step_of_the_textbook_lstm():
     assert [float(value[0, 0, 0]) for value in on_tape] == pytest.approx(by_hand, rel=1e-15)
 
 
+def test_one_unit_takes_one_step_of_pytorchs_gru():
+    x, h = 0.7, -0.4
+    out, hidden, cell, tape = gru.forward(
+        np.array([[[x]]]),
+        hidden=np.array([[h]]),
+        cell=np.array([[0.6]]),
+        weight_ih=np.array([[0.5], [-0.3], [0.8]]),
+        weight_hh=np.array([[0.1], [0.9], [-0.6]]),
+        bias=np.array([0.05, 1.0, -0.2, 0.3]),
+    )
+    r_t = 1 / (1 + math.exp(-(0.5 * x + 0.1 * h + 0.05)))
+    z_t = 1 / (1 + math.exp(-(-0.3 * x + 0.9 * h + 1.0)))
+    n_t = math.tanh(0.8 * x - 0.2 + r_t * (-0.6 * h + 0.3))
+    h_t = (1 - z_t) * n_t + z_t * h
+
+    assert out[0, 0, 0] == hidden[0, 0] == pytest.approx(h_t, rel=1e-15)
+    assert cell[0, 0] == 0.6  # a gru has no cell: it is handed on
+    by_hand = {"r_t": r_t, "z_t": z_t, "n_t": n_t, "h_t": h_t}
+    assert tape.traced.keys() == by_hand.keys()
+    for name, values in tape.traced.items():
+        assert values[0, 0, 0] == pytest.approx(by_hand[name], rel=1e-15)
+
+
 def test_one_unit_takes_one_step_of_the_textbook_rnn():
     out, hidden, cell, _ = rnn.forward(
         np.array([[[0.7]]]),
@@ -75,7 +99,7 @@ def test_one_unit_takes_one_step_of_the_textbook_rnn():
     assert cell[0, 0] == 0.6  # an rnn has no cell: it is handed on
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_an_id_is_read_like_the_one_hot_vector_it_stands_for(cell: str):
     ids = np.array([[0, 2], [1, 1], [2, 0]])
     by_id, *_, id_tape = FORWARD[cell](ids, **layer(cell))
@@ -90,7 +114,7 @@ def test_an_id_is_read_like_the_one_hot_vector_it_stands_for(cell: str):
     assert_allclose(from_ids.weight_ih, from_vectors.weight_ih, rtol=1e-12)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_two_halves_with_the_state_carried_equal_the_whole(cell: str):
     x, given = unequal((6, 2, 3)), layer(cell)
     whole, *end, _ = FORWARD[cell](x, **given)
@@ -101,7 +125,7 @@ def test_two_halves_with_the_state_carried_equal_the_whole(cell: str):
     assert_array_equal(second_end, end)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_gradient_is_the_slope_in_all_that_goes_into_a_layer(cell: str):
     given = {"x": unequal((3, 2, 3))} | layer(cell)
     d_out = unequal((3, 2, 4), 6)
@@ -121,7 +145,7 @@ def test_the_gradient_is_the_slope_in_all_that_goes_into_a_layer(cell: str):
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("embedding_size", [0, 3])
 @pytest.mark.parametrize("num_layers", [1, 2])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_the_gradient_of_every_weight_is_the_slope_of_the_mean_loss(
     cell: str, num_layers: int, embedding_size: int, dropout: float
 ):
@@ -177,7 +201,7 @@ def test_a_sigmoid_neither_overflows_nor_loses_its_tail():
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_a_layer_computes_in_the_type_of_its_weights(cell: str, dtype: type):
     given = {name: value.astype(dtype) for name, value in layer(cell).items()}
     out, hidden, memory, tape = FORWARD[cell](np.array([[0, 2], [1, 1]]), **given)

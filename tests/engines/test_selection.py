@@ -10,7 +10,7 @@ import pytest
 from charloom.engines.selection import open_engine
 from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError
-from charloom.settings import ModelSettings
+from charloom.settings import ModelSettings, TrainingSettings
 
 SETTINGS = ModelSettings(hidden_size=6, num_layers=2)
 
@@ -47,6 +47,23 @@ def test_only_torch_takes_another_device(engine: str):
     weights = initial_weights(SETTINGS, 5, seed=0)
     with pytest.raises(SettingsError, match=f"device: cuda .* the {engine} engine .* use engine"):
         open_engine(SETTINGS, 5, weights, engine=engine, device="cuda")
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "cuda:", "cuda:-1", "cuda:9999", "meta", "x" * 9999, "a\nb"]
+)
+def test_a_device_that_there_is_not_is_one_short_line_and_loads_no_engine(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "charloom.engines.pytorch.engine", None)
+    weights = initial_weights(SETTINGS, 5, seed=0)
+    for refused in (
+        lambda: TrainingSettings(device=name),
+        lambda: open_engine(SETTINGS, 5, weights, device=name),
+    ):
+        with pytest.raises(
+            SettingsError, match="it must be auto, cpu, cuda, cuda:N or mps"
+        ) as told:
+            refused()
+        assert len(str(told.value)) < 300 and str(told.value).isprintable()
 
 
 @pytest.mark.parametrize("asked", [{"engine": "torch"}, {"device": "cuda"}])

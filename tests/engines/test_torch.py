@@ -22,6 +22,7 @@ torch = pytest.importorskip("torch")
 from charloom import InMemory, Model, TrainingSettings, resume, train  # noqa: E402
 from charloom.engines import random  # noqa: E402
 from charloom.engines.base import State, StepSettings  # noqa: E402
+from charloom.engines.cell import CELLS as RECORDS  # noqa: E402
 from charloom.engines.native import NativeEngine  # noqa: E402
 from charloom.engines.pytorch.capture import CapturedStep  # noqa: E402
 from charloom.engines.pytorch.cells import CELLS  # noqa: E402
@@ -52,6 +53,8 @@ V = VOCABULARY.size
 SHAPES = [
     ModelSettings(cell="lstm", hidden_size=24, num_layers=2),
     ModelSettings(cell="lstm", hidden_size=19, num_layers=3, embedding_size=7),
+    ModelSettings(cell="gru", hidden_size=24, num_layers=2),
+    ModelSettings(cell="gru", hidden_size=19, num_layers=3, embedding_size=7),
     ModelSettings(cell="rnn", hidden_size=24, num_layers=2),
     ModelSettings(cell="rnn", hidden_size=13, num_layers=1, embedding_size=8),
 ]
@@ -130,7 +133,7 @@ def test_logits_surprisal_and_trace_are_the_references(settings):
     inputs, targets = rng.integers(0, V, (2, 9, 4)).astype(np.int32)
     targets[rng.random(targets.shape) < 0.3] = NOT_COUNTED
     size = (settings.num_layers, 4, settings.hidden_size)
-    cell = rng.normal(0, 0.5, size) * (settings.cell == "lstm")
+    cell = rng.normal(0, 0.5, size) * RECORDS[settings.cell].has_cell_state
     state = State(hidden=rng.normal(0, 0.5, size).astype("f4"), cell=cell.astype("f4"))
 
     logits, after = engine.logits(inputs, state)

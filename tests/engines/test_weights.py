@@ -33,7 +33,7 @@ def test_keras_kernels_are_glorot_uniform_over_the_gates_taken_together():
         assert weights[name].std() == pytest.approx(limit / math.sqrt(3), rel=0.05)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_recurrent_kernels_turn_without_stretching(cell: str):
     settings = ModelSettings(hidden_size=16, cell=cell)
     for layer in range(2):

@@ -33,7 +33,7 @@ def run_torch(
     streams: int = 3,
     largest_weight: float = 0.9,
 ) -> dict[str, np.ndarray]:
-    """One pass of nn.LSTM or nn.RNN and nn.Linear, there and back, from a nonzero state.
+    """One pass of nn.LSTM, nn.GRU or nn.RNN and nn.Linear, there and back, from a nonzero state.
 
     Names of weights are those of PyTorch's state_dict; `gradient.` stands before that of
     the mean cross-entropy over the targets that are not -1, `next.` before what came out.
@@ -44,7 +44,7 @@ def run_torch(
     inputs = torch.randint(vocabulary_size, (steps, streams))
     targets = torch.randint(-1, vocabulary_size, (steps, streams))
     targets[2, 1] = targets[-1, 0] = -1
-    layers = {"lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}[cell]
+    layers = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[cell]
     network = torch.nn.ModuleDict(
         {
             cell: layers(embedding_size or vocabulary_size, hidden_size, num_layers),
@@ -132,7 +132,7 @@ def run_keras(
 
 
 if __name__ == "__main__":
-    for cell in ("lstm", "rnn"):
+    for cell in ("lstm", "gru", "rnn"):
         for embedding_size in (0, 4):
             for num_layers in (1, 2):
                 name = f"torch_{cell}_{embedding_size}_{num_layers}.npz"

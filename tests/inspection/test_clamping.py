@@ -8,7 +8,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from charloom.engines.base import State
-from charloom.engines.reference import lstm
+from charloom.engines.cell import CELLS
+from charloom.engines.reference.engine import CELLS as FORWARD
 from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError
 from charloom.inspection.units.clamping import HeldOut, bits_of_each, clamped
@@ -20,9 +21,10 @@ from charloom.text.vocabulary import Vocabulary
 TEXT = planted.text(3000, seed=1)
 
 
+@pytest.mark.parametrize("kind", CELLS)
 @pytest.mark.parametrize("layer", [0, 1])
-def test_a_clamped_network_is_the_old_one_with_that_headline_overwritten(layer: int):
-    settings = ModelSettings(hidden_size=6, num_layers=2)
+def test_a_clamped_network_is_the_old_one_with_that_headline_overwritten(layer: int, kind: str):
+    settings = ModelSettings(cell=kind, hidden_size=6, num_layers=2)
     vocabulary = Vocabulary.of("the fox")
     weights = initial_weights(settings, vocabulary.size, seed=2)
     weights = {name: 2 * values for name, values in weights.items()}
@@ -35,13 +37,13 @@ def test_a_clamped_network_is_the_old_one_with_that_headline_overwritten(layer: 
     for id in ids:
         x = np.array([[id]])
         for level in range(2):
-            out, _, cell[level], _ = lstm.forward(
+            out, _, cell[level], _ = FORWARD[kind].forward(
                 x,
                 hidden=hidden[level],
                 cell=cell[level],
-                weight_ih=weights[f"lstm.weight_ih_l{level}"].astype(np.float64),
-                weight_hh=weights[f"lstm.weight_hh_l{level}"].astype(np.float64),
-                bias=weights[f"lstm.bias_l{level}"].astype(np.float64),
+                weight_ih=weights[f"{kind}.weight_ih_l{level}"].astype(np.float64),
+                weight_hh=weights[f"{kind}.weight_hh_l{level}"].astype(np.float64),
+                bias=weights[f"{kind}.bias_l{level}"].astype(np.float64),
             )
             if level == layer:
                 out[..., 4] = 0.7
@@ -50,7 +52,7 @@ def test_a_clamped_network_is_the_old_one_with_that_headline_overwritten(layer: 
 
     other = clamped(model, layer, 4, 0.7)
     logits, _ = other.engine.logits(ids[:, None], State.zeros(settings, 1))
-    assert_allclose(logits[:, 0], expected, atol=2e-6)
+    assert_allclose(logits[:, 0], expected, atol=2e-5)
     assert model.weights["head.weight"][:, 4].all()  # the old one is untouched
 
 

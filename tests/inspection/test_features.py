@@ -46,7 +46,7 @@ def test_a_score_is_the_correlation_on_the_held_out_half():
 
 
 @pytest.mark.parametrize("lines", [False, True])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_best_scores_are_those_of_the_features(cell: str, lines: bool):
     model = network(lines=lines, cell=cell)
     named = {name: y for name, y in labels(TEXT).items() if features.can_search(y)}

@@ -10,20 +10,22 @@ import pytest
 from models import FOX, fox_model
 from numpy.testing import assert_allclose, assert_array_equal
 
+from charloom.engines.cell import CELLS
 from charloom.errors import OutputError, SettingsError, TextError
 from charloom.inspection import files
-from charloom.model.tracing import QUANTITIES
 from charloom.text.vocabulary import Vocabulary
+
+ALL_QUANTITIES = {name for cell in CELLS.values() for name in cell.quantities}
 
 
 @pytest.mark.parametrize("vocabulary", [None, Vocabulary.bytes()])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_an_npz_holds_the_trace(tmp_path, cell: str, vocabulary):
     model = fox_model(vocabulary, cell=cell)
     trace = model.trace(FOX)
     files.write_npz(tmp_path / "a.npz", model.trace_pieces(FOX, steps=10))
     with np.load(tmp_path / "a.npz") as stored:
-        assert set(QUANTITIES) & set(stored) == set(trace.quantities)
+        assert ALL_QUANTITIES & set(stored) == set(trace.quantities)
         for name, values in trace.quantities.items():
             assert_array_equal(stored[name], values)
         for name in ("ids", "log_probability", "rank", "expected", "expected_log_probability"):
@@ -51,7 +53,7 @@ def test_json_has_an_object_for_each_step_and_every_float32_survives(tmp_path):
     stored = json.loads((tmp_path / "a.json").read_text())
     assert [step["symbol"] for step in stored["steps"]] == list(FOX)
     assert [step["step"] for step in stored["steps"]] == list(range(len(FOX)))
-    for name in QUANTITIES:
+    for name in CELLS["lstm"].quantities:
         values = np.array([step[name] for step in stored["steps"]], np.float32)
         assert_array_equal(values, getattr(trace, name))
     assert [step["rank"] for step in stored["steps"]] == trace.rank.tolist()
@@ -71,7 +73,7 @@ def test_parquet_has_a_row_for_each_step_and_layer(tmp_path):
     assert "".join(table["symbol"].to_pylist()[::2]) == FOX
     assert table["layer"].to_pylist()[:4] == [0, 1, 0, 1]
     assert table["step"].to_pylist()[-1] == len(FOX) - 1
-    for name in QUANTITIES:
+    for name in CELLS["lstm"].quantities:
         values = np.array(table[name].to_pylist(), np.float32)
         assert_array_equal(values.reshape(trace.C_t.shape), getattr(trace, name))
     row = table.slice(11, 1).to_pylist()[0]

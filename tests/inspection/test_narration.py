@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from models import SPOKEN, spoken_model
 from numpy.testing import assert_allclose
 
 from charloom.engines.cell import CELLS
 from charloom.inspection import story
-from charloom.inspection.narration import cells, lstm
+from charloom.inspection.narration import cells, gru, lstm
 from charloom.inspection.narration.moment import LARGEST, Moment
 
 
@@ -53,3 +54,40 @@ def test_the_sums_of_a_moment_are_products_of_the_weights(cell: str):
         assert sums[0] == model.weights[f"{cell}.weight_ih_l0"][row * 9 + 3, trace.ids[5]]
         assert sums[1] == pytest.approx(float(recurrent @ trace.h_t[4, 0]), abs=1e-5)
         assert sums[2] == model.weights[f"{cell}.bias_l0"][row * 9 + 3]
+        if gate in CELLS[cell].apart:
+            apart = model.weights[f"{cell}.bias_l0"][-9:][3]
+            assert moment.recurrent_bias(gate, 3) == apart
+
+
+def test_a_gru_is_told_as_a_headline_that_is_edited_and_its_numbers_add_up():
+    model = spoken_model(cell="gru")
+    trace = model.trace(SPOKEN)
+    t, layer, unit = 7, 1, 4
+    r, n, z, h, before = (
+        float(values[t, layer, unit])
+        for values in (trace.r_t, trace.n_t, trace.z_t, trace.h_t, trace.h_before)
+    )
+    assert h == pytest.approx(z * before + (1 - z) * n, abs=1e-6)
+    told = list(story.tell_step(model, trace, t, layer=layer + 1, unit=unit))
+    text = "\n".join(told)
+    assert "no article" in text and "output gate" not in text
+    assert f"= {z * before:.3f}, (1 - z_t) * n_t = {1 - z:.3f} * {n:.3f}" in text
+    assert f" = {h:.3f}" in next(line for line in told if "h_t = z_t * h_t-1 +" in line)
+    moment = Moment(model=model, trace=trace, at=t, layer=layer, unit=unit)
+    x, of_h, b = moment.sums(unit)["candidate"]
+    sum_n = x + b + r * (of_h + moment.recurrent_bias("candidate", unit))
+    assert np.tanh(sum_n) == pytest.approx(n, abs=1e-6)
+
+
+def test_the_shares_of_a_gru_are_what_was_struck_out_and_written():
+    trace = spoken_model(cell="gru").trace(SPOKEN)
+    assert (gru.struck_out(trace)[0] == 0).all()  # nothing was there to strike out
+    assert_allclose(gru.written(trace)[0], 1)
+    before, now = trace.h_before[7, 1], trace.h_t[7, 1]
+    new = now - trace.z_t[7, 1] * before
+    assert gru.struck_out(trace)[7, 1] == pytest.approx(
+        abs(before - trace.z_t[7, 1] * before).sum() / abs(before).sum(), rel=1e-5
+    )
+    assert gru.written(trace)[7, 1] == pytest.approx(
+        abs(new).sum() / (abs(new) + abs(now - new)).sum(), rel=1e-4
+    )

@@ -11,6 +11,7 @@ from models import FOX, fox_model, short_run
 from numpy.testing import assert_allclose
 
 from charloom import InMemory, TrainingSettings, train
+from charloom.engines.cell import CELLS, Cell
 from charloom.errors import ModelFileError, SettingsError
 from charloom.inspection import pictures
 
@@ -31,11 +32,20 @@ def test_a_heat_map_is_drawn_for_any_quantity(tmp_path):
     with pytest.raises(SettingsError, match="layers 1 to 2"):
         pictures.plot_trace(tmp_path / "a.png", model.trace_pieces(FOX), layer=3)
     with pytest.raises(SettingsError, match=r"this model has h_t$"):
-        pictures.plot_trace(tmp_path / "a.png", fox_model(cell="rnn").trace_pieces(FOX))
+        pieces = fox_model(cell="rnn").trace_pieces(FOX)
+        pictures.plot_trace(tmp_path / "a.png", pieces, quantity="C_t")
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=lambda cell: cell.name)
+def test_a_heat_map_shows_what_a_cell_carries_unless_another_quantity_is_named(cell: Cell):
+    trace = fox_model(cell=cell.name).trace(FOX)
+    found, values, *_ = pictures._gathered(iter([trace]), None, None)
+    assert found == cell.carried
+    assert (values == trace.quantities[cell.carried][:, -1].T).all()
 
 
 def test_a_heat_map_takes_only_the_start_of_a_long_text():
-    values, symbols, bits = pictures._gathered(
+    _, values, symbols, bits = pictures._gathered(
         fox_model().trace_pieces(FOX * 30, steps=64), "h_t", 2
     )
     assert values.shape == (7, pictures.WIDEST)

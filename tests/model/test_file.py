@@ -49,7 +49,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "model.safetensors"
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("embedding_size", [0, 3])
 def test_a_model_comes_back_as_it_was_saved(path, cell, embedding_size):
     model = a_model(cell, embedding_size, num_layers=2)
@@ -247,10 +247,58 @@ def test_a_description_that_makes_no_sense_is_refused(path, content):
 
 
 def test_a_newer_format_is_named(path, monkeypatch):
-    monkeypatch.setattr(container, "FORMAT", 2)
+    monkeypatch.setattr(container, "FORMAT", 3)
     write_model(path, a_model())
     monkeypatch.undo()
-    with pytest.raises(ModelFileError, match="format 2, and this charloom reads format 1"):
+    with pytest.raises(ModelFileError, match="format 3, and this charloom reads formats 1 to 2"):
+        read_model(path)
+
+
+def test_a_file_of_8_bits_is_refused_by_what_reads_format_1_alone(path, monkeypatch):
+    write_model(path, a_model(), bits=8)
+    monkeypatch.setattr(container, "_FORMATS", (1,))
+    with pytest.raises(ModelFileError, match="is of format 2"):
+        read_model(path)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("embedding_size", [0, 3])
+def test_a_file_of_8_bits_holds_whole_numbers_and_a_scale_for_each_row(path, cell, embedding_size):
+    model = a_model(cell, embedding_size, num_layers=2)
+    write_model(path, model, bits=8)
+    stored, back = load_file(path), read_model(path).weights
+    assert list(back) == list(model.weights)
+    for name, values in model.weights.items():
+        if values.ndim == 1:
+            assert_array_equal(back[name], values)
+            continue
+        scale = np.abs(values).max(axis=1) / np.float32(127)
+        assert stored[name].dtype == np.int8
+        assert_array_equal(stored[name + ".scale"], scale)
+        assert_array_equal(back[name], stored[name].astype(np.float32) * scale[:, None])
+        assert (np.abs(back[name] - values) <= 0.501 * scale[:, None]).all()
+    size = path.stat().st_size
+    write_model(path, model, bits=8)
+    assert path.stat().st_size == size
+    write_model(path.with_name("again"), read_model(path), bits=8)
+    assert load_file(path.with_name("again")).keys() == stored.keys()
+
+
+def test_a_file_of_8_bits_without_a_scale_or_with_another_shape_is_refused(path):
+    write_model(path, a_model(), bits=8)
+    tensors, content = container.read_container(path, "model")
+    whole = {name: tensors[name] for name in tensors if name != "head.weight.scale"}
+    container.write_container(path, "model", whole, content)
+    with pytest.raises(ModelFileError, match=r"head\.weight\.scale is missing"):
+        read_model(path)
+    tensors["head.weight.scale"] = np.ones(1, np.float32)
+    container.write_container(path, "model", tensors, content)
+    with pytest.raises(ModelFileError, match=r"head\.weight\.scale is float32 \(1,\)"):
+        read_model(path)
+    tensors["head.weight.scale"] = np.ones(7, np.float32)
+    tensors["head.bias"] = np.zeros(7, np.int8)  # only matrices are rounded
+    container.write_container(path, "model", tensors, content)
+    with pytest.raises(ModelFileError, match=r"head\.bias is int8"):
         read_model(path)
 
 

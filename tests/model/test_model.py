@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import warned
 
 from charloom.engines.native import available_kernels
 from charloom.engines.weights import initial_weights
@@ -19,7 +20,6 @@ from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.model.scoring import Score
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
-from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = "the fox saw a crow\non the limb of a tree\n"
@@ -119,7 +119,7 @@ def test_a_text_may_be_a_string_a_path_paths_or_pieces(tmp_path):
 def test_a_text_is_read_as_the_model_s_own_text_was():
     settings = TextSettings(normalization="nfc")
     model = a_model(Provenance(text=settings))
-    with pytest.warns(UnknownCharacterWarning, match="é"):
+    with warned("é"):
         parts = list(model.score("the\r\nfe\u0301e"))
     assert "".join(part.text for part in parts) == "the\nfée"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from messages import messages
 from numpy.testing import assert_allclose
 from predictors import predictor
 
@@ -20,7 +20,6 @@ from charloom.model import surprisal as module
 from charloom.model.scoring import Score, evaluate, evaluate_text, score_text
 from charloom.settings import ModelSettings
 from charloom.text.batches import NOT_COUNTED
-from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 KNOWN = Vocabulary.of("abc dé€\n", unknown=True)
@@ -76,14 +75,12 @@ def by_hand(engine, vocabulary: Vocabulary, text: str) -> list[float]:
 
 
 def score_quietly(*args, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
+    with messages():
         return list(score_text(*args, **options))
 
 
 def evaluate_quietly(*args, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
+    with messages():
         return evaluate_text(*args, **options)
 
 
@@ -175,10 +172,10 @@ def test_the_character_of_a_vocabulary_of_bytes_is_its_bytes_together():
 
 
 def test_unknown_characters_are_charged_counted_and_named_once():
-    with pytest.warns(UnknownCharacterWarning) as caught:
+    with messages() as caught:
         score = evaluate_text(predictor(ENGINE, KNOWN), ["abc ж", "☃☃ a"])
     assert len(caught) == 1
-    assert "'☃' (U+2603) 2x, 'ж' (U+0436) 1x" in str(caught[0].message)
+    assert "'☃' (U+2603) 2x, 'ж' (U+0436) 1x" in caught[0]
     assert score.unknown_characters == 3
     assert score.utf8_bytes == len("abc ж☃☃ a".encode())
     assert score.nats > 3 * math.log(1_000_000)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import pytest
+from messages import messages, warned
 from numpy.testing import assert_allclose, assert_array_equal
 from predictors import predictor
 
@@ -20,7 +20,6 @@ from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.model.tracing import QUANTITIES, joined, trace_pieces
 from charloom.settings import ModelSettings, TrainingSettings
-from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 TEXT = "One bright morning as the Fox was following his sharp nose through the wood\n" * 3
@@ -103,7 +102,7 @@ def test_gates_are_the_sigmoids_of_the_sums_in_the_blogs_formula():
         assert_allclose(getattr(found, name)[:, 0], expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("lines", [False, True])
 @pytest.mark.parametrize("steps", [1, 7, 100])
 def test_pieces_of_any_size_are_the_same_trace(cell: str, lines: bool, steps: int):
@@ -124,10 +123,9 @@ def test_pieces_of_any_size_are_the_same_trace(cell: str, lines: bool, steps: in
 def test_log_probabilities_and_ranks_are_those_that_score_charges(lines: bool):
     model = make(lines=lines)
     text = TEXT + "a line with § and Ж, never seen\n"
-    with pytest.warns(UnknownCharacterWarning, match="§"):
+    with warned("§"):
         found = model.trace(text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with messages():
         parts = list(model.score(text))
     assert_allclose(-found.log_probability, [part.nats for part in parts], atol=1e-5)
     assert found.rank.tolist() == [part.rank or 0 for part in parts]
@@ -192,7 +190,7 @@ def test_bytes_have_a_step_each():
 
 
 def test_symbols_are_the_text_itself_and_halves_of_characters_are_refused():
-    with pytest.warns(UnknownCharacterWarning):
+    with warned("§"):
         assert make().trace(iter(["a§"])).symbols == ("a", "§")
     with pytest.raises(TextError, match=r"character 2 .* half a surrogate pair"):
         make().trace(iter(["a§\ud800"]))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from messages import messages
 
 from charloom.engines.weights import initial_weights
 from charloom.model.model import Model
 from charloom.settings import ModelSettings
-from charloom.text.unknown import UnknownCharacterWarning
 from charloom.text.vocabulary import Vocabulary
 
 pytest.importorskip("torch")
@@ -32,7 +31,7 @@ def run_the_page() -> dict:
 @pytest.mark.parametrize("core", ["native", "reference"])
 @pytest.mark.parametrize("vocabulary", [Vocabulary.of(TEXT[:40], unknown=True), Vocabulary.bytes()])
 @pytest.mark.parametrize("embedding_size", [0, 5])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_pytorch_gives_the_same_nats(
     tmp_path, monkeypatch, capsys, cell, embedding_size, vocabulary, core
 ):
@@ -48,8 +47,7 @@ def test_pytorch_gives_the_same_nats(
     (tmp_path / "run").mkdir()
     model.save(tmp_path / "run" / "model.safetensors")
     monkeypatch.chdir(tmp_path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UnknownCharacterWarning)
+    with messages():
         exact = model.evaluate(TEXT, exact=True)
     names = run_the_page()
     assert "bits per character" in capsys.readouterr().out

@@ -42,7 +42,7 @@ def keras():
 
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("embedding_size", [0, 20])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_pytorch_and_the_reference_agree_there_and_back(
     torch, cell: str, embedding_size: int, num_layers: int
 ):
@@ -51,7 +51,7 @@ def test_pytorch_and_the_reference_agree_there_and_back(
 
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("embedding_size", [0, 20])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_pytorch_and_the_native_core_agree_there_and_back(
     torch, cell: str, embedding_size: int, num_layers: int
 ):
@@ -60,7 +60,7 @@ def test_pytorch_and_the_native_core_agree_there_and_back(
 
 
 @pytest.mark.parametrize("embedding_size", [0, 12])
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_plain_pytorch_loads_a_model_file_and_finds_the_same_nats(
     torch, tmp_path: Path, cell: str, embedding_size: int
 ):
@@ -82,7 +82,7 @@ def total_nats_of_plain_pytorch(torch, path: Path, model: Model, text: str) -> f
     from safetensors.torch import load_file
 
     size, settings = model.vocabulary.size, model.settings
-    layers = {"lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}[settings.cell]
+    layers = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[settings.cell]
     modules = {
         settings.cell: layers(
             settings.embedding_size or size, settings.hidden_size, settings.num_layers

@@ -116,7 +116,7 @@ def test_every_text_is_the_one_made_alone(name, batcher_of):
         assert [one.pieces[-1].finish for one in heard] == ends
 
 
-@pytest.mark.filterwarnings("ignore::charloom.text.unknown.UnknownCharacterWarning")
+@pytest.mark.usefixtures("unknown_characters_are_expected")
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_tokens_are_the_surprisal_of_the_text(data):

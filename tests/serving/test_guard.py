@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 import time
-import warnings
 
 import pytest
 import serving_tools
+from messages import messages
 
 from charloom.serving import guard, patience
 from charloom.serving.server import serve
@@ -123,8 +123,7 @@ def test_an_address_that_others_reach_is_warned_of(host, warned, key):
     def ready(address: str) -> None:
         raise Opened
 
-    with warnings.catch_warnings(record=True) as caught, pytest.raises(Opened):
-        warnings.simplefilter("always")
+    with messages() as told, pytest.raises(Opened):
         serve(serving_tools.small_model(), host=host, port=0, api_key=key, ready=ready)
-    told = "unencrypted" if key else "without a password"
-    assert [told in str(one.message) for one in caught] == [True] * warned
+    expected = "unencrypted" if key else "without a password"
+    assert [expected in one for one in told] == [True] * warned

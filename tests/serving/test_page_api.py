@@ -1,9 +1,8 @@
-"""What the page's server answers, refuses and sends; and the page as one file."""
+"""What the page's server answers, refuses and sends."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import json
 import os
@@ -14,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -23,13 +21,9 @@ import pytest
 from serving_tools import TEXT, Page, served, small_model
 
 from charloom import Model
-from charloom.cli.main import main
-from charloom.errors import OutputError, SettingsError, TextError
+from charloom.errors import OutputError, SettingsError
 from charloom.serving import guard
 from charloom.serving.activations import BLOCK, BlockCache, TracedText
-from charloom.serving.offline import page as exporting
-from charloom.serving.offline.packing import SIGNED, UNIT
-from charloom.serving.offline.page import export, room
 from charloom.serving.page_api import page_files
 from charloom.serving.server import serve
 from charloom.text.vocabulary import Vocabulary
@@ -69,7 +63,7 @@ def values(page: Page, **query: object) -> np.ndarray:
 # What is shown is the trace.
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 @pytest.mark.parametrize("lines", [False, True])
 def test_a_passage_has_the_numbers_of_the_trace_to_the_last_bit(cell: str, lines: bool):
     model = small_model(lines=lines, cell=cell)
@@ -186,7 +180,7 @@ def test_every_answer_has_a_strict_policy(page):
         headers = page.ask(path).headers
         policy = headers["content-security-policy"]
         assert "default-src 'none'" in policy
-        assert "unsafe" not in policy
+        assert "unsafe" not in policy.replace("'wasm-unsafe-eval'", "")  # of the worker's core
         assert "*" not in policy
         assert headers["x-content-type-options"] == "nosniff"
 
@@ -379,113 +373,6 @@ def test_a_hundred_thousand_characters_on_one_line_are_read(page):
     assert blocks[-1]["start"] == 100_000 // BLOCK * BLOCK
 
 
-# The page as one file.
-
-
-def test_the_file_is_complete_and_names_the_hash_of_all_it_runs(model):
-    page = export(model, TEXT).html
-    policy = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', page)[0]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    parts = re.findall(r"<(script|style)>(.*?)</\1>", page, re.S)
-    assert len(parts) == len([n for n in page_files() if n.endswith((".js", ".css"))])
-    for _, content in parts:
-        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        assert f"'sha256-{digest}'" in policy
-    assert not re.search(r'(src|href)="(?!#)', page)
-    assert "url(" not in page
-    assert "@import" not in page
-
-
-def test_no_text_ends_the_element_that_holds_it(model):
-    page = export(model, HOSTILE + "</script><script>alert(2)</script>").html
-    assert "alert(" not in page.partition('id="data">')[0]
-    data = page.partition('id="data">')[2].partition("</script>")[0]
-    assert "<" not in data
-    assert "".join(json.loads(data)["cells"]).startswith(HOSTILE)
-
-
-def element(page: str, name: str) -> str:
-    return page.partition(f'id="{name}">')[2].partition("</script>")[0]
-
-
-def plane(page: str, name: str, kind: str) -> np.ndarray:
-    """(T, H) the numbers of "f_t 0", as the file has them."""
-    unpacked = zlib.decompress(base64.b64decode(element(page, name)))
-    return np.frombuffer(unpacked, kind).reshape(24, -1).T
-
-
-def test_the_file_of_a_short_text_holds_the_trace_itself(model):
-    page, trace = export(model, TEXT), model.trace(TEXT)
-    assert page.off == json.loads(element(page.html, "data"))["off"] == {}
-    for layer in range(2):
-        for name in ("f_t", "i_t", "g_t", "o_t"):
-            exact = trace.quantities[name][:, layer]
-            np.testing.assert_array_equal(plane(page.html, f"{name} {layer}", "<f4"), exact)
-
-
-@pytest.mark.parametrize("lines", [False, True])
-def test_the_file_of_a_long_text_is_as_near_to_the_trace_as_it_says(lines, monkeypatch):
-    monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
-    model = small_model(lines=lines)
-    trace = model.trace(TEXT)
-    page = export(model, TEXT)
-    scales = {"f_t": UNIT, "i_t": UNIT, "g_t": SIGNED, "o_t": UNIT}
-    off = dict.fromkeys(trace.quantities, 0.0)
-    for layer in range(2):
-        q = {
-            name: scale[plane(page.html, f"{name} {layer}", "u1")] for name, scale in scales.items()
-        }
-        q |= {name: np.empty_like(q["f_t"]) for name in ("fC_t", "C_t")}
-        q["gi_t"] = q["g_t"] * q["i_t"]
-        C = trace.C_before[0, layer]
-        for t, character in enumerate(TEXT):
-            C = C * (not (lines and character == "\n"))
-            q["fC_t"][t] = q["f_t"][t] * C
-            q["C_t"][t] = C = q["fC_t"][t] + q["gi_t"][t]
-        q["h_t"] = q["o_t"] * np.tanh(q["C_t"])
-        for name, values in q.items():
-            distance = abs(values - trace.quantities[name][:, layer]).max()
-            off[name] = max(off[name], float(distance))
-    assert page.off == pytest.approx(off)
-    for name, scale in scales.items():
-        assert off[name] <= 1.001 * (scale[1] - scale[0])
-    assert off["o_t"] <= 0.501 * (UNIT[1] - UNIT[0])
-    assert off["C_t"] <= (UNIT[1] - UNIT[0]) * abs(trace.C_t).max()  # they do not add up
-    assert json.loads(element(page.html, "data"))["off"] == page.off
-
-
-def test_a_plain_rnn_is_stored_in_short_too(monkeypatch):
-    monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
-    model = small_model(cell="rnn")
-    page, trace = export(model, TEXT), model.trace(TEXT)
-    found = SIGNED[plane(page.html, "h_t 1", "u1")]
-    assert abs(found - trace.h_t[:, 1]).max() <= page.off["h_t"] <= 0.501 * (SIGNED[1] - SIGNED[0])
-
-
-def test_a_long_text_is_cut_to_what_a_file_holds_and_the_file_says_so(model, monkeypatch):
-    monkeypatch.setattr(exporting, "SHORT_BYTES", 4 * 2 * 24 * 50)
-    assert room(model) == 50
-    page = export(model, TEXT)
-    data = json.loads(element(page.html, "data"))
-    assert "".join(data["cells"]) == TEXT[:50]
-    assert (page.characters, page.cut, data["cut"]) == (50, True, True)
-
-
-def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(exporting, "SHORT_BYTES", 4 * 2 * 24 * 50)
-    monkeypatch.setattr(exporting, "EXACT_BYTES", 0)
-    model.save(tmp_path / "small.safetensors")
-    (tmp_path / "fox.txt").write_text(TEXT, encoding="utf-8")
-    command = ["inspect", str(tmp_path / "small.safetensors"), str(tmp_path / "fox.txt")]
-    options = ["--precision", "float32", "--html", str(tmp_path / "fox.html")]
-    assert main([*command, *options]) == 0
-    told = capsys.readouterr().err
-    assert "holds the first 50 characters" in told
-    assert "in 256 steps; off by at most f_t 0.00" in told
-    assert (tmp_path / "fox.html").read_text(encoding="utf-8") == export(model, TEXT).html
-
-
 def test_a_part_that_is_not_read_yet_is_said_to_be_so(model):
     passage = TracedText(model, TEXT, BlockCache())
     next(passage.blocks())
@@ -508,11 +395,6 @@ def test_all_texts_together_keep_no_more_blocks_than_there_is_room_for(model, mo
     trace = model.trace(TEXT)
     for passage in passages:
         np.testing.assert_array_equal(passage.values(1, ["h_t"], 3, 400)[0], trace.h_t[3:400, 1])
-
-
-def test_an_empty_text_is_no_page(model):
-    with pytest.raises(TextError, match="empty"):
-        export(model, "")
 
 
 # The server on the command line.
@@ -577,7 +459,8 @@ def test_an_address_that_cannot_be_used_is_named(model):
 
 
 def test_the_page_asks_for_nothing_from_elsewhere():
-    for name, content in page_files().items():
+    for name, file in page_files().items():
+        content = file.decode("latin-1")
         found = re.findall(r"(?:https?:)?//[a-z][\w.-]+\.[a-z]{2,}", content)
         assert [link for link in found if link != "http://www.w3.org"] == [], name
         for call in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):

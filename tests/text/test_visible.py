@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import messages, warned
 
-from charloom.text.unknown import UnknownCharacterWarning, warn_of_unknown
+from charloom.text.unknown import warn_of_unknown
 from charloom.text.visible import visible
 
 
@@ -22,16 +20,16 @@ def test_escapes_are_spelled_out_and_letters_are_not():
 
 
 def test_unknown_characters_are_named_once_with_their_counts():
-    with pytest.warns(UnknownCharacterWarning, match=r"'é' \(U\+00E9\) 3x, 'ж' \(U\+0436\) 1x"):
+    with warned(r"'é' \(U\+00E9\) 3x, 'ж' \(U\+0436\) 1x"):
         warn_of_unknown({"ж": 1, "é": 3})
 
 
 def test_many_unknown_characters_are_cut_short():
-    with pytest.warns(UnknownCharacterWarning, match="and 12 others"):
+    with warned("and 12 others"):
         warn_of_unknown({chr(0x400 + n): 1 for n in range(20)})
 
 
 def test_nothing_unknown_is_no_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with messages() as found:
         warn_of_unknown({})
+    assert found == []

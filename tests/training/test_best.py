@@ -12,6 +12,7 @@ from charloom.errors import TrainingError
 from charloom.training import reports
 from charloom.training.best import Best
 from charloom.training.checkpoints import Checkpoints
+from charloom.training.curve import Curve
 from charloom.training.position import Position
 from charloom.training.progress import Progress
 
@@ -55,7 +56,8 @@ def test_steps_wait_until_they_are_read_and_one_that_is_not_finite_is_told(monke
         def add(self, progress: Progress) -> None:
             logged.append(progress.step)
 
-    waiting = reports.Reports(run._trainer, Kept())
+    curve = Curve()
+    waiting = reports.Reports(run._trainer, Kept(), curve)
     waiting.add(progress(1, 2.0))
     waiting.add(progress(2, 2.0))
     assert logged == []
@@ -66,6 +68,7 @@ def test_steps_wait_until_they_are_read_and_one_that_is_not_finite_is_told(monke
     with pytest.raises(TrainingError, match="step 4: the loss is not finite"):
         waiting.add(progress(4, float("nan")))
     assert logged == [1, 2, 3]
+    assert [step for step, _ in curve.training()] == [1, 2, 3]
 
 
 def test_a_checkpoint_plans_the_steps_anew_where_the_time_is_given():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from messages import warned
 
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
 from charloom.text.corpus import InMemory, build_corpus
@@ -151,5 +152,5 @@ def test_a_sorted_text_is_told_and_trained_on_by_line():
     assert is_sorted("\n".join(rows)) and not is_sorted(PROSE)
     run = train(InMemory("\n".join(rows)), training=TrainingSettings(steps=1))
     assert run.plan.training.batches == "lines"
-    with pytest.warns(UserWarning, match="sorted"):
+    with warned("sorted"):
         train(InMemory("\n".join(rows)), training=TrainingSettings(steps=1, batches="streams"))

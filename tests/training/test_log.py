@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from messages import warned
 
 from charloom.engines.base import Outcome
 from charloom.errors import ModelFileError
@@ -83,7 +84,7 @@ def test_a_log_that_ends_too_early_is_refused(path):
 def test_a_log_that_was_deleted_begins_anew(path):
     path.unlink()
     log = Log(path)
-    with pytest.warns(UserWarning, match="begins anew after step 5"):
+    with warned("begins anew after step 5"):
         log.open(5)
     for step in (6, 7):
         log.add(progress(step).to_json())

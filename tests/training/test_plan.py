@@ -18,7 +18,7 @@ def test_a_plan_comes_back_from_json():
 @pytest.mark.parametrize(
     "change",
     [
-        {"format": 2},
+        {"format": 3},
         {"vocabulary": {"kind": "characters", "characters": "ba", "unknown": True}},
         {"vocabulary": 3},
         {"model": {"hidden_size": 0}},

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from messages import warned
 from runs import SMALL, TEXT, checkpoint_of, losses, outcome, settings, start
 
 from charloom.engines.base import State, Step
@@ -31,9 +32,9 @@ from charloom.model.scoring import Score
 from charloom.model.sealed import sealed
 from charloom.settings import TextSettings
 from charloom.text.corpus import InMemory
-from charloom.training import run as module
 from charloom.training import saving, trainer
 from charloom.training.checkpoint import write_checkpoint
+from charloom.training.run import Run
 from charloom.training.start import resume, train
 
 
@@ -47,6 +48,7 @@ def test_resuming_at_any_step_equals_never_having_stopped(tmp_path, batches):
             if progress.step == stop:
                 run.stop()
         resumed = resume(folder)
+        assert isinstance(resumed, Run)
         assert resumed.step == stop
         resumed.finish()
         assert outcome(folder) == outcome(tmp_path / "undisturbed")
@@ -126,7 +128,7 @@ for progress in run:
 def set_clock(monkeypatch, clock):
     """Give training another clock, and nobody else: a server that runs in another thread of
     this process would take its own deadlines for as far away as the machine has been up."""
-    for one in (module, saving):
+    for one in (trainer, saving):
         monkeypatch.setattr(one, "time", SimpleNamespace(monotonic=clock))
 
 
@@ -562,5 +564,5 @@ def test_going_on_with_other_kernels_is_said(tmp_path):
     run.stop()
     checkpoint = replace(checkpoint_of(tmp_path / "run"), kernels="an abacus")
     write_checkpoint(tmp_path / "run" / "checkpoint.safetensors", checkpoint)
-    with pytest.warns(UserWarning, match="an abacus"):
+    with warned("an abacus"):
         resume(tmp_path / "run").stop()

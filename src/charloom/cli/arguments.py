@@ -37,6 +37,10 @@ ModelPath = Annotated[
     Path,
     typer.Argument(parser=path, metavar="MODEL", help="a model file, or the folder of a run"),
 ]
+FirstModel = Annotated[
+    Path, typer.Argument(parser=path, metavar="A", help="a model file, or the folder of a run")
+]
+SecondModel = Annotated[Path, typer.Argument(parser=path, metavar="B", help="another one")]
 RunPath = Annotated[Path, typer.Argument(parser=path, metavar="RUN", help="the folder of a run")]
 Texts = Annotated[
     list[Any],

@@ -28,7 +28,7 @@ else:
 NAME = "run.toml"
 """In the folder of a run."""
 
-NOT_KEPT = ("config", "resume", "output", "help")
+NOT_KEPT = ("config", "resume", "output", "tensorboard", "help")
 """Flags of train that a file does not give: they say what to do with it."""
 
 
@@ -62,9 +62,15 @@ def read(file: Path) -> dict[str, Any]:
     return {name.replace("-", "_"): value for name, value in values.items()}
 
 
-def keep(run: charloom.Run, folder: Path, text: list[Any], validation: list[Any] | None) -> None:
+def keep(
+    run: charloom.Run,
+    folder: Path,
+    text: list[Any],
+    validation: list[Any] | None,
+    start_from: Path | None,
+) -> None:
     """Write the file of a run into its folder. A failure costs the file, not the run."""
-    plan = run.plan
+    plan, base = run.plan, run.plan.base
     settings = {
         **plan.text.model_dump(),
         **plan.model.model_dump(),
@@ -74,6 +80,7 @@ def keep(run: charloom.Run, folder: Path, text: list[Any], validation: list[Any]
         "# Every setting of this run. Repeat it with: charloom train --config run.toml -o FOLDER",
         f"text = {_names(text)}",
         *([f"validation = {_names(validation)}"] if validation else []),
+        f"start_from = {_value(_place(start_from or (base.name if base else 'none')))}",
         *(f"{name} = {_value(value)}" for name, value in settings.items() if value is not None),
     ]
     try:
@@ -83,8 +90,13 @@ def keep(run: charloom.Run, folder: Path, text: list[Any], validation: list[Any]
 
 
 def _names(sources: Iterable[Any]) -> str:
-    names = [source if source == "-" else str(Path(source).absolute()) for source in sources]
-    return _value(names)
+    return _value([source if source == "-" else _place(source) for source in sources])
+
+
+def _place(source: Any) -> str:
+    """A path from everywhere; the name of a base, which is none, as it is."""
+    path = Path(source)
+    return str(path.absolute()) if path.exists() else str(path)
 
 
 def _value(value: Any) -> str:

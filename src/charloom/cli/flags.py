@@ -24,15 +24,19 @@ GROUPS = {
     "TrainingSettings": "Training",
     "AmountSettings": "Sampling",
     "SamplingSettings": "Sampling",
+    "AdaptationSettings": "Adapting",
     "ComputingSettings": "Computing",
+    "ManySettings": "Many files",
+    "TuningSettings": "The search",
     "RecallSettings": "The experiment",
     "ContextSettings": "Looking back",
     "UnitsSettings": "Claims",
 }
 """The title under which help lists the flags of each class of settings."""
 
-NAMES = {"selections": "select", "patterns": "pattern"}
-"""Arguments of the library whose flags have other names: they are given one at a time."""
+NAMES = {"selections": "select", "patterns": "pattern", "spaces": "space", "start_from": "from"}
+"""Arguments of the library whose flags have other names: some are given one at a time, and `from`
+is no name in Python."""
 
 
 def flags(

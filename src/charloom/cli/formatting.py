@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, is_dataclass
@@ -67,6 +68,30 @@ def _shown(value: Any) -> str:
         case float():
             return f"{value:,.6g}"
     return charloom.visible(str(value))
+
+
+def compared(found: charloom.Comparison) -> str:
+    """A comparison as lines: the numbers, then the words where either model is better."""
+    low, high = found.interval or (math.nan, math.nan)
+    spread = f"{low:+.4f} to {high:+.4f}" if found.interval else "unknown: the text is too short"
+    facts = {
+        "A bits per character": found.a.bits_per_character,
+        "B bits per character": found.b.bits_per_character,
+        "B less A": f"{found.difference:+.4f}",
+        "95 % interval": spread,
+        "characters": found.a.characters,
+        "in a block": found.block_characters,
+    }
+    lines = [columns(facts)]
+    for name, places in (("A", found.a_better), ("B", found.b_better)):
+        if places:
+            lines.append(f"\nwhere {name} is better\n        at    A bits    B bits  text")
+        lines += [
+            f"{place.start:10,} {place.bits_a:9.3f} {place.bits_b:9.3f}  "
+            f"{charloom.visible(place.text)}"
+            for place in places
+        ]
+    return "\n".join(lines)
 
 
 def written(

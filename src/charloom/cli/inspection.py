@@ -137,7 +137,9 @@ def inspect(
     html: Annotated[
         Path | None,
         typer.Option(
-            parser=path, metavar="FILE", help="the page of `serve` as one file, for use offline"
+            parser=path,
+            metavar="FILE",
+            help="the page of `serve` as one file, with the model, for use offline",
         ),
     ] = None,
     npz: Annotated[
@@ -160,9 +162,12 @@ def inspect(
         ),
     ] = None,
     quantity: Annotated[
-        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"],
-        typer.Option(help="the quantity that --png draws"),
-    ] = "C_t",
+        Literal["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t", "r_t", "n_t", "z_t"]
+        | None,
+        typer.Option(
+            help="the quantity that --png draws; by default C_t, or h_t of a cell without C_t"
+        ),
+    ] = None,
     layer: Annotated[
         int | None,
         typer.Option(
@@ -173,11 +178,12 @@ def inspect(
 ) -> None:
     """Write files of what happens inside a model while it reads a text.
 
-    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t, with the
-    character's log-probability, its rank, and the likeliest alternatives. The text is read
-    once for each file and may be of any length, but a heat map holds 400 characters, and a
-    page 64 MB of numbers: of a longer text, the beginning. A page of more than 4 million
-    numbers rounds each to one of 256 steps, and says by how much they are off.
+    For each layer and character f_t, fC_t, i_t, g_t, gi_t, C_t, o_t and h_t (of a GRU, r_t,
+    n_t, z_t and h_t), with the character's log-probability, its rank, and the likeliest
+    alternatives. The text is read once for each file and may be of any length, but a heat map
+    holds 400 characters, and a page begins with 100,000: of a longer text, the beginning. A
+    page holds the model and computes in the browser, in float32; it reads any other text that
+    is typed there.
 
     For example:
 
@@ -207,10 +213,7 @@ def inspect(
 
 def _tell_of_page(page: charloom.Page, file: Path) -> None:
     if page.cut:
-        tell(f"charloom: {file}: holds the first {page.characters:,} characters")
-    if page.off:
-        off = ", ".join(f"{name} {most:.2g}" for name, most in page.off.items())
-        tell(f"charloom: {file}: holds numbers in 256 steps; off by at most {off}")
+        tell(f"charloom: {file}: shows the first {page.characters:,} characters")
 
 
 @reading_flags

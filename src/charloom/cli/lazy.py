@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 VERBS = {
     "train": "training",
+    "tune": "tuning",
     "generate": "model",
     "evaluate": "model",
     "score": "model",
+    "compare": "model",
     "info": "model",
     "serve": "inspection",
     "inspect": "inspection",

@@ -7,6 +7,7 @@ settings classes, where each has its help, bounds and default.
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 
@@ -25,9 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     lazy.prepare()
     streams.prepare()
     arguments = sys.argv[1:] if arguments is None else arguments
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), streams.messages_of(logging.getLogger("charloom")):
         warnings.simplefilter("default")
-        warnings.showwarning = _warn
+        warnings.showwarning = lambda message, *_: streams.tell(f"charloom: warning: {message}")
         try:
             status = _run(arguments)
             if status == 0:
@@ -76,10 +77,6 @@ def _complain(error: CharloomError | str, status: int) -> int:
     except (CharloomError, OSError):
         streams.abandon(sys.stdout)
     return status
-
-
-def _warn(message: Warning | str, *place: object) -> None:
-    streams.tell(f"charloom: warning: {message}")
 
 
 def demo() -> None:

@@ -1,4 +1,7 @@
-"""Commands that use a model: generate, evaluate, score and info."""
+"""Commands that use a model: generate, evaluate, score and info.
+
+With -o the first three take each file as a text of its own (many.py).
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,20 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from ..settings import AmountSettings, ComputingSettings, SamplingSettings
+from ..settings import (
+    AdaptationSettings,
+    AmountSettings,
+    ComputingSettings,
+    SamplingSettings,
+)
 from . import formatting
 from .arguments import (
     READING,
     AsJson,
+    FirstModel,
     ModelPath,
+    OptionalTexts,
+    SecondModel,
     Texts,
     load,
     pieces_of,
@@ -23,16 +34,21 @@ from .arguments import (
     show,
     text_name,
 )
-from .flags import chosen, flags
+from .flags import chosen, flags, given, refuse
+from .many import PartsFolder, many_flags, on_many_files, refuse_many
 from .streams import say, tell
 
 
+@many_flags
 @flags(ComputingSettings)
 @flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
 @flags(SamplingSettings, only=("temperature", "top_k", "top_p"))
 @flags(AmountSettings)
 def generate(
+    context: typer.Context,
     model: ModelPath,
+    text: OptionalTexts = None,
+    output: PartsFolder = None,
     prompt: Annotated[
         str | None, typer.Option(metavar="STRING", help="the text to continue")
     ] = None,
@@ -47,16 +63,26 @@ def generate(
         typer.Option(metavar="STRING", help="end before this text; may be repeated"),
     ] = None,
     **values: Any,
-) -> None:
+) -> int:
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another. The same --seed gives the same text.
+    another. The same --seed gives the same text. With -o each TEXT is a prompt, or a file of
+    prompts in JSON lines or Parquet, and has a file of texts in FOLDER.
 
     For example:
 
         charloom generate book.run --prompt "The Fox" --temperature 0.7
     """
+    if output is not None:
+        if prompt is not None or prompt_file is not None:
+            raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
+        names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
+        options = {name: values[name] for name in names}
+        return on_many_files("generate", model, text, output, values, stop=stop, **options)
+    refuse_many(context)
+    if text:
+        raise SettingsError("TEXT was given without -o; give --prompt-file, or -o FOLDER")
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
     fresh = values["seed"] is None
@@ -75,26 +101,35 @@ def generate(
     if fresh:
         tell(f"seed {sampling.seed}")
     if amount.count > 1:
-        for text in pieces:
-            say(prompt + text)
-        return
+        for one in pieces:
+            say(prompt + one)
+        return 0
     say(prompt, end="")
     for piece in pieces:
         say(piece, end="")
     say("")
+    return 0
 
 
+@many_flags
 @reading_flags
+@flags(AdaptationSettings)
 def evaluate(
+    context: typer.Context,
     model: ModelPath,
     text: Texts,
+    output: PartsFolder = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="read the text as one stream, which is slow"),
     ] = False,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="also measure a copy of the model that learns as it reads"),
+    ] = False,
     as_json: AsJson = False,
     **values: Any,
-) -> None:
+) -> int:
     """Measure how well a model predicts a text.
 
     Prints bits per character and per byte of UTF-8, perplexity per character, the total
@@ -105,28 +140,55 @@ def evaluate(
     beside the numbers. With --precision int8 the last line says how
     many bits per character 8-bit weights cost in comparison with float32.
 
+    With --adapt a second measurement follows, its names beginning with "adapted": a copy of
+    the model learns from each stretch of the text right after it was counted (dynamic
+    evaluation). It says how predictable the text is from itself, too, and is no number to set
+    beside one that was measured without.
+    With -o each file is a text of its own, measured by one of several processes.
+
     For example:
 
         charloom evaluate book.run other.txt
     """
+    if not adapt:
+        refuse(context, AdaptationSettings.model_fields, "has no effect without --adapt")
+    if output is not None:
+        if as_json:
+            raise SettingsError("--json is for one text; --parts says what the parts are")
+        if adapt:
+            raise SettingsError("--adapt is for one text; leave out -o")
+        return on_many_files("evaluate", model, text, output, values, exact=exact)
+    refuse_many(context)
     loaded = load(model, values)
     pieces = pieces_of(loaded, text, values)
-    if values["precision"] != "int8":
+    if values["precision"] != "int8" and not adapt:
         found = formatting.total(loaded.evaluate(pieces, exact=exact))
         show(found | loaded.computed_with, as_json)
-        return
+        return 0
     whole = list(pieces)  # standard input cannot be read twice
     total = loaded.evaluate(whole, exact=exact)
+    if adapt:
+        settings = chosen(AdaptationSettings, values)
+        adapted = formatting.total(loaded.evaluate(whole, adapt=settings)) | settings.model_dump()
+        for same in ("characters", "utf8_bytes", "unknown_characters"):
+            del adapted[same]
+        found = formatting.total(total) | loaded.computed_with
+        show(found | {"adapted": adapted}, as_json)
+        return 0
     unrounded = load(model, values | {"precision": "float32"}).evaluate(whole, exact=exact)
     cost = total.bits_per_character - unrounded.bits_per_character
     found = formatting.total(total) | loaded.computed_with
     show(found | {"int8_costs_bits_per_character": cost}, as_json)
+    return 0
 
 
+@many_flags
 @reading_flags
 def score(
+    context: typer.Context,
     model: ModelPath,
     text: Texts,
+    output: PartsFolder = None,
     by: Annotated[
         Literal["character", "word", "line"], typer.Option(help="the parts to show")
     ] = "line",
@@ -135,20 +197,55 @@ def score(
         typer.Option(help="jsonl has a line for each part, and the total in the last"),
     ] = "table",
     **values: Any,
-) -> None:
+) -> int:
     """Show how surprising each part of a text is.
 
     The surprisals of the parts add up exactly to that of the whole, read as one stream. For
-    characters the rank is shown too: 1 if the model found the character likeliest.
+    characters the rank is shown too: 1 if the model found the character likeliest. With -o
+    each file is a text of its own, scored by one of several processes.
 
     For example:
 
         charloom score book.run other.txt --by word
     """
+    if output is not None:
+        if given(context, "format"):
+            raise SettingsError("--format is for one text; --parts says what the parts are")
+        return on_many_files("score", model, text, output, values, by=by)
+    refuse_many(context)
     loaded = load(model, values)
     parts = loaded.score(pieces_of(loaded, text, values), by=by)
     for piece in formatting.written(parts, format, loaded.computed_with):
         say(piece, end="")
+    return 0
+
+
+@reading_flags
+def compare(
+    a: FirstModel,
+    b: SecondModel,
+    text: Texts,
+    places: Annotated[
+        int, typer.Option(help="words to show where either model is better (at least 0)")
+    ] = 5,
+    as_json: AsJson = False,
+    **values: Any,
+) -> None:
+    """Compare two models on one text.
+
+    Prints the bits per character of each, and the difference, that of B less that of A, with an
+    interval in which it lies in 95 of 100 such texts: the text is cut into 20 blocks, and how
+    much they differ from each other tells how sure the difference is. Then come the words where
+    one model is better than the other by the most bits.
+
+    For example:
+
+        charloom compare book.run other.run text.txt
+    """
+    models = [load(model, values) for model in (a, b)]
+    pieces = list(pieces_of(models[0], text, values))
+    found = charloom.compare(*models, pieces, places=places)
+    say(formatting.as_json(found) if as_json else formatting.compared(found))
 
 
 def info(model: ModelPath, as_json: AsJson = False) -> None:

@@ -8,9 +8,11 @@ that a failing display never ends a run, and never ends up among the results.
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import charloom
@@ -76,6 +78,33 @@ def tell(message: str) -> None:
         with suppress(*FAILURES):
             sys.stderr.write(charloom.visible(" ".join(message.split())) + "\n")
             sys.stderr.flush()
+
+
+class _Messages(logging.Handler):
+    """Shows what the library warns of, each message once."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message not in self.shown:
+            self.shown.add(message)
+            tell(f"charloom: warning: {message}")
+
+
+@contextmanager
+def messages_of(logger: logging.Logger) -> Iterator[None]:
+    """Show the warnings of a logger here, and nowhere else, for as long as a command runs."""
+    handler, before = _Messages(), logger.propagate
+    logger.addHandler(handler)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def abandon(stream: Any) -> None:

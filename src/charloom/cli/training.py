@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from ..settings import ModelSettings, TextSettings, TrainingSettings
 from . import live
 from .arguments import OptionalTexts, RunPath, path, text_name
 from .config import configure, keep
-from .flags import chosen, flags, given
+from .flags import chosen, flags, given, refuse
 from .streams import say, tell
 
 
@@ -46,6 +47,16 @@ def train(
             help="hold out this instead of the end of TEXT; may be repeated",
         ),
     ] = None,
+    start_from: Annotated[
+        Any,
+        typer.Option(
+            "--from",
+            parser=path,
+            metavar="MODEL",
+            help="start from the weights of a model: a file, the folder of a run, or english; "
+            "none is from nothing; by default english where that suits a short text",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the run in the folder")
     ] = False,
@@ -59,6 +70,13 @@ def train(
             help="take settings from a file such as run.toml in the folder of a run",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="write events for TensorBoard into the folder of the run (needs the extra)",
+        ),
+    ] = False,
     **values: Any,
 ) -> int:
     """Train a model on a text.
@@ -72,10 +90,15 @@ def train(
 
         charloom train book.txt --minutes 2
     """
+    if tensorboard and find_spec("tensorboard") is None:  # before anything is written
+        raise SettingsError(
+            "tensorboard: is not installed; get it with: pip install 'charloom[tensorboard]'"
+        )
     if not text and not (resume and output):
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
     folder = output or _folder_for((text or [])[0], resume)
     if resume:
+        refuse(context, ["start_from"], "was given, but a resumed run keeps what it started from")
         run = charloom.resume(
             folder,
             sources=None if not text or Path(str(text[0])) == folder else text,
@@ -92,17 +115,21 @@ def train(
             text=chosen(TextSettings, values),
             model=chosen(ModelSettings, values),
             training=chosen(TrainingSettings, values),
+            start_from={None: "auto", Path("none"): None}.get(start_from, start_from),
         )
-        keep(run, folder, text or [], validation)
-    return _watch(run, folder)
+        keep(run, folder, text or [], validation, start_from)
+    return _watch(run, folder, folder / "tensorboard" if tensorboard else None)
 
 
-def _watch(run: charloom.Run, folder: Path) -> int:
+def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
     """Show a run until it ends or is asked to stop; the exit status."""
+    steps = run if events is None else charloom.tensorboard(run, events)
+    if events is not None:
+        tell(f"events for: tensorboard --logdir {quoted(events)}")
     for line in live.opening(run, folder).splitlines():
         tell(line)
     with _asked_to_stop() as asked, live.watching(run) as show:
-        for progress in run:
+        for progress in steps:
             show(progress)
             if asked:
                 break

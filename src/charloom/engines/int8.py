@@ -31,7 +31,18 @@ def rounded(weights: Weights) -> Weights:
     }
 
 
-def _rounded(weight: Array) -> Array:
-    most = np.abs(weight).max(axis=1, keepdims=True)
+def whole_numbers(weight: Array) -> tuple[Array, Array]:
+    """A matrix (R, C) as int8 numbers and the scale (R,) of each of its rows.
+
+    >>> whole, scale = whole_numbers(np.array([[0.5, -1.27], [0.0, 0.0]], np.float32))
+    >>> whole.tolist(), scale.round(4).tolist()
+    ([[50, -127], [0, 0]], [0.009999999776482582, 0.007899999618530273])
+    """
+    most = np.abs(weight).max(axis=1)
     scale = np.where(most > 0, most, 1).astype(np.float32) / np.float32(127)
-    return np.rint(weight / scale) * scale
+    return np.rint(weight / scale[:, None]).astype(np.int8), scale
+
+
+def _rounded(weight: Array) -> Array:
+    whole, scale = whole_numbers(weight)
+    return whole.astype(np.float32) * scale[:, None]

@@ -32,7 +32,7 @@ def open_engine(
     float16 (torch) or, for a trained network, int8 (native); `threads` 0 uses every core of
     the processor. SettingsError for what does not go together or is not installed.
     """
-    ComputingSettings(threads=threads)
+    ComputingSettings(threads=threads, device=device)
     name = engine
     if name == "auto":
         elsewhere = device not in ("auto", "cpu")

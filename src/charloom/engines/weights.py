@@ -1,12 +1,13 @@
 """The weights of a network: their names, their shapes, and their first values.
 
 Weights travel as a dict from name to array, with the names and shapes of `torch.nn.LSTM`
-(or `torch.nn.RNN`) and `torch.nn.Linear`, but for the one bias that is computed with:
+(or `GRU`, or `RNN`) and `torch.nn.Linear`, but for the one bias that is computed with:
 
     embedding.weight   (V, E)     only with an embedding
     lstm.weight_ih_l0  (G, I)     I is V for one-hot input, E with an embedding, H above
     lstm.weight_hh_l0  (G, H)
-    lstm.bias_l0       (G,)       the sum of PyTorch's bias_ih_l0 and bias_hh_l0
+    lstm.bias_l0       (G,)       the sum of PyTorch's bias_ih_l0 and bias_hh_l0;
+    gru.bias_l0        (4H,)      of a GRU's, with the candidate's bias_hh apart at the end
     head.weight        (V, H)
     head.bias          (V,)
 """
@@ -44,7 +45,7 @@ def weight_shapes(settings: ModelSettings, vocabulary_size: int) -> dict[str, tu
     for layer in range(settings.num_layers):
         shapes[f"{cell}.weight_ih_l{layer}"] = (gates, inputs)
         shapes[f"{cell}.weight_hh_l{layer}"] = (gates, hidden)
-        shapes[f"{cell}.bias_l{layer}"] = (gates,)
+        shapes[f"{cell}.bias_l{layer}"] = (CELLS[cell].bias_rows(hidden),)
         inputs = hidden
     shapes["head.weight"] = (vocabulary_size, hidden)
     shapes["head.bias"] = (vocabulary_size,)
@@ -58,6 +59,33 @@ def parameter_count(settings: ModelSettings, vocabulary_size: int) -> int:
     2222
     """
     return sum(math.prod(shape) for shape in weight_shapes(settings, vocabulary_size).values())
+
+
+def torch_biases(settings: ModelSettings, bias: Array) -> tuple[Array, Array]:
+    """A layer's bias as PyTorch's two, (G,) each: bias_ih and bias_hh.
+
+    The second is zero, but for what a gate of a GRU weighs.
+
+    >>> torch_biases(ModelSettings(cell="gru", hidden_size=1), np.array([1.0, 2.0, 3.0, 4.0]))
+    (array([1., 2., 3.]), array([0., 0., 4.]))
+    """
+    cell, size = CELLS[settings.cell], settings.hidden_size
+    at, rows = cell.recurrent_bias(size), cell.gate_rows(size)
+    return bias[:rows].copy(), np.where(at < rows, 0, bias[at]).astype(bias.dtype)
+
+
+def folded_bias(settings: ModelSettings, bias_ih: Array, bias_hh: Array) -> Array:
+    """A layer's bias from PyTorch's two: the way back from `torch_biases`.
+
+    >>> ones = np.ones(3)
+    >>> folded_bias(ModelSettings(cell="gru", hidden_size=1), ones, 2 * ones)
+    array([3., 3., 1., 2.])
+    """
+    cell, size = CELLS[settings.cell], settings.hidden_size
+    bias = np.zeros(cell.bias_rows(size), bias_ih.dtype)
+    bias[: len(bias_ih)] = bias_ih
+    bias[cell.recurrent_bias(size)] += bias_hh
+    return bias
 
 
 def check_weights(weights: Weights, settings: ModelSettings, vocabulary_size: int) -> None:
@@ -100,6 +128,7 @@ def initial_weights(
     cell = CELLS[settings.cell]
     scaled = first_values == "scaled" and cell.has_scaled_values
     bias = [0.0 if scaled else cell.first_bias.get(gate, 0.0) for gate in cell.gates]
+    bias += [0.0 for _ in cell.apart]
     weights: Weights = {}
     for name, shape in weight_shapes(settings, vocabulary_size).items():
         limit = math.sqrt(6 / sum(shape)) if len(shape) == 2 else 0.0

@@ -46,9 +46,9 @@ def save_trace(
 
     Without `format`, the suffix of `path` decides: .npz (arrays (T, L, H)), .parquet (a row
     for each step and layer; needs pyarrow), .json (an object for each step), or .png (a heat
-    map of units x characters of one `quantity`, by default C_t, and one `layer`, from 1, by
-    default the top one; needs matplotlib; it holds the first 400 characters). See the top of
-    this file for the fields.
+    map of units x characters of one `quantity`, by default C_t (or h_t of a cell that carries no
+    C), and one `layer`, from 1, by default the top one; needs matplotlib; it holds the first 400
+    characters). See the top of this file for the fields.
 
     SettingsError for a format, quantity or layer that does not exist, and for a quantity or
     layer where all of them are written; OutputError if the file cannot be written.
@@ -71,7 +71,7 @@ def save_trace(
         from .pictures import plot_trace
 
         pieces = model.trace_pieces(text)
-        plot_trace(path, pieces, quantity=quantity or "C_t", layer=layer)
+        plot_trace(path, pieces, quantity=quantity, layer=layer)
         return
     for name, value in (("quantity", quantity), ("layer", layer)):
         if value is not None:

@@ -18,6 +18,7 @@ from ..model.tracing import Trace
 from ..text.visible import visible
 from ..training.folder import RunFolder
 from ..training.log import read_log
+from ..training.tuning.study import StudyFolder, importances, value_of
 
 WIDEST = 400
 """Most characters in a heat map: more could not be told apart."""
@@ -30,8 +31,10 @@ _GATE = ("#fbf9f4", "#1b1a17")
 def plot(run: str | Path, path: str | Path | None = None) -> Path:
     """Draw the bits per character of a run against its steps, as a PNG; returns its path.
 
-    By default it is curve.png in the folder of the run. ModelFileError if that is no run,
-    or has no step yet; SettingsError, with the pip command, without matplotlib.
+    By default it is curve.png in the folder of the run. Of the folder of a search, what
+    mattered is drawn: how much each setting did, and the trials by their values.
+    ModelFileError if that is no run, or has no step yet; SettingsError, with the pip command,
+    without matplotlib.
 
     >>> import charloom
     >>> try:
@@ -40,6 +43,9 @@ def plot(run: str | Path, path: str | Path | None = None) -> Path:
     ...     print(str(error).partition(";")[0])
     no-such-run: is not the folder of a run
     """
+    if StudyFolder(run).plan.exists():
+        target = Path(path) if path is not None else StudyFolder(run).path / "search.png"
+        return plot_search(run, target)
     folder = RunFolder(run)
     if not folder.plan.exists():
         raise ModelFileError(f"{run}: is not the folder of a run; give one that train has made")
@@ -77,18 +83,54 @@ def plot(run: str | Path, path: str | Path | None = None) -> Path:
     return target
 
 
+def plot_search(study: str | Path, target: Path) -> Path:
+    """Draw how much each setting of a search mattered, and every trial by its values.
+
+    ModelFileError if no trial has been measured yet.
+    """
+    folder = StudyFolder(study)
+    trials = [t for t in folder.open().get_trials(deepcopy=False) if value_of(t) is not None]
+    spaces = sorted({name for trial in trials for name in trial.params})
+    if not spaces:
+        raise ModelFileError(f"{folder.path}: no trial of this search has been measured yet")
+    shares = importances(study)
+    spaces.sort(key=lambda name: -shares.get(name, 0))
+    figure = _matplotlib()(figsize=(3.2 * len(spaces), 3.6), layout="constrained")
+    row = figure.subplots(1, len(spaces), sharey=True, squeeze=False)[0]
+    for axes, name in zip(row, spaces, strict=True):
+        those = [trial for trial in trials if name in trial.params]
+        for pruned, color, label in ((True, _GREY, "pruned"), (False, _BLUE, "whole")):
+            some = [t for t in those if (t.state.name == "PRUNED") == pruned]
+            values = [t.params[name] for t in some]
+            axes.plot(values, [value_of(t) for t in some], "o", color=color, label=label)
+        if getattr(those[0].distributions[name], "log", False):
+            axes.set_xscale("log")
+        title = f"{name}, {shares[name]:.0%}" if name in shares else name
+        axes.set(xlabel=title)
+        axes.grid(alpha=0.25)
+    row[0].set(ylabel="bits per character held out")
+    row[0].legend(frameon=False)
+    _save(figure, target)
+    return target
+
+
 def plot_trace(
-    path: str | Path, pieces: Iterable[Trace], *, quantity: str = "C_t", layer: int | None = None
+    path: str | Path,
+    pieces: Iterable[Trace],
+    *,
+    quantity: str | None = None,
+    layer: int | None = None,
 ) -> None:
     """Draw one quantity of a layer, units x characters, and above it the surprisal.
 
+    The default is C_t, or h_t of a cell that carries no C.
     Layers count from 1, and the top one is the default. A longer text is cut after WIDEST
     characters. SettingsError for a quantity or layer that there is not.
     """
     figure_of = _matplotlib()
     from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
 
-    values, symbols, bits = _gathered(pieces, quantity, layer)
+    quantity, values, symbols, bits = _gathered(pieces, quantity, layer)
     units, width = values.shape
     gate = any(quantity in cell.fractions for cell in CELLS.values())
     unbounded = quantity.endswith("C_t")
@@ -127,9 +169,9 @@ def _unbounded(y: Any) -> Any:
 
 
 def _gathered(
-    pieces: Iterable[Trace], quantity: str, layer: int | None
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """(H, T) the values, the T symbols and their bits."""
+    pieces: Iterable[Trace], quantity: str | None, layer: int | None
+) -> tuple[str, np.ndarray, list[str], np.ndarray]:
+    """The quantity, its values (H, T), the T symbols and their bits."""
     columns: list[np.ndarray] = []
     symbols: list[str] = []
     bits: list[float] = []
@@ -137,6 +179,7 @@ def _gathered(
         layers = piece.h_t.shape[1]
         if layer is not None and not 1 <= layer <= layers:
             raise SettingsError(f"layer: {layer} was given; the model has layers 1 to {layers}")
+        quantity = quantity or ("C_t" if "C_t" in piece.quantities else "h_t")
         if quantity not in piece.quantities:
             names = ", ".join(piece.quantities)
             raise SettingsError(f"quantity: {quantity!r} was given; this model has {names}")
@@ -146,9 +189,9 @@ def _gathered(
         bits += piece.bits[taken].tolist()
         if len(symbols) >= WIDEST:
             break
-    if not symbols:
+    if not quantity or not symbols:
         raise TextError("the text is empty; a picture needs at least one character")
-    return np.concatenate(columns, axis=1), symbols, np.array(bits)
+    return quantity, np.concatenate(columns, axis=1), symbols, np.array(bits)
 
 
 def _matplotlib() -> Any:

@@ -31,7 +31,10 @@ from ..files import replacing
 from .sealed import BLANK, parse_json
 
 FORMAT = 1
-"""Raised when a file of this version would be misread by an older charloom."""
+"""Raised where an older charloom would misread a file; a file has the lowest that it needs."""
+
+FORMAT_8_BITS = 2
+"""Of files with tensors of 8 bits and a sign, which format 1 has not."""
 
 MODEL_FILE = "model.safetensors"
 """The best model, in a run folder."""
@@ -40,7 +43,15 @@ LONGEST_HEADER = 32 << 20
 """Bytes; a vocabulary of all of Unicode takes some 16 million."""
 
 _MARK = rb"{\"digest\":\""  # where it begins, within a string within JSON: it is the first key
-_DTYPES = {"F64": "<f8", "I64": "<i8", "U64": "<u8", "F32": "<f4", "I32": "<i4", "U8": "|u1"}
+_DTYPES = {
+    "F64": "<f8",
+    "I64": "<i8",
+    "U64": "<u8",
+    "F32": "<f4",
+    "I32": "<i4",
+    "U8": "|u1",
+    "I8": "|i1",
+}
 _NAMES = {code: name for name, code in _DTYPES.items()}
 
 
@@ -85,7 +96,8 @@ def _stored(array: Array) -> Array:
 
 def _header(kind: str, content: dict[str, Any], tensors: dict[str, Array]) -> bytes:
     """Length and JSON, with a blank digest."""
-    rest = {"format": FORMAT, "kind": kind, **content}
+    small = any(array.dtype == np.int8 for array in tensors.values())
+    rest = {"format": FORMAT_8_BITS if small else FORMAT, "kind": kind, **content}
     body = json.dumps(rest, sort_keys=True, separators=(",", ":"))
     entries: dict[str, Any] = {"__metadata__": {"charloom": f'{{"digest":"{BLANK}",{body[1:]}'}}
     place = 0
@@ -117,7 +129,7 @@ def read_container(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, A
                 _refuse(path, f"is truncated: it ends after {len(header) + size} bytes; {_COPY}")
             start = header.find(_MARK) + len(_MARK)
             digest = hashlib.sha256(header[:start] + BLANK.encode() + header[start + len(BLANK) :])
-            ours = (content.get("format"), content.get("kind")) == (FORMAT, kind)
+            ours = content.get("format") in _FORMATS and content.get("kind") == kind
             tensors = _read_tensors(path, file, entries, digest) if ours else {}
             while block := file.read(1 << 20):  # what no tensor has counts, too
                 digest.update(block)
@@ -132,10 +144,10 @@ def read_container(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, A
     if header[start : start + len(BLANK)] != digest.hexdigest().encode():
         _refuse(path, f"is damaged: its bytes are not those that were written; {_COPY}")
     found_format, found_kind = (shown(content.get(key), 30) for key in ("format", "kind"))
-    if content.get("format") != FORMAT:
+    if content.get("format") not in _FORMATS:
         raise ModelFileError(
-            f"{path}: is of format {found_format}, and this charloom reads format {FORMAT}; "
-            "upgrade with: pip install --upgrade charloom"
+            f"{path}: is of format {found_format}, and this charloom reads formats {FORMAT} to "
+            f"{FORMAT_8_BITS}; upgrade with: pip install --upgrade charloom"
         )
     if content.get("kind") != kind:
         raise ModelFileError(
@@ -145,6 +157,7 @@ def read_container(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, A
     return tensors, {n: content[n] for n in content.keys() - {"digest", "format", "kind"}}
 
 
+_FORMATS = (FORMAT, FORMAT_8_BITS)
 _COPY = "take another copy"
 _FOREIGN = "is not a charloom model; give a file that charloom saved"
 _DAMAGED = f"is damaged, or is not a charloom model; {_COPY}"

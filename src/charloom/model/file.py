@@ -1,22 +1,27 @@
 """Model files: settings, vocabulary, weights and how they came about, for any PyTorch to load.
 
 The container is container.py's; the tensors have PyTorch's names and shapes, its two biases
-included.
+included. In a file of 8 bits a matrix is whole numbers, and a tensor of its name and `.scale`
+has what each of its rows is to be multiplied by.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from ..engines.weights import Array, Weights, weight_shapes
+from ..engines.int8 import whole_numbers
+from ..engines.weights import Array, Weights, folded_bias, torch_biases, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
 from .container import read_container, write_container
 from .provenance import Provenance
+
+_SCALE = ".scale"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,17 +36,20 @@ class ModelFile:
     """How the model came about: the record of the file."""
 
 
-def write_model(path: str | Path, model: ModelFile) -> None:
+def write_model(path: str | Path, model: ModelFile, *, bits: Literal[8, 32] = 32) -> None:
     """Write a model file; equal content gives equal bytes.
 
-    Raises OutputError, and leaves what was at `path`, if it cannot be written.
+    With 8 bits its matrices are rounded, and it is a quarter of the size. Raises OutputError,
+    and leaves what was at `path`, if it cannot be written.
     """
     tensors: dict[str, Array] = {}
     for name in weight_shapes(model.settings, model.vocabulary.size):
         values = np.ascontiguousarray(model.weights[name], np.float32)
-        first, *others = _stored_names(name)
-        tensors[first] = values
-        tensors |= {other: np.zeros_like(values) for other in others}
+        if bits == 8 and values.ndim == 2:
+            tensors[name], tensors[name + _SCALE] = whole_numbers(values)
+            continue
+        stored = torch_biases(model.settings, values) if _is_bias(name) else [values]
+        tensors |= dict(zip(_stored_names(name), stored, strict=True))
     content = {
         "settings": model.settings.model_dump(),
         "vocabulary": model.vocabulary.to_json(),
@@ -66,8 +74,10 @@ def read_model(path: str | Path) -> ModelFile:
         raise ModelFileError(f"{path}: its description makes no sense ({shown(error)})") from None
     weights = {}
     for name, shape in weight_shapes(settings, vocabulary.size).items():
+        if _is_bias(name):
+            shape = weights[name.replace("bias", "weight_hh")].shape[:1]
         stored = [_tensor(path, tensors, part, shape) for part in _stored_names(name)]
-        weights[name] = stored[0] if len(stored) == 1 else stored[0] + stored[1]
+        weights[name] = folded_bias(settings, *stored) if _is_bias(name) else stored[0]
     if tensors:
         named = shown(", ".join(sorted(tensors)))
         raise ModelFileError(f"{path}: its settings do not call for its tensors {named}")
@@ -76,18 +86,24 @@ def read_model(path: str | Path) -> ModelFile:
     )
 
 
+def _is_bias(name: str) -> bool:
+    return ".bias_l" in name
+
+
 def _stored_names(name: str) -> tuple[str, ...]:
-    """The tensors whose sum is this weight: PyTorch has two biases for our one."""
-    if ".bias_l" in name:
+    """The tensors that hold this weight: PyTorch has two biases for our one."""
+    if _is_bias(name):
         return name.replace("bias", "bias_ih"), name.replace("bias", "bias_hh")
     return (name,)
 
 
 def _tensor(path: Path, tensors: dict[str, Array], name: str, shape: tuple[int, ...]) -> Array:
-    """Take one tensor out of the file's, and check it."""
+    """Take one tensor out of the file's, and check it; whole numbers with their scale."""
     if name not in tensors:
         raise ModelFileError(f"{path}: the tensor {name} is missing")
     values = tensors.pop(name)
+    if len(shape) == 2 and values.shape == shape and values.dtype == np.int8:
+        return values.astype(np.float32) * _tensor(path, tensors, name + _SCALE, shape[:1])[:, None]
     if values.shape != shape or values.dtype != np.float32:
         raise ModelFileError(
             f"{path}: the tensor {name} is {values.dtype} {values.shape}; "

@@ -25,15 +25,22 @@ from ..engines.base import Engine
 from ..engines.loss import log_softmax
 from ..engines.selection import open_engine
 from ..engines.weights import Array, Weights, check_weights, initial_weights, parameter_count
-from ..errors import ModelFileError, SettingsError
-from ..files import named
-from ..settings import ComputingSettings, ModelSettings, SamplingSettings, TextSettings
+from ..errors import SettingsError
+from ..settings import (
+    AdaptationSettings,
+    ComputingSettings,
+    ModelSettings,
+    SamplingSettings,
+    TextSettings,
+)
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
 from . import fitting, generation, scoring, tracing
-from .container import FORMAT, MODEL_FILE
+from .bases import find
+from .container import FORMAT
 from .file import ModelFile, read_model, write_model
+from .html import model_html
 from .predictor import Predictor
 from .provenance import Provenance
 from .scoring import Part, Score
@@ -186,19 +193,11 @@ class Model:
         engine: str = "auto",
         device: str = "auto",
     ) -> Model:
-        """Read a model file, or the best model of a run's folder.
+        """Read a model file, the best model of a run's folder, or a base by name ("english").
 
         Raises ModelFileError if it is missing, truncated, damaged, foreign or newer.
         """
-        path = named(path)
-        if path.is_dir():
-            path /= MODEL_FILE
-            if not path.exists():
-                raise ModelFileError(
-                    f"{path.parent}: holds no {MODEL_FILE}; give the folder of a run that "
-                    "has saved a model, or a model file"
-                )
-        file = read_model(path)
+        file = read_model(find(path))
         return cls(
             file.settings,
             file.vocabulary,
@@ -210,10 +209,12 @@ class Model:
             device=device,
         )
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, bits: Literal[8, 32] = 32) -> None:
         """Write the model file, all at once: equal models give equal bytes.
 
-        Raises OutputError, and leaves what was at `path`, if it cannot be written.
+        With 8 `bits` the matrices are rounded: a quarter of the size, for at most a few
+        thousandths of a bit a character. Raises OutputError, and leaves what was at `path`, if
+        it cannot be written.
         """
         file = ModelFile(
             settings=self.settings,
@@ -221,7 +222,7 @@ class Model:
             weights=self.weights,
             provenance=self.provenance,
         )
-        write_model(path, file)
+        write_model(path, file, bits=bits)
 
     def generate(
         self,
@@ -282,18 +283,31 @@ class Model:
 
         The parts add up, exactly, to `evaluate(text, exact=True)`. A str is the text
         itself, a Path is read. Characters that the model has never seen count in full, and
-        one UnknownCharacterWarning names them; a model without an unknown raises
-        UnknownCharacterError.
+        one logged warning names them; a model without an unknown raises UnknownCharacterError.
         """
         return scoring.score_text(self._measuring, self.pieces(text), by=by)
 
-    def evaluate(self, text: Text, *, exact: bool = False) -> Score:
-        """The total surprisal of a text: nats, bits per character and byte, perplexity.
+    def evaluate(
+        self, text: Text, *, exact: bool = False, adapt: AdaptationSettings | None = None
+    ) -> Score:
+        r"""The total surprisal of a text: nats, bits per character and byte, perplexity.
 
         The definition is one stream from the first character to the last. Unless `exact`,
         parallel segments stand in for it: many times faster, and very near.
+
+        With `adapt` the number is another one: a copy of the model learns from the text on
+        the way, chunk by chunk, each after it was counted (see `charloom.model.adaptation`).
+        The model stays as it is.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=16), Vocabulary.of("the fox\n"))
+        >>> text, rate = "the fox\n" * 40, AdaptationSettings(learning_rate=0.01)
+        >>> adapted = model.evaluate(text, adapt=rate).bits_per_character
+        >>> adapted < model.evaluate(text, exact=True).bits_per_character
+        True
         """
-        return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
+        if adapt is None:
+            return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
+        return scoring.evaluate_adapting(self._learner(), self.pieces(text), adapt)
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.
@@ -398,6 +412,11 @@ class Model:
             return self.predictor
         return Predictor(engine=engine, vocabulary=self.vocabulary, lines=self.lines)
 
+    def _learner(self) -> Predictor:
+        """A predictor like that of `evaluate`, with an engine and weights of its own."""
+        precision = self._measuring.engine.precision
+        return self.with_weights(self.weights, precision=precision).predictor
+
     def pieces(self, text: Text) -> Normalized:
         """A text in pieces, read as every verb of the model reads it.
 
@@ -433,6 +452,9 @@ class Model:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _weights=_read_only(state["_weights"]))
+
+    def _repr_html_(self) -> str:
+        return model_html(self.settings, self.vocabulary, self.provenance)
 
     def __repr__(self) -> str:
         shape, vocabulary = self.settings, self.vocabulary

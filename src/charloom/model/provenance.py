@@ -62,6 +62,15 @@ class SplitFacts(Settings):
     validation: PartFacts
 
 
+class BaseFacts(Settings):
+    """The model that a run started from."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    """As it was given, without its folder."""
+    sha256: Digest
+    """Of its file, or of what saving it would write."""
+
+
 class Provenance(Settings):
     """Where a model comes from: its text, its training, its measurements.
 
@@ -88,6 +97,7 @@ class Provenance(Settings):
     training: TrainingSettings | None = Field(default=None, description="how it was trained")
     corpus: CorpusFacts | None = Field(default=None, description="the text")
     split: SplitFacts | None = Field(default=None, description="which part was trained on")
+    base: BaseFacts | None = Field(default=None, description="the model that it started from")
 
     @property
     def lines(self) -> bool:

@@ -17,8 +17,10 @@ import numpy as np
 
 from ..engines.weights import Array
 from ..errors import SettingsError
+from ..settings import AdaptationSettings
 from ..text.unknown import warn_of_unknown
 from ..text.vocabulary import Vocabulary
+from .adaptation import adapted_nats
 from .predictor import Predictor
 from .surprisal import Surprisals, segment_surprisals, surprisals
 
@@ -149,12 +151,21 @@ def evaluate_text(
 ) -> Score:
     """The total of a text given in pieces, as `evaluate`, in memory that does not grow.
 
-    Unknown characters are counted in full, and one UnknownCharacterWarning names them;
+    Unknown characters are counted in full, and one logged warning names them;
     UnknownCharacterError where the vocabulary has no unknown.
     """
     text = _Text(predictor, pieces)
     total = _total(predictor, text.blocks(), exact, segments, warmup)
     return total + text.counted
+
+
+def evaluate_adapting(
+    learner: Predictor, pieces: Iterable[str], settings: AdaptationSettings
+) -> Score:
+    """The total of a text that `learner`, whose weights change, learns from chunk by chunk."""
+    text = _Text(learner, pieces)
+    total = sum(nats for _, nats in adapted_nats(learner, text.blocks(), settings))
+    return Score(nats=total) + text.counted
 
 
 def score_text(
@@ -178,6 +189,11 @@ def score_text(
     parts = _characters(text, found, predictor.vocabulary.unknown_id)
     begins = _BORDERS[by]
     return _grouped(parts, begins) if begins else parts
+
+
+def by_word(characters: Iterable[Part]) -> Iterator[Part]:
+    """The words of a text from its characters; see `score_text`."""
+    return _grouped(characters, _a_word_begins)
 
 
 def _total(
@@ -317,8 +333,12 @@ def _group(texts: list[str], start: int, total: Score) -> Part:
     )
 
 
+def _a_word_begins(before: str, after: str) -> bool:
+    return before.isspace() and not after.isspace()
+
+
 _BORDERS: dict[str, Callable[[str, str], bool] | None] = {
     "character": None,
-    "word": lambda before, after: before.isspace() and not after.isspace(),
+    "word": _a_word_begins,
     "line": lambda before, after: before == "\n",
 }

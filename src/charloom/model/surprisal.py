@@ -69,7 +69,7 @@ def segment_surprisals(
     """
     engine, vocabulary = predictor.engine, predictor.vocabulary
     before = np.empty(0, np.int32)  # the end of the last window warms up this one
-    for window in _regrouped(blocks, _WINDOW):
+    for window in regrouped(blocks, _WINDOW):
         ids = np.concatenate([before, window.astype(np.int32)])
         first = max(len(before), 1)  # the first position of the window that is predicted
         if not len(before):
@@ -98,7 +98,7 @@ def _stream(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisal
     vocabulary, state = predictor.vocabulary, predictor.engine.zero_state(1)
     last = np.empty(0, np.int32)
     # Always in the same steps, so that the blocks do not matter, not even to the last bit.
-    for block in _regrouped(blocks, _steps(vocabulary, 1)):
+    for block in regrouped(blocks, _steps(vocabulary, 1)):
         if not len(last):
             yield _counted(vocabulary, block[:1], *_blind(vocabulary))
             last, block = block[:1].astype(np.int32), block[1:]
@@ -163,7 +163,7 @@ def _times(length: int, steps: int) -> Iterator[Array]:
         yield np.arange(start, min(start + steps, length))[:, None]
 
 
-def _regrouped(blocks: Iterable[Array], size: int) -> Iterator[Array]:
+def regrouped(blocks: Iterable[Array], size: int) -> Iterator[Array]:
     """The same ids in blocks of one size; the last may be shorter."""
     waiting: list[Array] = []
     held = 0

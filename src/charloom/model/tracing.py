@@ -35,7 +35,9 @@ from ..engines.loss import log_softmax
 from ..engines.weights import Array
 from ..errors import TextError
 from ..text.unknown import warn_of_unknown
+from ..text.visible import visible
 from ..text.vocabulary import REPLACEMENT, Vocabulary
+from .html import text_html
 from .predictor import Predictor
 
 QUANTITIES = LSTM.quantities
@@ -87,6 +89,22 @@ class Trace:
         if name.endswith("_t") and name in self.quantities:
             return self.quantities[name]
         raise AttributeError(f"{name}: a trace has no such attribute, and this cell no such gate")
+
+    def __repr__(self) -> str:
+        steps, layers, units = self.h_t.shape
+        return f"Trace({steps:,} {self.vocabulary.kind}, {layers} x {units} units)"
+
+    def _repr_html_(self) -> str:
+        return text_html(self.symbols, self.bits, self._told, self.vocabulary.kind)
+
+    def _told(self, step: int) -> str:
+        """What is said of a step where one points at it."""
+        bits = -float(self.log_probability[step]) / math.log(2)
+        told = f"{visible(self.symbols[step])}: {bits:.2f} bits"
+        if self.rank[step] == 0:
+            return told
+        expected = ", ".join(f"{visible(s)} {p:.0%}" for s, p in self.alternatives(step)[:4])
+        return f"{told}, number {self.rank[step]} of what was expected: {expected}"
 
     @property
     def bits(self) -> Array:

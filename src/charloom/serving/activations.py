@@ -83,7 +83,7 @@ class TracedText:
         cells: how each of them is written.
         unknown: positions of characters that the model has never seen.
         quantities: the names of its numbers: those of the model's cell.
-        before: (L, H) C_t-1 of its first character.
+        before: (L, H) of its first character C_t-1, or h_t-1 of a cell that carries no C.
         fresh: (T,) where nothing is carried over from the character before.
 
     """
@@ -106,7 +106,9 @@ class TracedText:
             self._predictor = model.predictor
             self._expected, start = opening(self._predictor)
         self._states = [start]
-        self.before: Array = start.numpy().cell[:, 0]
+        initial = start.numpy()
+        carried = initial.cell if self._cell.has_cell_state else initial.hidden
+        self.before: Array = carried[:, 0]
         self.fresh: Array = (self.ids == vocabulary.newline_id) & model.lines
 
     def heading(self) -> dict[str, Any]:

@@ -180,7 +180,7 @@ def check_size(settings: CompletionSettings, prompts: Sequence[str | Array]) -> 
         if values > TOKEN_VALUES:
             raise RequestError(
                 f"{values:,} log-probabilities were asked for; at most {TOKEN_VALUES:,} are sent: "
-                "ask for fewer characters or `logprobs`",
+                "ask for fewer characters or log-probabilities",
                 413,
                 param="logprobs",
             )

@@ -36,18 +36,26 @@ from .activations import BlockCache, TracedText
 from .guard import RequestError
 from .live_text import write
 
-KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+KINDS = {
+    "html": "text/html",
+    "css": "text/css",
+    "js": "text/javascript",
+    "svg": "image/svg+xml",
+    "wasm": "application/wasm",
+}
 
 
-def page_files() -> dict[str, str]:
-    """The files of the page, by name.
+def page_files() -> dict[str, bytes]:
+    """The files of the page, by name; those of its worker as "worker/core.js".
 
     >>> "page.html" in page_files()
     True
     """
     folder = files("charloom.serving") / "page"
-    names = sorted(file.name for file in folder.iterdir() if file.name.split(".")[-1] in KINDS)
-    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+    places = {file.name: file for file in folder.iterdir()}
+    places |= {f"worker/{file.name}": file for file in (folder / "worker").iterdir()}
+    names = sorted(name for name in places if name.split(".")[-1] in KINDS)
+    return {name: places[name].read_bytes() for name in names}
 
 
 def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
@@ -65,6 +73,7 @@ def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
         Route("/api/totals", server.totals),
         Route("/api/write", server.write, methods=["POST"]),
         Route("/{name}", server.page),
+        Route("/worker/{file}", server.page),
     ]
 
 
@@ -77,7 +86,8 @@ class _Server:
         self._texts: OrderedDict[str, TracedText] = OrderedDict()
 
     async def page(self, request: Request) -> Response:
-        name = request.path_params.get("name", "page.html")
+        given = request.path_params
+        name = f"worker/{given['file']}" if "file" in given else given.get("name", "page.html")
         if name not in self._files:
             raise RequestError(f"there is no {name[:100]!r} here", 404)
         kind = KINDS[name.split(".")[-1]]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import resource
 import socket
 import sys
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -20,6 +20,8 @@ from ..text.reading import beginning
 from .app import make_app
 from .guard import CHARACTERS, Access
 from .patience import PatientProtocol
+
+logger = logging.getLogger(__name__)
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 EVERYWHERE = ("0.0.0.0", "::")
@@ -96,7 +98,7 @@ def serve(
         if port != 80:  # which is the only one that a browser leaves out
             hosts = {known for known in hosts if known.endswith(f":{port}")}
         if host not in (*LOCAL, "::1"):
-            warnings.warn(f"{host}: {_OPEN if api_key is None else _UNENCRYPTED}", stacklevel=2)
+            logger.warning("%s: %s", host, _OPEN if api_key is None else _UNENCRYPTED)
         _allow_many_connections()
         app = make_app(models, replace(access, hosts=frozenset(hosts)), shown)
         config = uvicorn.Config(

@@ -86,11 +86,13 @@ def build_corpus(
     *,
     ids_path: Path | None = None,
     vocabulary: Vocabulary | None = None,
+    known: Vocabulary | None = None,
 ) -> Corpus:
     """Read a text once and keep it as ids: in the file `ids_path`, or else in memory.
 
-    Without a vocabulary the one that the settings describe is made of the text. With
-    `ids_path` memory does not grow with the text, and the file appears when it is complete.
+    Without a vocabulary the one that the settings describe is made of the text, or `known`
+    grows by its characters. With `ids_path` memory does not grow with the text, and the file
+    appears when it is complete.
     Raises what `read` raises, UnknownCharacterError for a character that a given vocabulary
     has no way to read, and OutputError when the file cannot be written.
 
@@ -106,7 +108,7 @@ def build_corpus(
     target = nullcontext(memory) if ids_path is None else replacing(ids_path)
     with target as file, _spool(ids_path) as spool:
         if vocabulary is None:
-            vocabulary, encoded = _learn(pieces, settings, spool)
+            vocabulary, encoded = _learn(pieces, settings, spool, known)
         else:
             encoded = _encode(pieces, vocabulary)
         for ids in encoded:
@@ -171,7 +173,7 @@ def _encode(pieces: Iterator[str], vocabulary: Vocabulary) -> Iterator[Ids]:
 
 
 def _learn(
-    pieces: Iterator[str], settings: TextSettings, spool: IO[bytes]
+    pieces: Iterator[str], settings: TextSettings, spool: IO[bytes], known: Vocabulary | None
 ) -> tuple[Vocabulary, Iterator[Ids]]:
     """The vocabulary of a text, and then the ids of each piece."""
     seen, runs = _Seen(), []
@@ -181,6 +183,8 @@ def _learn(
         runs.append((ids.nbytes, ids.dtype))
     counts = {c: n for c, n in zip(seen.characters, seen.counts.tolist(), strict=True) if n}
     vocabulary = Vocabulary.from_counts(counts, settings.minimum_count, settings.unknown)
+    if known is not None:
+        vocabulary = known.grown(vocabulary.characters)
     final = np.zeros(len(seen.counts), vocabulary.dtype)
     final[seen.counts > 0] = vocabulary.encode("".join(counts))
     spool.seek(0)

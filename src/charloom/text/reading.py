@@ -13,10 +13,10 @@ import bz2
 import codecs
 import glob
 import gzip
+import logging
 import lzma
 import os
 import sys
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +28,8 @@ from ..errors import SettingsError, TextError
 from ..settings import TextSettings
 from .normalizing import Normalized, steps
 from .recognizing import kind_of, unicode_of
+
+logger = logging.getLogger(__name__)
 
 SUFFIXES = (".txt", ".text", ".md")
 """Files with these endings, compressed or not, are the texts of a folder."""
@@ -75,17 +77,17 @@ def read(sources: Sources, settings: TextSettings | None = None) -> Normalized:
 
 def _read(sources: Sources, settings: TextSettings) -> Iterator[str]:
     _check_encoding(settings.encoding)
-    expanded = _expanded(sources)
+    expanded = single_sources(sources)
     last = ""
     for source in expanded:
-        pieces = steps(_decoded(source, settings), settings.normalization, _name(source))
+        pieces = steps(_decoded(source, settings), settings.normalization, name_of(source))
         for number, piece in enumerate(pieces):
             if number == 0 and last not in ("", "\n"):
                 yield "\n"
             last = piece[-1]
             yield piece
     if not last:
-        what = _name(expanded[0]) if len(expanded) == 1 else f"all {len(expanded)} texts"
+        what = name_of(expanded[0]) if len(expanded) == 1 else f"all {len(expanded)} texts"
         raise TextError(f"{what}: empty; a text needs at least two characters")
 
 
@@ -127,7 +129,8 @@ def given_as_text(text: str) -> InMemory:
     return InMemory(text)
 
 
-def _name(source: Source) -> str:
+def name_of(source: Source) -> str:
+    """What a message calls a source."""
     if isinstance(source, InMemory):
         return "the text given"
     if source == "-":
@@ -137,8 +140,11 @@ def _name(source: Source) -> str:
     return name if name.isprintable() else repr(name)
 
 
-def _expanded(sources: Sources) -> list[Source]:
-    """The sources with every folder and glob replaced by its files, each file once."""
+def single_sources(sources: Sources, endings: tuple[str, ...] = SUFFIXES) -> list[Source]:
+    """The sources with every folder and glob replaced by its files, each file once.
+
+    Of a folder these are the files with such endings, compressed or not. Raises what `read` does.
+    """
     if hasattr(sources, "read"):
         name = getattr(sources, "name", "...")
         raise TextError(f"an open file was given; give its name instead: Path({name!r})")
@@ -153,11 +159,11 @@ def _expanded(sources: Sources) -> list[Source]:
             continue
         if not isinstance(source, str | Path):
             raise TextError(_wrong(source))
-        files = _files(source)
+        files = _files(source, endings)
         for file in files:
             real = _real(file)
             if real in expanded and files == [Path(source)]:
-                warnings.warn(f"{_name(file)}: is given twice, and read once", stacklevel=2)
+                logger.warning("%s: is given twice, and read once", name_of(file))
             expanded.setdefault(real, file)
     if not expanded:
         raise TextError("no text was given; give a file, a folder, a glob or - for standard input")
@@ -179,14 +185,14 @@ def _wrong(source: object) -> str:
     )
 
 
-def _files(source: str | Path) -> list[Path]:
+def _files(source: str | Path, endings: tuple[str, ...]) -> list[Path]:
     if not str(source):
         raise TextError("an empty name was given as a text; give a file, a folder or a glob")
     path = Path(source)
     if os.path.isdir(path):  # noqa: PTH112  Path's own may raise; opening says what is wrong
-        found = [file for file in path.rglob("*") if _is_text(file.relative_to(path))]
+        found = [file for file in path.rglob("*") if _is_text(file.relative_to(path), endings)]
         missing = (
-            f"no files that end in {', '.join(SUFFIXES)} in this folder; "
+            f"no files that end in {', '.join(endings)} in this folder; "
             f"name others by a glob, such as '{path / '*'}'"
         )
     elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
@@ -194,7 +200,7 @@ def _files(source: str | Path) -> list[Path]:
         missing = "no file matches; check the pattern, or name the files"
     elif isinstance(source, str) and not os.path.lexists(path):
         raise TextError(
-            f"{_name(source)}: there is no such file or folder; if it is the text itself, give "
+            f"{name_of(source)}: there is no such file or folder; if it is the text itself, give "
             "InMemory(text)"
         )
     else:
@@ -203,16 +209,16 @@ def _files(source: str | Path) -> list[Path]:
     found.sort(key=lambda file: (len(file.parts), file))
     files = sorted({_real(file): file for file in reversed(found) if file.is_file()}.values())
     if not files:
-        raise TextError(f"{_name(path)}: {missing}")
+        raise TextError(f"{name_of(path)}: {missing}")
     return files
 
 
-def _is_text(path: Path) -> bool:
+def _is_text(path: Path, endings: tuple[str, ...]) -> bool:
     """Whether a path inside a folder has a text's ending and no hidden part."""
     name = path.name.lower()
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
-    return name.endswith(SUFFIXES) and not any(part.startswith(".") for part in path.parts)
+    return name.endswith(endings) and not any(part.startswith(".") for part in path.parts)
 
 
 def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
@@ -227,13 +233,13 @@ def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(settings.encoding)(settings.errors)
     wide = codecs.lookup(settings.encoding).name.startswith(("utf-16", "utf-32"))
     position, start = 0, b""
-    with _opened(source) as file:
+    with opened(source) as file:
         try:
             while block := file.read(PIECE):
                 if position == 0:
                     start = block[:PIECE]
                     if told := kind_of(start):
-                        raise TextError(f"{_name(source)}: {told}")
+                        raise TextError(f"{name_of(source)}: {told}")
                 if b"\0" in block and not wide:
                     if settings.errors == "strict" or unicode_of(start):
                         raise _with_nul(source, start, position + block.index(b"\0"))
@@ -250,7 +256,7 @@ def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
         except UnicodeError as error:  # no byte order mark
             wide = unicode_of(start) or f"{settings.encoding}-le"
             raise TextError(
-                f"{_name(source)}: not {settings.encoding}: {error}; say which it is, with "
+                f"{name_of(source)}: not {settings.encoding}: {error}; say which it is, with "
                 f"`encoding='{wide}'`",
                 "encoding",
             ) from None
@@ -259,10 +265,10 @@ def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
 def _with_nul(source: Source, start: bytes, position: int) -> TextError:
     if wide := unicode_of(start):
         return TextError(
-            f"{_name(source)}: seems to be {wide}; read it with `encoding='{wide}'`", "encoding"
+            f"{name_of(source)}: seems to be {wide}; read it with `encoding='{wide}'`", "encoding"
         )
     return TextError(
-        f"{_name(source)}: byte {position} (the first is 0) is NUL, as in binary files; give a "
+        f"{name_of(source)}: byte {position} (the first is 0) is NUL, as in binary files; give a "
         "text, or read every NUL as U+FFFD with `errors='replace'`",
         "errors",
     )
@@ -271,7 +277,7 @@ def _with_nul(source: Source, start: bytes, position: int) -> TextError:
 def _undecodable(
     source: Source, settings: TextSettings, start: bytes, at: int, error: UnicodeDecodeError
 ) -> TextError:
-    where = f"{_name(source)}: byte {at} (0x{error.object[error.start]:02x}) is not "
+    where = f"{name_of(source)}: byte {at} (0x{error.object[error.start]:02x}) is not "
     if wide := unicode_of(start):
         return TextError(
             f"{where}{settings.encoding}; the file seems to be {wide}: read it with "
@@ -287,7 +293,7 @@ def _undecodable(
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[BinaryIO]:
+def opened(path: str | Path) -> Iterator[BinaryIO]:
     """A file as bytes, decompressed; whatever goes wrong with it is a TextError."""
     try:
         if path == "-":
@@ -299,13 +305,13 @@ def _opened(path: str | Path) -> Iterator[BinaryIO]:
         with _COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as file:
             yield file
     except FileNotFoundError:
-        raise TextError(f"{_name(path)}: there is no such file or folder") from None
+        raise TextError(f"{name_of(path)}: there is no such file or folder") from None
     except PermissionError:
-        raise TextError(f"{_name(path)}: no permission to read this file") from None
+        raise TextError(f"{name_of(path)}: no permission to read this file") from None
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError) as error:
         kind = Path(path).suffix.lower()
         hint = f"; it is cut off, damaged or no {kind} file" if kind in _COMPRESSED else ""
-        raise TextError(f"{_name(path)}: not readable: {_reason(error)}{hint}") from None
+        raise TextError(f"{name_of(path)}: not readable: {_reason(error)}{hint}") from None
 
 
 def _reason(error: Exception) -> str:

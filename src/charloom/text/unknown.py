@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+logger = logging.getLogger(__name__)
+
+_counted_elsewhere = ContextVar("_counted_elsewhere", default=False)
 
 
-class UnknownCharacterWarning(UserWarning):
-    """Characters were read that the model has never seen."""
+@contextmanager
+def no_warning_of_unknown() -> Iterator[None]:
+    """For callers that count unknown characters themselves."""
+    token = _counted_elsewhere.set(True)
+    try:
+        yield
+    finally:
+        _counted_elsewhere.reset(token)
 
 
 def warn_of_unknown(unknown: Mapping[str, int]) -> None:
     """Name characters that are read as the unknown, and their counts, in one warning."""
-    if not unknown:
+    if not unknown or _counted_elsewhere.get():
         return
     named = ", ".join(
         f"{character!r} (U+{ord(character):04X}) {count}x"
         for character, count in Counter(unknown).most_common(8)
     )
     more = f" and {len(unknown) - 8} others" if len(unknown) > 8 else ""
-    warnings.warn(
-        f"the model has never seen {named}{more}; read as its unknown character",
-        UnknownCharacterWarning,
-        stacklevel=3,
-    )
+    logger.warning("the model has never seen %s%s; read as its unknown character", named, more)

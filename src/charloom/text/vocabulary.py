@@ -100,6 +100,16 @@ class Vocabulary:
         """The 256 bytes of UTF-8, which spell every text."""
         return cls("bytes")
 
+    def grown(self, characters: str) -> Vocabulary:
+        """A vocabulary of these characters and more; of bytes, the same.
+
+        >>> Vocabulary.of("banana").grown("cab").characters
+        'abcn'
+        """
+        if self.kind == "bytes":
+            return self
+        return Vocabulary.of(self.characters + characters, unknown=self.has_unknown)
+
     @property
     def size(self) -> int:
         """How many ids there are, the unknown's included."""

@@ -47,6 +47,7 @@ class Best:
             training=plan.training,
             corpus=plan.corpus,
             split=plan.split,
+            **({"base": plan.base} if plan.base else {}),
         )
         return Model(
             plan.model,

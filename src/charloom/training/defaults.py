@@ -42,6 +42,9 @@ become more than half a percent better after that."""
 ENOUGH_PASSES = 1.5
 """Of the usual number of passes, at most so many are made where there is time for more."""
 
+TUNED_PASSES, TUNED_RATE, TUNED_DROPOUT = 4.0, 0.003, 0.2
+"""Of a run that starts from another model."""
+
 _VALIDATING = 0.1  # of the time that is given
 
 
@@ -75,10 +78,13 @@ def choose(
     training: TrainingSettings,
     text: TextShape,
     speed: Callable[[ModelSettings, TrainingSettings], float] | None = None,
+    *,
+    tuned: bool = False,
 ) -> Chosen:
     """The settings with every field that was not given chosen to fit the text.
 
-    `speed` measures operations a second, and is asked only where minutes are given.
+    `speed` measures operations a second, and is asked only where minutes are given. `tuned` is
+    a network that starts from another model, whose shape is given.
 
     >>> text = TextShape(characters=1_003_854, held_out=111_540, vocabulary_size=66)
     >>> choose(ModelSettings(), TrainingSettings(), text).summary
@@ -93,6 +99,8 @@ def choose(
         L = 2 if N >= SHORT_TEXT else 1
     usual = 2 * (1e6 / N) ** 0.55 if N >= SHORT_TEXT else 12.0
     usual = float(round(usual)) if usual >= 1.5 else usual
+    if tuned:
+        usual = TUNED_PASSES
 
     budget = BUDGET
     if training.minutes is not None and speed is not None:
@@ -105,7 +113,7 @@ def choose(
     if training.minutes is not None:
         E = min(affordable, ENOUGH_PASSES * usual)
 
-    batch_size = _batch_size(training, text, usual * N)
+    batch_size = 8 if tuned else _batch_size(training, text, usual * N)
     characters = batch_size * (text.line_length or training.sequence_length)
     if training.batches == "windows":
         characters = batch_size
@@ -117,9 +125,12 @@ def choose(
     E = S * characters / N
 
     dropout, final = _dropout(training, E, P / N, L)
+    rate = _rate(model, H, L, S)
+    if tuned:
+        rate, (dropout, final) = TUNED_RATE, (TUNED_DROPOUT, TUNED_DROPOUT)
     found = {
         "batch_size": batch_size,
-        "learning_rate": _rate(model, H, L, S),
+        "learning_rate": rate,
         "warmup_steps": min(50, S // 10),
         "dropout": dropout,
         "final_dropout": final,

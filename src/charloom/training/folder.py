@@ -2,6 +2,7 @@
 
     .lock                    locked by the process that writes here
     text.ids                 the text as ids; validation.ids, too, if that is another text
+    base.safetensors         the weights that a run starts with that starts from another model
     run.json                 the plan: settings, vocabulary, facts about the text
     log.jsonl                one line per step of the optimizer
     checkpoint.safetensors   the run after some step: what going on needs
@@ -26,13 +27,17 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from ..engines.weights import Weights
 from ..errors import CharloomError, ModelFileError, OutputError, shown
 from ..files import named, replacing, sync_folder
 from ..model.container import MODEL_FILE
+from ..model.file import ModelFile, read_model, write_model
 from ..model.sealed import sealed, unsealed
+from ..settings import ModelSettings
+from ..text.vocabulary import Vocabulary
 from .checkpoint import CHECKPOINT_FILE
 from .lock import Lock
-from .plan import FORMAT, IdsFile, Plan
+from .plan import FORMAT, BaseFile, IdsFile, Plan
 
 _LARGEST_PLAN = 32 << 20
 """Bytes of run.json; with a vocabulary of all of Unicode it has some 13 million."""
@@ -109,10 +114,10 @@ class RunFolder:
         """The lock of the folder, taken; TrainingError if another process has it."""
         return Lock(self.path)
 
-    def reserve(self, name: str) -> Path:
-        """A new empty file for ids: `name`.ids, or a longer name if that is taken."""
+    def reserve(self, name: str, ending: str = "ids") -> Path:
+        """A new empty file, `name`.ids for ids, or a longer name if that is taken."""
         for number in range(100):
-            path = self.path / f"{name}{'.' + secrets.token_hex(4) if number else ''}.ids"
+            path = self.path / f"{name}{'.' + secrets.token_hex(4) if number else ''}.{ending}"
             try:
                 path.touch(exist_ok=False)
             except FileExistsError:
@@ -123,7 +128,25 @@ class RunFolder:
                 ) from None
             self._made.append(path)
             return path
-        raise OutputError(f"{self.path}: has no name left for {name}.ids; choose another folder")
+        raise OutputError(
+            f"{self.path}: has no name left for {name}.{ending}; choose another folder"
+        )
+
+    def keep_base(self, model: ModelSettings, vocabulary: Vocabulary, weights: Weights) -> BaseFile:
+        """Keep the weights that a run starts with, for one that is killed before its first save."""
+        path = self.reserve("base", "safetensors")
+        write_model(path, ModelFile(settings=model, vocabulary=vocabulary, weights=weights))
+        return BaseFile(name=path.name, sha256=digest_of(path))
+
+    def base_weights(self, plan: Plan) -> Weights | None:
+        """The weights that a run starts with, if that is not with first values."""
+        if plan.base_file is None:
+            return None
+        path = self.whole(plan.base_file)
+        file = read_model(path)
+        if (file.settings, file.vocabulary) != (plan.model, plan.vocabulary):
+            raise ModelFileError(f"{path}: is not what this run starts from; start again")
+        return file.weights
 
     def discard(self) -> None:
         """Take back what this start has made, the last first, for a run that cannot begin."""
@@ -136,7 +159,8 @@ class RunFolder:
         """Write run.json: from now on the run exists."""
         self._made += [self.plan, self.log]  # the log comes next, and `create` saw neither
         with replacing(self.plan) as file:
-            file.write(sealed(plan.model_dump(), indent=1))
+            newer = None if plan.format == FORMAT else {"base", "base_file"}
+            file.write(sealed(plan.model_dump(exclude=newer), indent=1))
 
     def read_plan(self) -> Plan:
         """Read run.json; ModelFileError if it is missing, damaged or newer."""
@@ -170,6 +194,10 @@ class RunFolder:
         """The path of ids, whole; ModelFileError if they are not those that were written."""
         if file is None:
             raise ModelFileError(f"{self.plan}: does not name the ids of its text; start again")
+        return self.whole(file)
+
+    def whole(self, file: IdsFile | BaseFile) -> Path:
+        """The path of a file of the plan; ModelFileError if it is not what was written."""
         path = self.path / file.name
         if digest_of(path) != file.sha256:
             raise ModelFileError(

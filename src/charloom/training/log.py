@@ -6,8 +6,8 @@ damaged or missing is noticed wherever the log is read.
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +18,8 @@ from ..files import sync_folder
 from ..model.provenance import Count, Measured
 from ..model.sealed import sealed, unsealed
 from ..settings import Settings
+
+logger = logging.getLogger(__name__)
 
 _LONGEST = 1 << 16
 """Bytes of a line; ours have some 500."""
@@ -76,9 +78,8 @@ class Log:
             if last >= steps:
                 break
         if last is None:
-            warnings.warn(
-                f"{self.path}: is missing or empty; it begins anew after step {steps:,}",
-                stacklevel=5,
+            logger.warning(
+                "%s: is missing or empty; it begins anew after step %s", self.path, f"{steps:,}"
             )
         elif last != steps:
             raise ModelFileError(

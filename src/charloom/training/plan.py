@@ -9,12 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer
 
-from ..model.provenance import CorpusFacts, Digest, SplitFacts
+from ..model.provenance import BaseFacts, CorpusFacts, Digest, SplitFacts
 from ..settings import ModelSettings, Settings, TextSettings, TrainingSettings
 from ..text.vocabulary import Vocabulary
 
-FORMAT = 1
-"""Of run.json; raised when an older charloom would misread it."""
+FORMAT = 2
+"""Of run.json; raised where an older charloom would misread it. Only a run that starts from a
+base needs 2."""
 
 
 def _vocabulary(stored: Any) -> Vocabulary:
@@ -28,10 +29,17 @@ class IdsFile(Settings):
     sha256: Digest
 
 
+class BaseFile(Settings):
+    """A model file in the folder of a run: the weights that it starts with, from a base."""
+
+    name: Annotated[str, Field(pattern=r"^base(\.[0-9a-f]{8})?\.safetensors$")]
+    sha256: Digest
+
+
 class Plan(Settings):
     """What a run is."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = 1
     text: TextSettings
     model: ModelSettings
     training: TrainingSettings
@@ -51,3 +59,7 @@ class Plan(Settings):
     ids: IdsFile | None = None
     """None where they are in memory."""
     validation_ids: IdsFile | None = None
+    base: BaseFacts | None = None
+    """The model whose weights it starts from, where that is not from first values."""
+    base_file: BaseFile | None = None
+    """Those weights, if the run has a folder."""

@@ -5,6 +5,9 @@
         print(progress.step, progress.bits_per_character)
     run.best_model()
 
+It logs its validations, as charloom.training.reports (level INFO). A notebook shows its curve,
+which moves while the run trains.
+
 A run that was stopped, or killed, and then resumed equals one that never stopped, to the
 last bit. There is one exception: with `minutes`, each checkpoint plans anew how many steps
 will fit, and stores that plan.
@@ -12,9 +15,7 @@ will fit, and stores that plan.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ..engines.weights import parameter_count
 from ..errors import TrainingError
@@ -24,6 +25,7 @@ from ..model.scoring import Score
 from ..settings import SamplingSettings
 from .best import Best
 from .checkpoints import Checkpoints
+from .notebook import Views, summary
 from .plan import Plan
 from .progress import Progress
 from .reports import Reports
@@ -43,12 +45,12 @@ class Run(Iterator[Progress]):
         """Settings, vocabulary and facts about the texts."""
         self._trainer, self._saving = trainer, saving
         self._position = trainer.start
-        self._reports = Reports(trainer, saving)
+        self._views = Views(saving, trainer.start.step)
+        self._reports = Reports(trainer, saving, self._views.curve)
         self._best = Best(plan, trainer, saving)
         self._checkpoints = Checkpoints(plan, trainer, self._best, saving)
         self._whole = True  # False while a step is being taken
         self._stopped = False
-        self._zero: float | None = None  # on the clock, when the run would have begun
 
     @property
     def step(self) -> int:
@@ -111,6 +113,7 @@ class Run(Iterator[Progress]):
                 self._save()
         finally:
             self._close()
+            self._views.refresh(self, at_once=True)
 
     def __next__(self) -> Progress:
         if self._stopped or self.finished:
@@ -135,35 +138,18 @@ class Run(Iterator[Progress]):
 
     def _next(self) -> Progress:
         """Take a step, validate if it is time to, and save if it is time to."""
-        if self._zero is None:
-            self._zero = time.monotonic() - self._position.seconds
-        trainer, before = self._trainer, self._position
         try:
-            step = trainer.step(before)
+            self._position, progress = self._trainer.advance(self._position)
         except TrainingError:
             self._whole = True  # the network is what it was
             self.stop()
             raise
-        position = before.after_batch(trainer.batches_in(before.epoch))
-        validation = trainer.validate() if trainer.validation_is_due(position) else None
-        if validation is not None:
-            position = position.after_validation(validation)
-            if position.best_step == position.step:
-                self._best.keep()
-        self._position = position = replace(position, seconds=time.monotonic() - self._zero)
-        progress = Progress(
-            step=position.step,
-            steps=position.steps,
-            epoch=position.epoch + position.index / trainer.batches_in(position.epoch),
-            outcome=step.outcome,
-            characters=step.characters,
-            learning_rate=trainer.learning_rate(before),
-            seconds=position.seconds,
-            validation=validation,
-            best=validation is not None and position.best_step == position.step,
-        )
+        if progress.best:
+            self._best.keep()
         self._reports.add(progress)
-        if validation is not None or self.finished or self._checkpoints.are_due(position):
+        self._views.refresh(self)
+        due = self._checkpoints.are_due(self._position)
+        if due or self.finished or progress.validation is not None:
             self._save()
         return progress
 
@@ -175,3 +161,12 @@ class Run(Iterator[Progress]):
     def _close(self) -> None:
         if self._saving is not None:
             self._saving.close()
+
+    def __repr__(self) -> str:
+        return summary(self)
+
+    def _repr_html_(self) -> str:
+        return self._views.html(self)
+
+    def _ipython_display_(self) -> None:
+        self._views.show(self)

@@ -8,13 +8,15 @@ Whatever comes last is whole, and the run goes on from it (folder.py).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from itertools import islice
 
 from ..errors import ModelFileError
 from ..model.model import Model
 from .checkpoint import Checkpoint, write_checkpoint
 from .folder import RunFolder
 from .lock import Lock
-from .log import Log
+from .log import Entry, Log, read_log
 from .plan import Plan
 from .position import Position
 from .progress import Progress
@@ -42,6 +44,10 @@ class Saving:
     def add(self, progress: Progress) -> None:
         """Add a step to the log; it is on the disk with the next checkpoint."""
         self._log.add(progress.to_json())
+
+    def history(self, steps: int) -> Iterator[Entry]:
+        """The log as far as that step."""
+        return islice(read_log(self._folder.log), steps) if steps else iter(())
 
     def save(self, checkpoint: Checkpoint, best: Model | None) -> None:
         """Write a checkpoint, and the best model if it is a new one.

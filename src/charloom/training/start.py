@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,15 +11,17 @@ from pathlib import Path
 from ..engines.base import StepSettings
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
-from ..errors import ModelFileError, SettingsError, TrainingError
+from ..errors import ModelFileError, SettingsError, TrainingError, shown
+from ..model.model import Model
 from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches
-from ..text.corpus import Corpus, build_corpus, text_sha256
+from ..text.corpus import Corpus, InMemory, build_corpus, text_sha256
 from ..text.lists import SAMPLE, is_list, is_sorted, mean_line_length
 from ..text.reading import Sources
 from ..text.splitting import Part, Split, split
 from ..text.vocabulary import Vocabulary
+from .base import Base, suggested
 from .checkpoint import read_checkpoint
 from .defaults import TextShape, choose, multiplied_weights
 from .folder import RunFolder, digest_of
@@ -27,6 +29,8 @@ from .plan import IdsFile, Plan
 from .run import Run
 from .saving import Saving
 from .trainer import Trainer
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -37,6 +41,7 @@ def train(
     text: TextSettings | None = None,
     model: ModelSettings | None = None,
     training: TrainingSettings | None = None,
+    start_from: str | Path | Model | None = "auto",
 ) -> Run:
     """A new run over a text, ready to be iterated.
 
@@ -47,6 +52,12 @@ def train(
     Whatever the settings do not give (size, steps, batches, learning rate, dropout, patience)
     is chosen to fit the text and the time (defaults.py), and told by `run.plan.choice`. A list,
     one item a line, is trained on by line, and items are held out wherever they stand.
+
+    With `start_from`, a model, its file, the folder of its run or "english", the run starts from
+    that model's weights: its shape, and its characters with those that the text adds (base.py).
+    The record of the run names it, and the SHA-256 of its file. By default a short text that
+    "english" predicts well starts from it, where no network is described by `model`; with None
+    every run starts from first values.
 
     Raises TextError for a text that cannot be used, SettingsError for settings that do not
     go together, OutputError if `output` holds a run already or cannot be written, and
@@ -65,6 +76,10 @@ def train(
     True
     """
     text, training = text or TextSettings(), training or TrainingSettings()
+    model, base = model or ModelSettings(), None
+    if start_from not in (None, "auto"):
+        base = Base.open(start_from)
+        text, model = base.text_settings(text), base.model_settings(model)
     folder = None if output is None else RunFolder(output)
     with _enough_memory(), ExitStack() as undo:
         saving = None
@@ -73,22 +88,30 @@ def train(
             undo.callback(lock.release)
             undo.callback(folder.discard)
             saving = Saving(folder, lock)
-        corpus, ids = _read(sources, text, folder, "text")
+        corpus, ids = _read(sources, text, folder, "text", known=base and base.model.vocabulary)
+        training = _with_batches(training, corpus)
+        if start_from == "auto" and (base := suggested(corpus, text, model, training)):
+            model = base.model_settings(model)
+            corpus, ids = _read_again(corpus, text, base.model.vocabulary)
         held_out, held_out_ids = None, None
         if validation is not None:
             held_out, held_out_ids = _read(
                 validation, text, folder, "validation", corpus.vocabulary
             )
-        training = _with_batches(training, corpus)
         parts = split(corpus, text, held_out, lines=training.batches == "lines")
         chosen = choose(
-            model or ModelSettings(), training, _shape(training, parts), _speed_on(parts)
+            model, training, _shape(training, parts), _speed_on(parts), tuned=base is not None
         )
+        weights, kept = None, None
+        if base is not None:
+            weights = base.weights(corpus.vocabulary)
+            kept = folder and folder.keep_base(chosen.model, corpus.vocabulary, weights)
         plan = Plan(
+            format=1 if base is None else 2,
             text=text,
             model=chosen.model,
             training=chosen.training,
-            choice=chosen.summary,
+            choice=f"from {base.facts.name}, {chosen.summary}" if base else chosen.summary,
             steps=chosen.steps,
             most_steps=chosen.most_steps,
             vocabulary=corpus.vocabulary,
@@ -97,11 +120,14 @@ def train(
             split=SplitFacts(training=_facts(parts.training), validation=_facts(parts.validation)),
             ids=ids,
             validation_ids=held_out_ids,
+            base=base and base.facts,
+            base_file=kept,
         )
-        run = Run(plan, Trainer(plan, parts), saving)
+        run = Run(plan, Trainer(plan, parts, weights=weights), saving)
         if saving is not None:
             saving.begin(plan)
         undo.pop_all()
+    logger.info("%s, %s", run, chosen.summary)
     return run
 
 
@@ -155,8 +181,9 @@ def resume(
         # without a checkpoint it was killed before the first one, and starts where it started
         exists = place.checkpoint.exists()
         checkpoint = read_checkpoint(place.checkpoint, plan) if exists else None
+        weights = None if exists else place.base_weights(plan)
         saving = Saving(place, lock)
-        trainer = Trainer(plan, parts, checkpoint)
+        trainer = Trainer(plan, parts, checkpoint, weights)
         if steps is not None:
             trainer.start = trainer.start.longer(steps)
         run = Run(plan, trainer, saving)
@@ -166,6 +193,7 @@ def resume(
             if checkpoint.position.is_best:  # perhaps it was killed before this was done
                 saving.save_model(run.best_model())
         undo.pop_all()
+    logger.info("%s goes on", run)
     return run
 
 
@@ -179,10 +207,9 @@ def _with_batches(training: TrainingSettings, corpus: Corpus) -> TrainingSetting
         by_line = known and is_list(sample)
         training = training.replace(batches="lines" if by_line else "streams")
     if training.batches == "streams" and known and is_sorted(sample):
-        warnings.warn(
+        logger.warning(
             "the lines of the text are sorted, so its end is no measure for all of it; "
-            'batches="lines" holds out lines from everywhere',
-            stacklevel=3,
+            'batches="lines" holds out lines from everywhere'
         )
     return training
 
@@ -234,13 +261,24 @@ def _read(
     folder: RunFolder | None,
     name: str,
     vocabulary: Vocabulary | None = None,
+    known: Vocabulary | None = None,
 ) -> tuple[Corpus, IdsFile | None]:
     """A text as ids, in memory or in a file of the folder."""
     if folder is None:
-        return build_corpus(sources, text, vocabulary=vocabulary), None
+        return build_corpus(sources, text, vocabulary=vocabulary, known=known), None
     path = folder.reserve(name)
-    corpus = build_corpus(sources, text, ids_path=path, vocabulary=vocabulary)
+    corpus = build_corpus(sources, text, ids_path=path, vocabulary=vocabulary, known=known)
     return corpus, IdsFile(name=path.name, sha256=digest_of(path))
+
+
+def _read_again(
+    corpus: Corpus, text: TextSettings, known: Vocabulary
+) -> tuple[Corpus, IdsFile | None]:
+    """A short text that was read, as ids of another vocabulary that grows by its characters."""
+    sources = InMemory(corpus.vocabulary.decode(corpus.ids))
+    corpus = build_corpus(sources, text, ids_path=corpus.path, known=known)
+    path = corpus.path
+    return corpus, path and IdsFile(name=path.name, sha256=digest_of(path))
 
 
 def _open(
@@ -291,8 +329,9 @@ def _facts(part: Part) -> PartFacts:
 
 def _warn_of_other_kernels(before: str, now: str) -> None:
     if before != now:
-        warnings.warn(
-            f"the run was computed by {before} and goes on with {now}: its last digits "
-            "will not be those of a run that was not stopped",
-            stacklevel=3,
+        logger.warning(
+            "the run was computed by %s and goes on with %s: its last digits will not be those "
+            "of a run that was not stopped",
+            shown(before),
+            now,
         )

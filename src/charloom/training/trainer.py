@@ -1,12 +1,14 @@
 """The network of a run while it learns: one batch, one validation, one checkpoint at a time.
 
-What a step does is a function of the position and the seed; no clock and no generator is
-asked.
+What a step does is a function of the position and the seed: no generator is asked, and the
+clock only for the seconds that are told.
 """
 
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,20 +19,27 @@ from ..errors import ModelFileError, SettingsError, TrainingError
 from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import TrainingSettings
-from ..text.batches import make_batches, with_unknowns
+from ..text.batches import Batches, make_batches, with_unknowns
 from ..text.corpus import Ids
 from ..text.splitting import Split
 from .checkpoint import Checkpoint
 from .plan import Plan
 from .position import Position
+from .progress import Progress
 from .schedule import dropout, learning_rate, planned_steps, validation_is_due
 
 
 class Trainer:
     """An engine, the batches it learns from, and the state carried from one to the next."""
 
-    def __init__(self, plan: Plan, parts: Split, checkpoint: Checkpoint | None = None) -> None:
-        """Open the network of a checkpoint, or of no steps.
+    def __init__(
+        self,
+        plan: Plan,
+        parts: Split,
+        checkpoint: Checkpoint | None = None,
+        weights: Weights | None = None,
+    ) -> None:
+        """Open the network of a checkpoint, or of no steps, with weights given or first values.
 
         Raises SettingsError or TextError if nothing can be trained or validated as planned.
         """
@@ -39,8 +48,8 @@ class Trainer:
         self._held_out = _measurable(parts.validation.ids, settings)
         self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
         if checkpoint is not None:
-            self._check(checkpoint)
-        start = checkpoint or self._beginning()
+            _check(checkpoint, self._batches)
+        start = checkpoint or _beginning(plan, self._batches, weights)
         self._state = start.state
         self.engine = open_engine(
             plan.model,
@@ -57,37 +66,7 @@ class Trainer:
         )
         self.start = start.position
         """Where it is opened."""
-
-    def _beginning(self) -> Checkpoint:
-        """The checkpoint of no steps."""
-        plan, settings = self._plan, self._plan.training
-        weights = initial_weights(
-            plan.model, plan.vocabulary.size, settings.seed, first_values=settings.first_values
-        )
-        steps = planned_steps(settings, self._batches.batches_in(0), plan.steps)
-        zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
-        return Checkpoint(
-            weights=weights,
-            optimizer=OptimizerState(steps=0, mean=zeros, mean_square=zeros),
-            state=State.zeros(plan.model, self._batches.batch_size),
-            position=Position(steps=steps),
-            precision=settings.precision,
-            kernels="",
-        )
-
-    def _check(self, checkpoint: Checkpoint) -> None:
-        """ModelFileError if a checkpoint does not fit the text."""
-        position, state = checkpoint.position, checkpoint.state
-        try:
-            batch = self._batches.batch(position.epoch, position.index)
-        except IndexError:
-            batch = None
-        carried = batch is not None and (batch.fresh or batch.inputs.shape[1] == state.streams)
-        if not carried or checkpoint.optimizer.steps != position.step:
-            raise ModelFileError(
-                f"the checkpoint of step {position.step} does not fit the text of its run; put "
-                "another copy of the folder back"
-            )
+        self._zero: float | None = None  # on the clock, when the run would have begun
 
     def weights(self) -> Weights:
         """A copy of the weights."""
@@ -96,6 +75,32 @@ class Trainer:
     def learning_rate(self, position: Position) -> float:
         """Of the step that follows."""
         return learning_rate(position.step, position.steps, self._plan.training)
+
+    def advance(self, before: Position) -> tuple[Position, Progress]:
+        """Take a step, and validate if it is time to.
+
+        TrainingError, and nothing changed, if the step diverges.
+        """
+        if self._zero is None:
+            self._zero = time.monotonic() - before.seconds
+        step = self.step(before)
+        position = before.after_batch(self.batches_in(before.epoch))
+        validation = self.validate() if self.validation_is_due(position) else None
+        if validation is not None:
+            position = position.after_validation(validation)
+        position = replace(position, seconds=time.monotonic() - self._zero)
+        progress = Progress(
+            step=position.step,
+            steps=position.steps,
+            epoch=position.epoch + position.index / self.batches_in(position.epoch),
+            outcome=step.outcome,
+            characters=step.characters,
+            learning_rate=self.learning_rate(before),
+            seconds=position.seconds,
+            validation=validation,
+            best=validation is not None and position.best_step == position.step,
+        )
+        return position, progress
 
     def step(self, position: Position) -> Step:
         """Learn from the next batch; TrainingError, and nothing changed, if that diverges."""
@@ -160,6 +165,40 @@ class Trainer:
             position=position,
             precision=self.engine.precision,
             kernels=self.engine.kernels,
+        )
+
+
+def _beginning(plan: Plan, batches: Batches, weights: Weights | None) -> Checkpoint:
+    """The checkpoint of no steps."""
+    settings = plan.training
+    if weights is None:
+        weights = initial_weights(
+            plan.model, plan.vocabulary.size, settings.seed, first_values=settings.first_values
+        )
+    steps = planned_steps(settings, batches.batches_in(0), plan.steps)
+    zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
+    return Checkpoint(
+        weights=weights,
+        optimizer=OptimizerState(steps=0, mean=zeros, mean_square=zeros),
+        state=State.zeros(plan.model, batches.batch_size),
+        position=Position(steps=steps),
+        precision=settings.precision,
+        kernels="",
+    )
+
+
+def _check(checkpoint: Checkpoint, batches: Batches) -> None:
+    """ModelFileError if a checkpoint does not fit the text."""
+    position, state = checkpoint.position, checkpoint.state
+    try:
+        batch = batches.batch(position.epoch, position.index)
+    except IndexError:
+        batch = None
+    carried = batch is not None and (batch.fresh or batch.inputs.shape[1] == state.streams)
+    if not carried or checkpoint.optimizer.steps != position.step:
+        raise ModelFileError(
+            f"the checkpoint of step {position.step} does not fit the text of its run; put "
+            "another copy of the folder back"
         )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
 from ...errors import SettingsError
-from ...settings import ModelSettings
+from ...settings import ComputingSettings, ModelSettings
 from ...text.batches import NOT_COUNTED
 from ..base import Activations, Engine, OptimizerState, State, Step, StepSettings, Surprisal
 from ..weights import Array, Weights, check_weights, weight_shapes
@@ -289,14 +289,7 @@ def _device(name: str) -> torch.device:
     mps = torch.backends.mps.is_available()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if mps else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = torch.device("meta")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise SettingsError(
-            f"device: {name!r} was given; it must be auto, cpu, cuda, cuda:N or mps"
-        )
+    device = torch.device(ComputingSettings(device=name).device)
     if device.type == "cuda":
         # The last bits of sums are then the same each time; read when CUDA is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")

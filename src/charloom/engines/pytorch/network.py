@@ -42,7 +42,6 @@ class Network:
         self.settings, self.device, self.dtype = settings, device, dtype
         self._orders: dict[int, list[int]] = {}
         self._cell = CELLS[settings.cell]
-        self._gates = len(cells.CELLS[settings.cell].gates)
         self._hidden = _up(settings.hidden_size, multiple)
         self._inputs = _up(settings.embedding_size or vocabulary_size, multiple)
         if not settings.embedding_size:  # row n is the one-hot vector of id n
@@ -117,16 +116,23 @@ class Network:
         return _pad(x, 0, self._inputs - x.shape[-1])
 
     def _layer_weights(self, weights: Mapping[str, Tensor], layer: int) -> list[Tensor]:
-        """The four of a layer as PyTorch wants them; the second bias is zero, and not learned."""
+        """The four of a layer as PyTorch wants them.
+
+        Of its second bias only what a gate weighs is learned; the rest is zero.
+        """
         name, H = self.settings.cell, self.settings.hidden_size
         inputs = self._hidden if layer else self._inputs
         found = []
         for kind, width in (("weight_ih", inputs), ("weight_hh", self._hidden), ("bias", 0)):
             w = weights[f"{name}.{kind}_l{layer}"].to(self.dtype)
-            w = w.view(self._gates, H, -1)  # rows are padded gate by gate
-            w = _pad(w, self._hidden - H, width and width - w.shape[2]).flatten(0, 1)
-            found.append(w if width else w[:, 0])
-        return [*found, torch.zeros_like(found[-1])]
+            w = w.view(-1, H, w[0].numel())  # rows are padded gate by gate
+            w = _pad(w, self._hidden - H, width and width - w.shape[2])
+            found.append(w.flatten(0, 1) if width else w[..., 0])
+        *matrices, bias = found
+        gates = cells.CELLS[name].gates
+        apart = bias[len(gates) :]
+        rest = torch.zeros_like(bias[: len(gates) - len(apart)])
+        return [*matrices, bias[: len(gates)].flatten(), torch.cat([rest, apart]).flatten()]
 
     def trace(
         self, weights: Mapping[str, Tensor], ids: Tensor, hidden: Tensor, cell: Tensor
@@ -145,10 +151,10 @@ class Network:
                 weights[f"{name}.{kind}_l{layer}"].to(self.dtype).float()
                 for kind in ("weight_ih", "weight_hh", "bias")
             )
-            from_x = x.float() @ w_ih.T + bias
+            from_x = x.float() @ w_ih.T + bias[: len(w_ih)]
             h, c, steps = hidden[layer], cell[layer], []
             for t in range(len(ids)):
-                steps.append(self._cell.step(from_x[t], h, c, w_hh))
+                steps.append(self._cell.step(from_x[t], h, c, w_hh, bias))
                 h, c = steps[-1]["h_t"], steps[-1].get("C_t", c)
             layers.append({q: torch.stack([step[q] for step in steps]) for q in steps[0]})
             afters.append((h, c))

@@ -20,11 +20,11 @@ from ..base import Activations, Engine, OptimizerState, State, Step, StepSetting
 from ..loss import cross_entropy
 from ..random import dropout_mask
 from ..weights import Array, Weights, check_weights, weight_shapes
-from . import lstm, rnn
+from . import gru, lstm, rnn
 from .adam import Adam, clip_by_global_norm
 from .products import Tape, add_rows
 
-CELLS: dict[str, ModuleType] = {"lstm": lstm, "rnn": rnn}
+CELLS: dict[str, ModuleType] = {"lstm": lstm, "gru": gru, "rnn": rnn}
 """The file of each cell, with its forward and backward pass."""
 
 

@@ -70,9 +70,14 @@ def back_through_products(
     d_hidden: Array,
     d_cell: Array,
     weight_ih: Array,
+    d_recurrent: Array | None = None,
 ) -> LayerGradients:
-    """From the gradients before the sigmoids and tanhs to those of what was multiplied."""
+    """From the gradients before the sigmoids and tanhs to those of what was multiplied.
+
+    `d_recurrent` is given where that of the recurrent products is another.
+    """
     G = d_gates.shape[-1]
+    flat_recurrent = (d_gates if d_recurrent is None else d_recurrent).reshape(-1, G)
     flat, h = d_gates.reshape(-1, G), tape.h[:-1]
     if _are_ids(tape.x):
         d_x = np.empty((*tape.x.shape, 0), d_gates.dtype)
@@ -85,7 +90,7 @@ def back_through_products(
         hidden=d_hidden,
         cell=d_cell,
         weight_ih=d_weight_ih,
-        weight_hh=flat.T @ h.reshape(len(flat), -1),
+        weight_hh=flat_recurrent.T @ h.reshape(len(flat), -1),
         bias=flat.sum(axis=0),
     )
 

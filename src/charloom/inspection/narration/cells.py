@@ -15,6 +15,7 @@ from ...engines.cell import CELLS, Cell
 from ...engines.weights import Array
 from ...model.model import Model
 from ...model.tracing import Trace
+from . import gru
 from .lstm import newspaper, shown, struck_out, written
 from .moment import Moment, number, signed, votes_of
 
@@ -52,7 +53,7 @@ def _mean(quantity: str) -> Callable[[Trace], Array]:
 
 def _plain(moment: Moment) -> Iterator[str]:
     """An RNN: the headline is written anew from the last one, and there is no article."""
-    h_t, before = moment.quantities["h_t"], moment.trace.h_before[moment.at, moment.layer]
+    h_t, before = moment.quantities["h_t"], moment.before
     layers = moment.model.settings.num_layers
     yield f"Layer {moment.layer + 1} of {layers}: a plain RNN, without gates."
     for u in moment.units(h_t - before):
@@ -67,7 +68,7 @@ def _plain(moment: Moment) -> Iterator[str]:
 def _quantities(moment: Moment) -> Iterator[str]:
     """Any cell: each of its quantities, in the order in which they come about."""
     settings, q = moment.model.settings, moment.quantities
-    units = moment.units(q["h_t"] - moment.trace.h_before[moment.at, moment.layer])
+    units = moment.units(q["h_t"] - moment.before)
     yield (
         f"Layer {moment.layer + 1} of {settings.num_layers}: {settings.cell.upper()} with gates "
         f"{', '.join(CELLS[settings.cell].gates)}."
@@ -101,6 +102,15 @@ NARRATIONS = {
             Column(name="shown", short="shown", share=shown),
         ),
         step=newspaper,
+    ),
+    "gru": Narration(
+        opening="Layer {layer} of {layers}, as shares of the headline; a GRU has no article:",
+        columns=(
+            Column(name="struck out", short="out", share=gru.struck_out),
+            Column(name="written", short="in", share=gru.written),
+            _HEADLINE,
+        ),
+        step=gru.headline,
     ),
     "rnn": Narration(
         opening="A plain RNN has no article and no gates; its headline is all it knows.",

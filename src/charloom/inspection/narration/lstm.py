@@ -22,29 +22,25 @@ import numpy as np
 
 from ...engines.weights import Array
 from ...model.tracing import Trace
-from .moment import Moment, number, signed, votes_of
+from .moment import Moment, gate_of, number, share, votes_of
 
 
 def struck_out(trace: Trace) -> Array:
     """(T, L) the share of the article that was taken away; 0 where it was blank."""
     before = np.abs(trace.C_before).sum(axis=-1)
-    return _share(np.abs(trace.C_before - trace.fC_t).sum(axis=-1), before)
+    return share(np.abs(trace.C_before - trace.fC_t).sum(axis=-1), before)
 
 
 def written(trace: Trace) -> Array:
     """(T, L) the share of what makes up the article that is new."""
     new = np.abs(trace.gi_t).sum(axis=-1)
-    return _share(new, np.abs(trace.fC_t).sum(axis=-1) + new)
+    return share(new, np.abs(trace.fC_t).sum(axis=-1) + new)
 
 
 def shown(trace: Trace) -> Array:
     """(T, L) the share of the article that is in the headline."""
     whole = np.abs(np.tanh(trace.C_t)).sum(axis=-1)
-    return _share(np.abs(trace.h_t).sum(axis=-1), whole)
-
-
-def _share(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+    return share(np.abs(trace.h_t).sum(axis=-1), whole)
 
 
 def newspaper(moment: Moment) -> Iterator[str]:
@@ -62,9 +58,9 @@ def newspaper(moment: Moment) -> Iterator[str]:
     if blank:
         yield "   nothing, as nothing is written in it yet."
     elif unit is None:
-        share, mean = struck_out(trace)[at, layer], q["f_t"].mean()
-        yield f"   {share:.0%} of it; f_t is {mean:.2f} on average. Most of all:"
-    yield from _gate(moment, "forget", "f_t", "sigmoid")
+        lost, mean = struck_out(trace)[at, layer], q["f_t"].mean()
+        yield f"   {lost:.0%} of it; f_t is {mean:.2f} on average. Most of all:"
+    yield from gate_of(moment, "forget", "f_t")
     for u in [] if blank else moment.units(before - q["fC_t"]):
         yield (
             f"   unit {u:<4} fC_t = f_t * C_t-1 = {number(q['f_t'][u])} * {number(before[u])}"
@@ -74,8 +70,8 @@ def newspaper(moment: Moment) -> Iterator[str]:
     yield "2. The input gate lets in of the candidate"
     if unit is None:
         yield f"   so much that {written(trace)[at, layer]:.0%} of the article is new. Most of all:"
-    yield from _gate(moment, "input", "i_t", "sigmoid")
-    yield from _gate(moment, "candidate", "g_t", "tanh")
+    yield from gate_of(moment, "input", "i_t")
+    yield from gate_of(moment, "candidate", "g_t")
     for u in moment.units(q["gi_t"]):
         yield (
             f"   unit {u:<4} gi_t = i_t * g_t = {number(q['i_t'][u])} * {number(q['g_t'][u])}"
@@ -92,20 +88,10 @@ def newspaper(moment: Moment) -> Iterator[str]:
     yield "4. The output gate takes the headline from it"
     if unit is None:
         yield f"   which shows {shown(trace)[at, layer]:.0%} of the article. The loudest:"
-    yield from _gate(moment, "output", "o_t", "sigmoid")
+    yield from gate_of(moment, "output", "o_t")
     for u in moment.units(q["h_t"]):
         yield (
             f"   unit {u:<4} h_t = o_t * tanh C_t = {number(q['o_t'][u])} *"
             f" {number(math.tanh(q['C_t'][u]))} = {number(q['h_t'][u])}"
         )
     yield from votes_of(moment)
-
-
-def _gate(moment: Moment, gate: str, name: str, squash: str) -> Iterator[str]:
-    """Where a gate's value comes from, for a single unit."""
-    if moment.unit is None:
-        return
-    x, h, b = moment.sums(moment.unit)[gate]
-    value = moment.quantities[name][moment.unit]
-    total = f"{number(x)} from x_t {signed(h)} from h_t-1 {signed(b)}"
-    yield f"   {name} = {squash}({total}) = {number(value)}"

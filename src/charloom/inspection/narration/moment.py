@@ -41,6 +41,11 @@ class Moment:
             return [self.unit]
         return np.argsort(-np.abs(by), kind="stable")[:LARGEST].tolist()
 
+    @property
+    def before(self) -> Array:
+        """(H,) the headline that the step found."""
+        return self.trace.h_before[self.at, self.layer]
+
     def sums(self, unit: int) -> dict[str, tuple[float, float, float]]:
         """By gate, what x_t, h_t-1 and the bias contribute to a unit's sum."""
         shape, w = self.model.settings, self.model.weights
@@ -51,7 +56,7 @@ class Moment:
         else:
             x = np.zeros(self.model.vocabulary.size)
             x[self.trace.ids[self.at]] = 1
-        before = self.trace.h_before[self.at, self.layer].astype(np.float64)
+        before = self.before.astype(np.float64)
         found = {}
         for number, gate in enumerate(CELLS[shape.cell].gates):
             row = number * shape.hidden_size + unit
@@ -61,6 +66,29 @@ class Moment:
                 float(w[f"{shape.cell}.bias_l{self.layer}"][row]),
             )
         return found
+
+    def recurrent_bias(self, gate: str, unit: int) -> float:
+        """The bias within what a gate's recurrent weights make of h_t-1, where it stands apart."""
+        shape = self.model.settings
+        row = CELLS[shape.cell].gates.index(gate) * shape.hidden_size + unit
+        at = CELLS[shape.cell].recurrent_bias(shape.hidden_size)[row]
+        return float(self.model.weights[f"{shape.cell}.bias_l{self.layer}"][at])
+
+
+def share(part: Array, whole: Array) -> Array:
+    """A part of a whole; 0 of nothing."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def gate_of(moment: Moment, gate: str, name: str) -> Iterator[str]:
+    """Where the value of a gate comes from, for a single unit."""
+    if moment.unit is None:
+        return
+    x, h, b = moment.sums(moment.unit)[gate]
+    value = moment.quantities[name][moment.unit]
+    squash = "sigmoid" if name in CELLS[moment.model.settings.cell].fractions else "tanh"
+    total = f"{number(x)} from x_t {signed(h)} from h_t-1 {signed(b)}"
+    yield f"   {name} = {squash}({total}) = {number(value)}"
 
 
 def votes_of(moment: Moment) -> Iterator[str]:

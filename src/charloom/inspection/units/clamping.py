@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from ...engines.base import State
+from ...engines.cell import CELLS
 from ...engines.weights import Array
 from ...errors import SettingsError
 from ...model.model import Model
@@ -29,14 +30,17 @@ def clamped(model: Model, layer: int, unit: int, value: float) -> Model:
     if not (0 <= layer < layers and 0 <= unit < model.settings.hidden_size):
         raise SettingsError(f"there is no unit {unit} in layer {layer}")
     above = f"{cell}.{{}}_l{layer + 1}" if layer + 1 < layers else "head.{}"
-    readers = {
-        f"{cell}.weight_hh_l{layer}": f"{cell}.bias_l{layer}",
-        above.format("weight_ih" if layer + 1 < layers else "weight"): above.format("bias"),
-    }
+    own = CELLS[cell].recurrent_bias(model.settings.hidden_size)
+    readers = [
+        (f"{cell}.weight_hh_l{layer}", f"{cell}.bias_l{layer}", own),
+        (above.format("weight_ih" if layer + 1 < layers else "weight"), above.format("bias"), None),
+    ]
     changed = dict(model.weights)
-    for weight, bias in readers.items():
+    for weight, bias, places in readers:
         column = model.weights[weight][:, unit].astype(np.float64)
-        changed[bias] = (changed[bias] + value * column).astype(np.float32)
+        wider = changed[bias].astype(np.float64)
+        wider[slice(len(column)) if places is None else places] += value * column
+        changed[bias] = wider.astype(np.float32)
         changed[weight] = model.weights[weight].copy()
         changed[weight][:, unit] = 0
     return model.with_weights(changed)

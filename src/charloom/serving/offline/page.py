@@ -1,8 +1,8 @@
-"""The page as one file, with a model's numbers in it: it needs no server and no network.
+"""The page as one file, with a model in it: it needs no server and no network.
 
-Its content security policy names the hash of every script and style in it, and allows
-nothing else. Numbers are stored as packing.py says: exactly where the text is short enough,
-else in 256 steps, and then the page says how far they are from the truth.
+In the file are the page of `serve`, the core as WebAssembly, the model file and a first text; a
+worker of the page computes what `serve` would be asked for. Its content security policy names
+the hash of every script and style, and allows nothing else but that worker and its core.
 """
 
 from __future__ import annotations
@@ -11,43 +11,43 @@ import base64
 import hashlib
 import json
 import re
+import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...engines.cell import CELLS
+from ...errors import SettingsError, TextError
 from ...files import replacing
 from ...model.model import Model, Text
-from ...text.reading import InMemory, beginning, read
-from ..activations import BlockCache, TracedText
+from ...text.reading import beginning
+from ..guard import CHARACTERS
 from ..page_api import page_files
-from .packing import pack
 
-EXACT_BYTES = 2**24
-"""Of float32 numbers in one file; more than that are stored in short."""
+MOST_WEIGHTS = 2**26
+"""Of a model in a page: 256 MB, which in a page are 350."""
 
-SHORT_BYTES = 2**26
-"""Of numbers in short in one file; a longer text is cut."""
+GENERATED = 1000
+"""Characters by the model that a page shows first where no text is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A page in one file, and what it holds."""
+    """A page in one file, and what it shows first."""
 
     html: str
     characters: int
     cut: bool
-    """Whether the text goes on."""
-    off: dict[str, float]
-    """By quantity, how far its numbers are from the truth, at most; empty if they are exact."""
+    """Whether the text that was given goes on."""
 
 
-def save_page(model: Model, text: Text, path: str | Path) -> Page:
+def save_page(model: Model, text: Text | None, path: str | Path) -> Page:
     """Write the page that `serve` shows as one HTML file, which works offline.
 
-    It holds the beginning of the text, 64 MB of numbers at most. Returns the Page: how many
-    characters it holds, and how far its numbers are from the exact ones. TextError if the text
-    cannot be read, OutputError if the file cannot be written.
+    The model is in it, and reads any text that is typed there, in float32. It first shows
+    `text`, the first 100,000 characters at most, or without one a text by the model. Returns
+    the Page. TextError if the text cannot be read, SettingsError for a model of more than 67
+    million weights, OutputError if the file cannot be written.
 
     >>> import charloom, tempfile, pathlib
     >>> vocabulary = charloom.Vocabulary.of("the cat")
@@ -57,79 +57,89 @@ def save_page(model: Model, text: Text, path: str | Path) -> Page:
     >>> page.characters, page.cut, path.read_text() == page.html
     (7, False, True)
     """
-    page = export(model, beginning(model.pieces(text), room(model) + 1))
+    page = export(model, text)
     with replacing(path) as file:
         file.write(page.html.encode())
     return page
 
 
-def room(model: Model) -> int:
-    """How many characters of a text fit into one file.
-
-    >>> from charloom import ModelSettings
-    >>> from charloom.engines.weights import initial_weights
-    >>> from charloom.text.vocabulary import Vocabulary
-    >>> vocabulary, settings = Vocabulary.of("banana"), ModelSettings(hidden_size=512)
-    >>> room(Model(settings, vocabulary, initial_weights(settings, 3, seed=0)))
-    16384
-    """
-    return max(1, SHORT_BYTES // _numbers(model))
-
-
-def export(model: Model, text: str) -> Page:
-    """A page that shows what the model made of a text, or of its beginning.
-
-    TextError if the text cannot be read.
-    """
-    text = "".join(read(InMemory(text), model.text_settings))
-    kept, cut = text[: room(model)], len(text) > room(model)
-    traced = TracedText(model, kept, BlockCache())
-    blocks = list(traced.blocks())
-    short = 4 * _numbers(model) * len(traced.ids) > EXACT_BYTES
-    off: dict[str, float] = {}
-    planes: dict[str, str] = {}
-    heading = traced.heading()
-    cell = CELLS[model.settings.cell]
-    for layer in range(model.settings.num_layers):
-        values = traced.values(layer, traced.quantities, 0, len(traced.ids))
-        exact = dict(zip(traced.quantities, values, strict=True))
-        packed = pack(cell, exact, before=traced.before[layer], fresh=traced.fresh, short=short)
-        planes |= {f"{name} {layer}": plane for name, plane in packed.planes.items()}
-        off = {name: max(most, off.get(name, 0)) for name, most in packed.off.items()}
-    data = {**heading, "blocks": blocks, "cut": cut, "off": off}
-    elements = {"data": json.dumps(data, separators=(",", ":")), **planes}
-    html = _assemble(page_files(), elements)
-    return Page(html=html, characters=len(kept), cut=cut, off=off)
+def export(model: Model, text: Text | None = None) -> Page:
+    """The page as a string, and what it shows; the errors are those of `save_page`."""
+    if model.parameters > MOST_WEIGHTS:
+        raise SettingsError(
+            f"the model has {model.parameters:,} weights; a page holds at most {MOST_WEIGHTS:,}: "
+            "look at it with the server, which needs no copy of them"
+        )
+    pieces = model.generate(length=GENERATED) if text is None else model.pieces(text)
+    shown = beginning(pieces, CHARACTERS + 1)
+    if not shown:
+        raise TextError("the text: empty; a page needs at least one character")
+    model.vocabulary.encode(shown)  # complain here and not in the page
+    shown, cut = shown[:CHARACTERS], len(shown) > CHARACTERS
+    files = page_files()
+    elements = {
+        "first": json.dumps({"text": shown, "cut": cut}),
+        "core.wasm": _packed(files["worker/core.wasm"]),
+        "worker": _packed(worker_source(files).encode()),
+        "model.safetensors": _packed(_model_file(model)),
+    }
+    return Page(html=_assemble(files, elements), characters=len(shown), cut=cut)
 
 
-def _numbers(model: Model) -> int:
-    """Stored for each character."""
-    settings = model.settings
-    return len(CELLS[settings.cell].stored) * settings.num_layers * settings.hidden_size
+def worker_source(files: dict[str, bytes]) -> str:
+    """The worker with the files that it imports before it, as one script."""
+    source = files["worker/worker.js"].decode()
+    imports = re.search(r"importScripts\((.*?)\);\n", source, re.S)
+    assert imports
+    names = re.findall(r'"([^"]+)"', imports[1])
+    paths = [name[3:] if name.startswith("../") else f"worker/{name}" for name in names]
+    return "\n".join([*(files[path].decode() for path in paths), source.replace(imports[0], "")])
 
 
-def _assemble(files: dict[str, str], elements: dict[str, str]) -> str:
+def _model_file(model: Model) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        model.save(path)
+        return path.read_bytes()
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")
+
+
+def _assemble(files: dict[str, bytes], elements: dict[str, str]) -> str:
     """The page with its files put where it names them, and its data after them, by id."""
-    hashes: dict[str, list[str]] = {"script-src": [], "style-src": []}
+    hashes: dict[str, list[str]] = {"script-src": ["'wasm-unsafe-eval'"], "style-src": []}
 
     def inline(kind: str, tag: str, content: str) -> str:
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         hashes[kind].append(f"'sha256-{digest}'")
         return f"<{tag}>{content}</{tag}>"
 
-    page = files["page.html"]
+    page = files["page.html"].decode()
     page = re.sub(r' *<link rel="icon"[^>]*>\n', "", page)
     page = re.sub(
         r'<link rel="stylesheet" href="([^"]+)">',
-        lambda match: inline("style-src", "style", files[match[1]]),
+        lambda match: inline("style-src", "style", files[match[1]].decode()),
         page,
     )
     scripts = re.findall(r' *<script defer src="([^"]+)"></script>\n', page)
     page = re.sub(r' *<script defer src="[^"]+"></script>\n', "", page)
-    ending = [*_data(elements), *(inline("script-src", "script", files[s]) for s in scripts)]
+    ending = [
+        *_data(elements),
+        *(inline("script-src", "script", files[script].decode()) for script in scripts),
+    ]
     page = page.replace("</body>", "\n".join([*ending, "</body>"]))
     allowed = [f"{kind} {' '.join(known)}" for kind, known in hashes.items()]
-    policy = "; ".join(["default-src 'none'", *allowed, "base-uri 'none'", "form-action 'none'"])
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            *allowed,
+            "worker-src blob:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ]
+    )
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{meta}', 1)
 

@@ -6,8 +6,9 @@
 //                is drawn as a curve, the curve's color (in style.css) and dash
 //   plots        the curves of one unit: a scale, and the quantities that are drawn on it
 //   carried      the quantity that is handed on to the next character
-//   computed     optional: the quantities that a file leaves out, as functions of (unit, t),
-//                from the planes that it stores and from `carriedBefore` (see FileData)
+//   traced       the quantities that the core's trace has, in its order
+//   products     those that are the product of two others; `before` is C_t of the step before
+//   apart        optional: how many of its gates, the last ones, have a recurrent bias of their own
 //   newspaper    headings    of the table's columns, if there is an article to edit
 //                flow        from the values of one character, `before` (the carried quantity,
 //                            one character ago) among them, arrays with a number per unit:
@@ -46,23 +47,8 @@ const CELLS = {
       { scale: SIGNED, quantities: ["g_t", "C_t", "h_t"] },
     ],
     carried: "C_t",
-
-    // Rounded to float32 after each operation, as the model's own numbers are.
-    computed({ f_t, i_t, g_t, o_t }, { units, length, carriedBefore }) {
-      const C_t = new Float32Array(units * length);
-      const fC_t = (u, t) => Math.fround(f_t[u * length + t] * carriedBefore(C_t, u, t));
-      const gi_t = (u, t) => Math.fround(i_t[u * length + t] * g_t[u * length + t]);
-      for (let u = 0; u < units; u++) {
-        for (let t = 0; t < length; t++) C_t[u * length + t] = fC_t(u, t) + gi_t(u, t);
-      }
-      return {
-        fC_t,
-        gi_t,
-        C_t: (u, t) => C_t[u * length + t],
-        h_t: (u, t) => Math.fround(o_t[u * length + t] * Math.tanh(C_t[u * length + t])),
-      };
-    },
-
+    traced: ["i_t", "f_t", "g_t", "o_t", "C_t", "h_t"],
+    products: { fC_t: ["f_t", "before"], gi_t: ["i_t", "g_t"] },
     newspaper: {
       headings: ["old C × f = fC", "i × g = gi", "new C", "o × tanh C = h"],
       flow: ({ before, f_t, fC_t, gi_t, C_t, h_t }) => ({
@@ -107,12 +93,78 @@ const CELLS = {
     },
   },
 
+  gru: {
+    quantities: {
+      r_t: { symbol: "r", name: "reset gate", meaning: "the share of the last headline that the candidate hears", scale: GATE, curve: ["orange-curve", "dashed"] },
+      n_t: { symbol: "n", name: "candidate", meaning: "what could be written into the headline", scale: SIGNED, curve: ["orange-curve", "dotted"] },
+      z_t: { symbol: "z", name: "update gate", meaning: "the share of the last headline that is kept", scale: GATE, curve: ["ink", "solid"] },
+      h_t: { symbol: "h", name: "headline", meaning: "the hidden state: z × the h before + (1 − z) × n", scale: SIGNED, curve: ["blue-curve", "dashed"] },
+    },
+    plots: [
+      { scale: GATE, quantities: ["r_t", "z_t"] },
+      { scale: SIGNED, quantities: ["n_t", "h_t"] },
+    ],
+    carried: "h_t",
+    traced: ["r_t", "z_t", "n_t", "h_t"],
+    products: {},
+    apart: 1,
+    newspaper: {
+      headings: ["old h × z", "(1 − z) × n", "new h", "headline"],
+      flow: ({ before, n_t, z_t, h_t }) => ({
+        old: before,
+        keep: z_t,
+        kept: before.map((value, u) => value * z_t[u]),
+        added: n_t.map((value, u) => value * (1 - z_t[u])),
+        article: h_t,
+        headline: h_t,
+      }),
+      equations: ({ before, n_t, z_t, h_t }, show) => ({
+        old: show(before),
+        kept: ` × ${show(z_t)} = ${show(before * z_t)}`,
+        candidate: `${show(1 - z_t)} × ${show(n_t)} = `,
+        added: show((1 - z_t) * n_t),
+        article: show(h_t),
+        headline: show(h_t),
+      }),
+      drawn: (value) => value,
+      drawnNote: "A GRU’s article is its headline: all of it is shown.",
+      steps: [
+        {
+          shows: "old",
+          title: "Yesterday’s headline",
+          summary: ({ old }) => `The headline as it stood: its ${counted(old.length, "number")} add up to ${number(size(old), 1)}, signs aside. A GRU has no article behind it.`,
+          caption: "The headline of every unit as it stood.",
+        },
+        {
+          shows: "kept",
+          title: "Strike out",
+          summary: ({ old, kept }) => `The update gate strikes out ${percent(ratio(size(old.map((value, u) => value - kept[u])), size(old)))} of the headline.`,
+          caption: "What is left of the headline; where the update gate is near 0, a line strikes it out.",
+        },
+        {
+          shows: "added",
+          title: "Write in",
+          summary: ({ kept, added }) => `As much as it struck out of each unit, the update gate lets in of the candidate: ${percent(ratio(size(added), size(kept) + size(added)))} of what makes up the new headline.`,
+          caption: "The new headline; a dot is what is written in, filled if it adds, hollow if it takes away.",
+        },
+        {
+          shows: "headline",
+          title: "Today’s headline",
+          summary: () => "A GRU has no output gate: all that it remembers is what is read of it.",
+          caption: "The headline: the hidden state of every unit.",
+        },
+      ],
+    },
+  },
+
   rnn: {
     quantities: {
       h_t: { symbol: "h", name: "hidden state", meaning: "all that the network remembers", scale: SIGNED, curve: ["blue-curve", "solid"] },
     },
     plots: [{ scale: SIGNED, quantities: ["h_t"] }],
     carried: "h_t",
+    traced: ["h_t"],
+    products: {},
     newspaper: {
       flow: ({ h_t }) => ({ headline: h_t }),
       steps: [

@@ -1,16 +1,16 @@
-// Where the numbers come from: a server that is asked for ranges, or the file that the page is.
+// Where the numbers come from: the server, or, where a page has its model in it, its worker (see
+// local_data.js).
 //
 // Both have the same methods. A trace is a text and what the model made of it: for every
 // character its surprisal in nats, its rank, and the likeliest characters after it. values()
 // gives float32, quantity by quantity, character by character, unit by unit.
 "use strict";
 
-// A trace of which nothing is read yet, from its heading as it is sent.
+// A trace of which nothing is read yet, from its heading.
 function newTrace(heading) {
   const cell = CELLS[heading.cell];
   if (!cell) throw new Error(`this page cannot show the cell ${heading.cell}`);
   const length = heading.cells.length;
-  const errors = heading.off ?? {};
   return {
     cell,
     model: heading.model,
@@ -22,10 +22,8 @@ function newTrace(heading) {
     characters: heading.cells,
     unknown: new Set(heading.unknown), // places of characters that are not in the vocabulary
     symbols: heading.symbols, // the vocabulary's
-    favored: decoded(heading.speaks, Int32Array), // ids that the top layer's units raise and lower most
-    initial: decoded(heading.before, Float32Array), // the carried quantity before the first character
-    errors, // by quantity, how far rounded numbers are off at most; empty if all are exact
-    rounded: Object.keys(errors).length > 0,
+    favored: heading.speaks, // ids that the top layer's units raise and lower most
+    initial: heading.before, // the carried quantity before the first character
     cut: Boolean(heading.cut), // whether the text goes on
     length,
     readCount: 0,
@@ -39,13 +37,12 @@ function newTrace(heading) {
 }
 
 function addBlock(trace, block) {
-  const nats = decoded(block.nats, Float32Array);
-  trace.nats.set(nats, block.start);
-  trace.ranks.set(decoded(block.ranks, Int32Array), block.start);
+  trace.nats.set(block.nats, block.start);
+  trace.ranks.set(block.ranks, block.start);
   const at = block.start * trace.alternatives;
-  trace.likeliest.set(decoded(block.after, Int32Array), at);
-  trace.probabilities.set(decoded(block.probabilities, Float32Array), at);
-  trace.readCount = block.start + nats.length;
+  trace.likeliest.set(block.after, at);
+  trace.probabilities.set(block.probabilities, at);
+  trace.readCount = block.start + block.nats.length;
 }
 
 // Whether nothing is carried over to a character: the line feed that starts a line.
@@ -59,6 +56,17 @@ function blockRange(trace, block) {
   return [start, Math.min(start + trace.blockSize, trace.length)];
 }
 
+// The arrays that the server sends as base64, by name.
+const SENT = {
+  speaks: Int32Array, before: Float32Array, nats: Float32Array, ranks: Int32Array, after: Int32Array,
+  probabilities: Float32Array, gates: Uint8Array,
+};
+
+function withArrays(line) {
+  const arrays = Object.keys(line).filter((name) => SENT[name] && typeof line[name] === "string");
+  return { ...line, ...Object.fromEntries(arrays.map((name) => [name, decoded(line[name], SENT[name])])) };
+}
+
 function decoded(base64, Kind) {
   if (Uint8Array.fromBase64) return new Kind(Uint8Array.fromBase64(base64).buffer);
   const characters = atob(base64);
@@ -67,7 +75,7 @@ function decoded(base64, Kind) {
   return new Kind(bytes.buffer);
 }
 
-// The lines of JSON of a response, as they come; one with an error is thrown.
+// The lines of JSON of a response, as they come, with their arrays; one with an error is thrown.
 async function* linesOf(response) {
   const decoder = new TextDecoder();
   const reader = response.body.getReader();
@@ -80,9 +88,44 @@ async function* linesOf(response) {
     for (const line of lines) {
       const parsed = JSON.parse(line);
       if (parsed.error) throw new Error(parsed.error);
-      yield parsed;
+      yield withArrays(parsed);
     }
     if (done) return;
+  }
+}
+
+// The source that all panels ask, which can be changed for another.
+class Source {
+  constructor(source) {
+    this.use(source);
+  }
+
+  use(source) {
+    this.source = source;
+  }
+
+  start() {
+    return this.source.start();
+  }
+
+  read(...given) {
+    return this.source.read(...given);
+  }
+
+  values(...given) {
+    return this.source.values(...given);
+  }
+
+  levels(...given) {
+    return this.source.levels(...given);
+  }
+
+  totals(...given) {
+    return this.source.totals(...given);
+  }
+
+  generate(...given) {
+    return this.source.generate(...given);
   }
 }
 

@@ -11,7 +11,6 @@ class GenerationPanel {
   constructor(state, data, colors, read) {
     Object.assign(this, { state, data, colors });
     this.generated = "";
-    byId("generation").hidden = false;
     byId("generate-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#generate();
@@ -93,7 +92,7 @@ class GenerationPanel {
     span.title = nats === null ? "" : `${inBits(nats).toFixed(2)} bits`;
     const output = byId("output");
     if (output.childElementCount < MOST_SHOWN) output.append(span);
-    if (this.gates.length) this.#addColumn(decoded(gates, Uint8Array));
+    if (this.gates.length) this.#addColumn(gates);
   }
 
   #clearGates() {

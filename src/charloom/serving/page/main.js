@@ -1,8 +1,8 @@
 // Puts the page together: the data, the panels, the controls and the theme.
 "use strict";
 
-const stored = byId("data");
-const data = stored ? new FileData(JSON.parse(stored.textContent)) : new ServerData();
+const pageWorker = new PageWorker();
+const data = new Source(byId("first") ? new LocalData(pageWorker, JSON.parse(byId("first").textContent)) : new ServerData());
 const state = new State();
 const colors = new Colors();
 const text = new TextPanel(state, data, colors);
@@ -10,6 +10,8 @@ const heatmap = new HeatmapPanel(state, data, colors);
 const newspaper = new NewspaperPanel(state, data, colors);
 new AlternativesPanel(state);
 new SelectionPanel(state, data);
+new GenerationPanel(state, data, colors, readText);
+const training = new TrainingPanel(state, data, pageWorker, colors, readText);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 
@@ -41,7 +43,7 @@ function begin(trace) {
 function finish(trace) {
   const nats = trace.nats.reduce((sum, value) => sum + value, 0);
   byId("total").textContent = `${counted(trace.length, "character")}; mean surprisal ${inBits(nats / trace.length).toFixed(2)} bits.`;
-  if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as fits into one file.";
+  if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as is shown at a time.";
   byId("new-text").value = trace.characters.join("");
   heatmap.clear();
   text.recolor();
@@ -81,7 +83,7 @@ function colorHelp({ colorBy, trace, quantity, unit, layer }) {
   return ["The color of a character is the ", quantityLabel(trace.cell.quantities[quantity]), ` of unit ${unit} in layer ${layer + 1}.`];
 }
 
-// What the curves and the map show, and how exact the numbers are.
+// What the curves and the map show.
 function mapNote(trace, quantity) {
   const { scale, meaning } = trace.cell.quantities[quantity];
   const unbounded = Object.values(trace.cell.quantities).filter((other) => other.scale === UNBOUNDED);
@@ -91,14 +93,7 @@ function mapNote(trace, quantity) {
     quantityLabel(trace.cell.quantities[quantity]),
     ` (${meaning}), from ${scale.low} to ${scale.high}. `,
     unbounded.length ? `Values x without bounds (${unbounded.map(({ symbol }) => symbol).join(", ")}) are drawn as x / (1 + |x|). ` : "",
-    exactness(trace),
   ];
-}
-
-function exactness({ rounded, errors, cell }) {
-  if (!rounded) return "The numbers are exact to the digits shown.";
-  const most = Object.entries(errors).map(([name, error]) => `${cell.quantities[name].symbol} ${error.toPrecision(2)}`);
-  return `This file holds rounded numbers; they are off by at most ${most.join(", ")}.`;
 }
 
 byId("layer").addEventListener("change", (event) => state.set({ layer: Number(event.target.value) }));
@@ -127,6 +122,7 @@ function redrawAll() {
   text.recolor();
   heatmap.recolor();
   newspaper.draw();
+  training.recolor();
 }
 
 byId("theme").addEventListener("click", () => {
@@ -145,12 +141,8 @@ try {
   setTheme("");
 }
 
-if (data instanceof ServerData) {
-  new GenerationPanel(state, data, colors, readText);
-  byId("another-text").hidden = false;
-  byId("read-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    readText(byId("new-text").value);
-  });
-}
+byId("read-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  readText(byId("new-text").value);
+});
 data.start().then(({ text: first }) => readText(first)).catch(showError);

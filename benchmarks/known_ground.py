@@ -1,0 +1,260 @@
+"""Numbers on texts that others measure on, as Markdown rows with seconds, weights, seed and split.
+
+    python benchmarks/known_ground.py adapt --text tinyshakespeare.txt      static and adapted
+    python benchmarks/known_ground.py names --text names.txt
+    python benchmarks/known_ground.py enwik8 --minutes 120
+    python benchmarks/known_ground.py smiles --minutes 15                   needs rdkit
+    python benchmarks/known_ground.py characters
+    python benchmarks/known_ground.py base --text novel.txt                 20 KB, from "english"
+
+`--share 0.01` takes the beginning of each part of enwik8 and of SMILES, for a short try; a row says
+so. Seconds are those of training, validation included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import known_texts
+import numpy as np
+
+import charloom
+from charloom import AdaptationSettings, InMemory, TrainingSettings
+from charloom.engines.base import StepSettings
+from charloom.engines.selection import open_engine
+
+SAMPLES = 10_000
+"""Molecules that are generated, to be counted."""
+
+
+def run_of(sources, minutes: float | None, seed: int, **options) -> tuple[charloom.Run, float]:
+    """A finished run with the defaults, in so many minutes if given, and its seconds."""
+    start = time.perf_counter()
+    training = TrainingSettings(seed=seed, **({"minutes": minutes} if minutes else {}))
+    run = charloom.train(sources, training=training, **options)
+    run.finish()
+    return run, time.perf_counter() - start
+
+
+def row(*cells: object) -> None:
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+def told(run: charloom.Run, seconds: float, split: str) -> list[str]:
+    """The cells that every row begins with."""
+    plan = run.plan
+    return [
+        f"{plan.model.num_layers} x {plan.model.hidden_size}",
+        f"{run.parameters:,}",
+        str(plan.training.seed),
+        f"{run.best_step:,} of {run.steps:,}",
+        f"{seconds:.0f}",
+        split,
+    ]
+
+
+HEAD = ("network", "weights", "seed", "best step", "seconds", "split")
+
+
+def head(*names: str) -> None:
+    row(*HEAD, *names)
+    row(*["---"] * (len(HEAD) + len(names)))
+
+
+def names(options: argparse.Namespace) -> None:
+    """Held out are the items that a hash of each picks, a tenth of the different ones."""
+    head("bits per character", "nats")
+    for seed in options.seeds:
+        run, seconds = run_of(options.text, options.minutes, seed)
+        best = run.best
+        assert best is not None
+        split = f"lines by hash, {best.characters:,} characters held out"
+        nats = f"{best.nats_per_character:.4f}"
+        row(*told(run, seconds, split), f"{best.bits_per_character:.4f}", nats)
+
+
+def characters(options: argparse.Namespace) -> None:
+    """13,000 lines of a character and its name; the last tenth is held out."""
+    head("characters known", "bits per character", "characters/s of training")
+    text = known_texts.characters()
+    for seed in options.seeds:
+        training = TrainingSettings(seed=seed, batches="streams", epochs=options.epochs)
+        start = time.perf_counter()
+        run = charloom.train(InMemory(text), training=training)
+        read = sum(progress.characters for progress in run)
+        seconds = time.perf_counter() - start
+        best = run.best
+        assert best is not None
+        row(
+            *told(run, seconds, f"last tenth, {best.characters:,} characters"),
+            run.plan.vocabulary.size,
+            f"{best.bits_per_character:.4f}",
+            f"{read / seconds:,.0f}",
+        )
+
+
+def enwik8(options: argparse.Namespace) -> None:
+    """90, 5 and 5 million bytes; the vocabulary is of bytes, and the test set is read once."""
+    head("validation, bits per byte", "test, bits per byte")
+    parts = known_texts.enwik8(options.share)
+    training, validation, test = (InMemory(part) for part in parts)
+    for seed in options.seeds:
+        run, seconds = run_of(
+            training,
+            options.minutes,
+            seed,
+            validation=validation,
+            text=charloom.TextSettings(vocabulary="bytes"),
+        )
+        best = run.best
+        assert best is not None
+        score = run.best_model().evaluate(test)
+        split = f"enwik8 90/5/5, share {options.share:g} of each"
+        bits = (f"{best.bits_per_byte:.4f}", f"{score.bits_per_byte:.4f}")
+        row(*told(run, seconds, split), *bits)
+
+
+def smiles(options: argparse.Namespace) -> None:
+    """Trained on MOSES's training set, line by line; 10,000 molecules are generated."""
+    from rdkit import Chem, RDLogger
+
+    RDLogger.DisableLog("rdApp.*")
+
+    def canonical(text: str) -> str | None:
+        molecule = Chem.MolFromSmiles(text) if text else None
+        return None if molecule is None else Chem.MolToSmiles(molecule)
+
+    lines = known_texts.smiles()
+    lines = lines[: int(len(lines) * options.share)]
+    known = set(map(canonical, lines))
+    head("bits per character", "generated", "valid", "unique", "novel")
+    for seed in options.seeds:
+        run, seconds = run_of(InMemory("\n".join(lines) + "\n"), options.minutes, seed)
+        best = run.best
+        assert best is not None
+        made = run.best_model().generate_many(count=options.samples, length=200, seed=seed)
+        valid = [one for one in map(canonical, made) if one]
+        unique = set(valid)
+        row(
+            *told(run, seconds, f"lines by hash, {len(lines):,} molecules"),
+            f"{best.bits_per_character:.4f}",
+            f"{len(made):,}",
+            f"{len(valid) / len(made):.4f}",
+            f"{len(unique) / max(len(valid), 1):.4f}",
+            f"{len(unique - known) / max(len(unique), 1):.4f}",
+        )
+
+
+def adapt(options: argparse.Namespace) -> None:
+    """The last tenth, static and adapted; then by tenths of it, and what names have of it."""
+    text = "".join(charloom.read(options.text, charloom.TextSettings()))
+    cut = int(len(text) * 0.9)
+    if options.model:
+        model = charloom.Model.load(options.model)
+    else:
+        model = charloom.train(options.text).finish()
+    held_out, settings = text[cut:], AdaptationSettings()
+    row("network", "characters", "static bits", "adapted bits", "adapted less static", "chars/s")
+    row(*["---"] * 6)
+    static = model.evaluate(InMemory(held_out), exact=True)
+    start = time.perf_counter()
+    adapted = model.evaluate(InMemory(held_out), adapt=settings)
+    speed = adapted.characters / (time.perf_counter() - start)
+    gain = adapted.bits_per_character - static.bits_per_character
+    bits = (f"{static.bits_per_character:.4f}", f"{adapted.bits_per_character:.4f}")
+    row(model, f"{adapted.characters:,}", *bits, f"{gain:+.4f}", f"{speed:,.0f}")
+
+    before = np.array([part.nats for part in model.score(InMemory(held_out))])
+    gains = (before - adapted_by_character(model, held_out, settings)) / math.log(2)
+    speakers, capitals = name_masks(held_out, text[:cut])
+    rest = ~(speakers | capitals)
+    print("\nBits saved by adapting, for each character of the whole (the three columns add up)\n")
+    row("tenth", "all", "speakers' lines", "other names", "all else")
+    row(*["---"] * 5)
+    for tenth, places in enumerate(np.array_split(np.arange(len(held_out)), 10)):
+        parts = [gains[places][mask[places]].sum() for mask in (speakers, capitals, rest)]
+        row(tenth + 1, *(f"{part / len(places):.3f}" for part in (sum(parts), *parts)))
+    parts = [gains[mask].sum() / len(gains) for mask in (speakers, capitals, rest)]
+    row("whole", *(f"{part:.3f}" for part in (sum(parts), *parts)))
+
+
+def adapted_by_character(
+    model: charloom.Model, text: str, settings: AdaptationSettings
+) -> np.ndarray:
+    """(N,) nats of each character, by the loop of charloom.model.adaptation, one stream."""
+    engine = open_engine(model.settings, model.vocabulary.size, dict(model.weights))
+    ids = model.vocabulary.encode(text).astype(np.int32)
+    step = StepSettings(learning_rate=settings.learning_rate, beta1=0.0, beta2=0.999)
+    nats, state, T = np.zeros(len(ids)), engine.zero_state(1), settings.sequence_length
+    nats[0] = math.log(model.vocabulary.size)
+    for start in range(0, len(ids), T):
+        first, stop = max(start, 1), min(start + T, len(ids))
+        if first < stop:
+            inputs, targets = ids[first - 1 : stop - 1, None], ids[first:stop, None]
+            nats[first:stop] = engine.surprisal(inputs, targets, state).nats[:, 0]
+            state = engine.train_step(inputs, targets, state, step).state
+    return nats
+
+
+def name_masks(text: str, known: str) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) bool: what stands in a line that names a speaker ("ROMEO:"), and in another rare name.
+
+    That is a word with a capital that the training text has less than once in 100,000 characters.
+    """
+    speakers, capitals = np.zeros(len(text), bool), np.zeros(len(text), bool)
+    at = 0
+    for line in text.splitlines(keepends=True):
+        if line.rstrip("\n").endswith(":"):
+            speakers[at : at + len(line)] = True
+        else:
+            place = at
+            for word in line.split(" "):
+                bare = word.strip(".,;:!?'\"-\n")
+                rare = known.count(bare) < len(known) / 100_000 if bare else False
+                if bare[:1].isupper() and rare:
+                    capitals[place : place + len(word)] = True
+                place += len(word) + 1
+        at += len(line)
+    return speakers, capitals
+
+
+def base(options: argparse.Namespace) -> None:
+    """20 KB of a text, the last tenth of it held out: from the English base, and from nothing."""
+    text = "".join(charloom.read(options.text, charloom.TextSettings()))[:20_000]
+    head("from", "bits per character held out")
+    for start_from in ("english", None):
+        for seed in options.seeds:
+            options_of_run = {"start_from": start_from}
+            run, seconds = run_of(InMemory(text), options.minutes, seed, **options_of_run)
+            best = run.best
+            assert best is not None
+            cells = told(run, seconds, "last tenth of 20,000 characters")
+            row(*cells, start_from or "nothing", f"{best.bits_per_character:.4f}")
+
+
+PROGRAMS = (adapt, names, enwik8, smiles, characters, base)
+NEED_TEXT = (adapt, names, base)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("program", choices=[program.__name__ for program in PROGRAMS])
+    parser.add_argument("--text", type=Path, help="for adapt, names and base")
+    parser.add_argument("--model", type=Path, help="for adapt; by default one is trained")
+    parser.add_argument("--minutes", type=float, help="by default what fits the text")
+    parser.add_argument("--epochs", type=float, default=2.0, help="for characters")
+    parser.add_argument("--share", type=float, default=1.0, help="of enwik8 and of SMILES")
+    parser.add_argument("--samples", type=int, default=SAMPLES, help="of molecules")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    program = next(one for one in PROGRAMS if one.__name__ == options.program)
+    if program in NEED_TEXT and not options.text:
+        parser.error(f"{options.program} needs --text")
+    program(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Train the English base from texts that Debian packages, and store it with 8-bit weights.
+
+    python scripts/make_english.py                 # src/charloom/bases/english.safetensors
+    python scripts/make_english.py --texts FOLDER  # only the texts that it is trained on
+
+The texts are in the public domain: the King James Bible (bible-kjv-text), Jane Austen's novels
+but one (r-cran-janeaustenr), and Ambrose Bierce's Devil's Dictionary (dict-devil). "Northanger
+Abbey" is left out, to measure with. Needs apt-get and dpkg, which fetch and unpack the
+packages into a temporary folder; nothing is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import re
+import subprocess
+import tempfile
+import zlib
+from pathlib import Path
+
+import charloom
+
+PACKAGES = ("bible-kjv", "bible-kjv-text", "r-cran-janeaustenr", "dict-devil")
+NOVELS = (
+    "Emma",
+    "Mansfield Park",
+    "Northanger Abbey",
+    "Persuasion",
+    "Pride and Prejudice",
+    "Sense and Sensibility",
+)
+"""In the order of their blocks in the package's data."""
+
+HELD_OUT_NOVEL = "Northanger Abbey"
+WRAPPED = ("Mansfield Park", "Persuasion", "The Devil's Dictionary")
+"""These keep the line breaks of their printed pages; elsewhere a paragraph is one line."""
+
+HELD_OUT = 20_000
+"""Characters at the end of each text that are not trained on."""
+
+
+def texts() -> dict[str, str]:
+    """The texts by title, in order."""
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run(["apt-get", "-qq", "download", *PACKAGES], cwd=place, check=True)
+        for package in Path(place).glob("*.deb"):
+            subprocess.run(["dpkg", "-x", package.name, "."], cwd=place, check=True)
+        usr = Path(place) / "usr"
+        found = {"King James Bible": bible(usr)}
+        found |= dict(zip(NOVELS, novels(usr), strict=True))
+        found["The Devil's Dictionary"] = dictionary(usr)
+    return {title: text if title in WRAPPED else unwrapped(text) for title, text in found.items()}
+
+
+def bible(usr: Path) -> str:
+    """Every verse on a line of its own, without its number."""
+    done = subprocess.run(  # it takes no absolute path, and its exit status says nothing
+        [usr / "bin/bible", "-d", "bible.data", "-l", "2000", "-f", "gen1:1-rev22:21"],
+        cwd=usr / "lib",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    verses = done.stdout.decode("ascii")
+    assert verses.count("\n") == 31_102, "verses are missing"
+    return re.sub(r"(?m)^\w+:\d+ +", "", verses)
+
+
+def novels(usr: Path) -> list[str]:
+    """The novels in R's serialized form: blocks of zlib, each a vector of lines."""
+    data = (usr / "lib/R/site-library/janeaustenr/data/Rdata.rdb").read_bytes()
+    found = []
+    while data:
+        unpacked = zlib.decompressobj()
+        found.append(r_lines(unpacked.decompress(data[4:])))
+        data = unpacked.unused_data
+    return found
+
+
+def r_lines(data: bytes) -> str:
+    """The text of a character vector in R's XDR serialization, version 3."""
+    at = 14 + 4 + int.from_bytes(data[14:18], "big")  # the header ends with a name's length
+    count = int.from_bytes(data[at + 4 : at + 8], "big")
+    at, lines = at + 8, []
+    for _ in range(count):
+        size = int.from_bytes(data[at + 4 : at + 8], "big")
+        lines.append(data[at + 8 : at + 8 + size].decode())
+        at += 8 + size
+    return "\n".join(lines) + "\n"
+
+
+def dictionary(usr: Path) -> str:
+    """The entries, without what the package says of itself."""
+    text = gzip.decompress((usr / "share/dictd/devil.dict.dz").read_bytes()).decode()
+    return text[text.index("_The Devil's Dictionary_ was begun") :]
+
+
+def unwrapped(text: str) -> str:
+    """A text whose paragraphs are lines, with an empty line between two of them."""
+    if "\n\n" not in text:
+        return text
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
+
+
+def train(found: dict[str, str], folder: Path | None) -> charloom.Run:
+    """The run that makes the base; 32 streams read from everywhere in the texts at once."""
+    known = {title: text for title, text in found.items() if title != HELD_OUT_NOVEL}
+    return charloom.train(
+        charloom.InMemory("".join(text[:-HELD_OUT] for text in known.values())),
+        output=folder,
+        validation=charloom.InMemory("".join(text[-HELD_OUT:] for text in known.values())),
+        model=charloom.ModelSettings(hidden_size=256, num_layers=2),
+        training=charloom.TrainingSettings(steps=6000, batches="streams", precision="float32"),
+    )
+
+
+def main() -> None:
+    """Run the program."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--texts", type=Path, help="write the texts into this folder, and stop")
+    parser.add_argument("--run", type=Path, help="keep the run in this folder")
+    options = parser.parse_args()
+    found = texts()
+    if options.texts:
+        options.texts.mkdir(parents=True, exist_ok=True)
+        for title, text in found.items():
+            (options.texts / f"{title}.txt").write_text(text, encoding="utf-8")
+        return
+    run = train(found, options.run)
+    for progress in run:
+        if progress.validation is not None:
+            print(progress.step, f"{progress.validation.bits_per_character:.4f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

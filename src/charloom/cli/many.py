@@ -1,0 +1,88 @@
+"""The flag -o of score, evaluate and generate: a part for each of many files, by processes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import charloom
+
+from ..errors import SettingsError
+from ..settings import ComputingSettings, ManySettings
+from .arguments import READING, path
+from .flags import chosen, flags, refuse
+from .streams import is_terminal, say, tell
+
+PartsFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        parser=path,
+        metavar="FOLDER",
+        help="take each file as a text of its own, and write a part for each into this folder",
+    ),
+]
+
+_EVERY = 5.0  # seconds between two lines about how far it is
+
+
+def many_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags of many files; see `flags`."""
+    return flags(ManySettings)(command)
+
+
+def refuse_many(context: typer.Context) -> None:
+    """Refuse the flags of many files where there is one text."""
+    refuse(context, ManySettings.model_fields, "is for many files, with -o FOLDER")
+
+
+def on_many_files(
+    verb: Any,
+    model: Path,
+    text: list[Any] | None,
+    output: Path,
+    values: dict[str, Any],
+    **options: Any,
+) -> int:
+    """Work on each file, and tell how far it is; exit status 1 if one of them has an error."""
+    if not text:
+        raise SettingsError("TEXT is missing; name files, folders or globs")
+    computing = chosen(ComputingSettings, values).model_dump(exclude_unset=True)
+    if not values.get("threads"):
+        computing.pop("threads", None)
+    reading = {name: values[name] for name in READING if values.get(name) is not None}
+    outcomes = charloom.process_files(
+        verb,
+        model,
+        text,
+        output,
+        many=chosen(ManySettings, values),
+        computing=computing,
+        reading=reading,
+        **options,
+    )
+    made = kept = rows = 0
+    errors: list[str] = []
+    told = time.monotonic()
+    for outcome in outcomes:
+        made += outcome.part is not None and not outcome.kept
+        kept += outcome.kept
+        rows += outcome.rows
+        if outcome.error is not None:
+            errors.append(outcome.error)
+        if is_terminal(sys.stderr) and time.monotonic() - told > _EVERY:
+            told = time.monotonic()
+            tell(f"{made:,} files done, {len(errors)} with an error")
+    there = f", {kept:,} were there" if kept else ""
+    say(f"{output}  {made:,} parts made, {rows:,} rows{there}")
+    if errors:
+        tell(f"charloom: {len(errors):,} files had an error, told in {output / 'errors.jsonl'}:")
+        for error in errors[:3]:
+            tell(f"charloom: {error}")
+    return 1 if errors else 0

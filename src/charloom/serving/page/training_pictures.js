@@ -1,0 +1,121 @@
+// What is drawn of a training: the loss of every step, and the gates over the text as they are now.
+"use strict";
+
+const LOSS_HEIGHT = 150;
+const LOSS_MARGIN = { left: 34, right: 8, top: 8, bottom: 18 };
+const GATES_BAND = 66; // pixels, of all units of one gate
+const GATES_LEFT = 88;
+
+class TrainingPictures {
+  constructor(colors) {
+    this.colors = colors;
+    this.draw = oncePerFrame(() => this.#draw());
+    new ResizeObserver(this.draw).observe(byId("loss"));
+    this.clear();
+  }
+
+  clear() {
+    Object.assign(this, { heading: null, seen: null, losses: [], held: [] });
+    this.draw();
+  }
+
+  begin(heading) {
+    this.heading = heading;
+    this.draw();
+  }
+
+  // The nats and the characters of some more steps.
+  add(losses) {
+    this.losses.push(...losses.map(({ nats, characters }) => nats / characters));
+    this.draw();
+  }
+
+  // The gates after so many steps, and the surprisal of what is held out.
+  look(seen, step) {
+    this.seen = seen;
+    if (seen.heldOut !== null) this.held.push([step, seen.heldOut]);
+    this.draw();
+  }
+
+  // The mean loss of the last pass.
+  get last() {
+    const last = this.losses.slice(-this.heading.perEpoch);
+    return last.reduce((sum, loss) => sum + loss, 0) / last.length;
+  }
+
+  get heldOut() {
+    return this.held.at(-1)?.[1] ?? null;
+  }
+
+  #draw() {
+    for (const id of ["loss", "loss-note", "training-gates", "training-gates-note"]) byId(id).hidden = !this.heading;
+    if (!this.heading) return;
+    this.#drawLoss();
+    if (this.seen) this.#drawGates();
+  }
+
+  #drawLoss() {
+    const { colors, losses, held, heading: { steps, symbols } } = this;
+    const canvas = byId("loss");
+    const width = canvas.parentElement.clientWidth;
+    const pen = sizedPen(canvas, width, LOSS_HEIGHT);
+    const { left, right, top, bottom } = LOSS_MARGIN;
+    const most = Math.max(Math.log2(symbols.length), ...losses.slice(0, 20).map(inBits)) * 1.02;
+    const x = (step) => left + (step / steps) * (width - left - right);
+    const y = (nats) => top + (1 - Math.min(inBits(nats) / most, 1)) * (LOSS_HEIGHT - top - bottom);
+    pen.font = "11px system-ui, sans-serif";
+    pen.fillStyle = colors.muted;
+    pen.strokeStyle = colors.rule;
+    pen.textBaseline = "middle";
+    for (let bits = 0; bits <= most; bits++) {
+      drawLine(pen, left, Math.round(y(bits * Math.LN2)) + 0.5, width - left - right);
+      pen.fillText(`${bits}`, left - 14, y(bits * Math.LN2));
+    }
+    pen.textAlign = "right";
+    pen.fillText(`step ${steps}`, width - right, LOSS_HEIGHT - 7);
+    pen.textAlign = "left";
+    pen.fillText("bits", 0, top + 2);
+    const curve = (points, color, lineWidth, dash = []) => {
+      pen.strokeStyle = color;
+      pen.lineWidth = lineWidth;
+      pen.setLineDash(dash);
+      pen.beginPath();
+      points.forEach(([step, nats], n) => (n ? pen.lineTo(x(step), y(nats)) : pen.moveTo(x(step), y(nats))));
+      pen.stroke();
+    };
+    curve(losses.map((loss, n) => [n + 1, loss]), colors.ink, 1.5);
+    curve(held, colors["orange-curve"], 2, [6, 3]);
+    pen.setLineDash([]);
+    byId("loss-note").textContent = `The loss of every step: the mean surprisal of what was to be predicted, in bits.${held.length ? " Dashed: that of the text held out, which shows when more training only learns by heart." : ""}`;
+  }
+
+  #drawGates() {
+    const { colors, seen: { characters, gates, units } } = this;
+    const names = Object.values(CELLS.lstm.quantities).filter(({ scale }) => scale === GATE);
+    const canvas = byId("training-gates");
+    const width = canvas.parentElement.clientWidth;
+    const pen = sizedPen(canvas, width, GATES_BAND * names.length + 20);
+    const column = (width - GATES_LEFT) / characters.length;
+    const palette = new Uint32Array(colors.scales.gate.rgba.buffer);
+    pen.fillStyle = colors.muted;
+    pen.font = "13px system-ui, sans-serif";
+    pen.textBaseline = "middle";
+    this.picture ??= element("canvas");
+    [this.picture.width, this.picture.height] = [characters.length, units];
+    names.forEach(({ name }, n) => {
+      const image = new ImageData(characters.length, units);
+      const pixels = new Uint32Array(image.data.buffer);
+      for (let t = 0; t < characters.length; t++) {
+        for (let u = 0; u < units; u++) pixels[u * characters.length + t] = palette[gates[(n * characters.length + t) * units + u]];
+      }
+      this.picture.getContext("2d").putImageData(image, 0, 0);
+      pen.imageSmoothingEnabled = false;
+      pen.drawImage(this.picture, GATES_LEFT, 20 + n * GATES_BAND, width - GATES_LEFT, GATES_BAND - 4);
+      pen.fillText(name, 4, 20 + (n + 0.5) * GATES_BAND);
+    });
+    pen.textAlign = "center";
+    if (column < 6) return;
+    pen.font = `12px ${getComputedStyle(byId("text")).fontFamily}`;
+    characters.forEach((character, t) => pen.fillText(glyph(character), GATES_LEFT + (t + 0.5) * column, 10));
+  }
+}

@@ -1,0 +1,144 @@
+"""A base: another model, whose weights a run starts from in place of first values.
+
+Its vocabulary grows by the characters that the run's text adds:
+
+    what reads or predicts a known character, and all else   as it is, to the last bit
+    what reads a new character                               what reads the unknown
+    what predicts a new character                            what predicts the unknown; the
+                                                             unknown's probability is shared
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..engines.weights import Weights
+from ..errors import SettingsError
+from ..model.bases import find
+from ..model.model import Model
+from ..model.provenance import BaseFacts
+from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
+from ..text.corpus import Corpus, InMemory
+from ..text.unknown import no_warning_of_unknown
+from ..text.vocabulary import Vocabulary
+from .folder import digest_of
+
+LONGEST = 100_000
+"""Characters of a text that starts from the English base where nothing else is asked for."""
+
+MOST_BITS = 3.2
+"""Bits a character of such a text by the base."""
+
+_SAMPLE = 2**14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A model to start from, and what the record of a run says of it."""
+
+    model: Model
+    facts: BaseFacts
+
+    @classmethod
+    def open(cls, given: str | Path | Model) -> Base:
+        """The base that a file, a run's folder, a name such as "english" or a Model gives."""
+        if isinstance(given, Model):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.safetensors"
+                given.save(path)
+                return cls(model=given, facts=BaseFacts(name="a Model", sha256=digest_of(path)))
+        path = find(given)
+        model = Model.load(path)
+        name = Path(given).name[:200] or "."
+        return cls(model=model, facts=BaseFacts(name=name, sha256=digest_of(path)))
+
+    def text_settings(self, given: TextSettings) -> TextSettings:
+        """How the text is read: as that of the base, where nothing else was given."""
+        own = {
+            "vocabulary": self.model.vocabulary.kind,
+            "normalization": self.model.text_settings.normalization,
+        }
+        self._refuse_another(given, {"vocabulary": own["vocabulary"]})
+        if _is_given(given, "normalization"):
+            del own["normalization"]
+        return given.replace(**own)
+
+    def model_settings(self, given: ModelSettings) -> ModelSettings:
+        """The shape of the base; SettingsError if another one was given."""
+        own = self.model.settings.model_dump()
+        self._refuse_another(given, own)
+        return ModelSettings(**own)
+
+    def _refuse_another(self, given: Settings, own: dict[str, Any]) -> None:
+        for name, value in own.items():
+            if _is_given(given, name) and getattr(given, name) != value:
+                raise SettingsError(
+                    f"{name}: {getattr(given, name)} was given, but {self.facts.name}, which the "
+                    f"run starts from, has {value}; leave it out"
+                )
+
+    def weights(self, vocabulary: Vocabulary) -> Weights:
+        """The weights for its vocabulary, or for one that has grown out of it."""
+        return grown(self.model.weights, self.model.vocabulary, vocabulary)
+
+
+def suggested(
+    corpus: Corpus, text: TextSettings, model: ModelSettings, training: TrainingSettings
+) -> Base | None:
+    """The English base for a short text that it predicts well, unless a network was described.
+
+    How short and how well is measured (docs/measurements.md, "A base to start from").
+    """
+    described = any(_is_given(model, name) for name in ModelSettings.model_fields)
+    described |= _is_given(training, "first_values") or training.batches == "windows"
+    described |= text.vocabulary != "characters" or not text.unknown
+    if described or len(corpus.ids) > LONGEST or corpus.unknown_count:
+        return None
+    base = Base.open("english")
+    sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])
+    with no_warning_of_unknown():
+        bits = base.model.evaluate(InMemory(sample)).bits_per_character
+    return base if bits <= MOST_BITS else None
+
+
+def grown(weights: Weights, before: Vocabulary, after: Vocabulary) -> Weights:
+    """The weights of one vocabulary for another that has all its characters, and perhaps more.
+
+    SettingsError where there are more and no unknown, from which a new one could start.
+    """
+    if after == before:
+        return dict(weights)
+    if before.unknown_id is None:
+        new = "".join(c for c in after.characters if c not in before.mapping)
+        raise SettingsError(
+            f"start_from: the text has characters that this model does not know ({new[:20]!r}), "
+            "and it has no unknown that they could start from; start from a model that was "
+            "trained with `unknown=True`",
+            "unknown",
+        )
+    places = [before.mapping.get(c, before.unknown_id) for c in after.characters]
+    rows = np.array([*places, before.unknown_id])
+    made = {}
+    for name, values in weights.items():
+        by_character = name.startswith(("embedding.", "head."))
+        if name.endswith("weight_ih_l0") and "embedding.weight" not in weights:
+            made[name] = values[:, rows]  # one-hot input: a column for each character
+        else:
+            made[name] = values[rows] if by_character else values
+    shared = rows == before.unknown_id
+    made["head.bias"][shared] -= np.float32(math.log(shared.sum()))
+    return made
+
+
+def _is_given(settings: Settings, name: str) -> bool:
+    """Whether a setting was chosen; one that only repeats its default was not, if it has one."""
+    field = type(settings).model_fields[name]
+    automatic = field.json_schema_extra == AUTOMATIC
+    default = not automatic and getattr(settings, name) == field.default
+    return name in settings.model_fields_set and not default

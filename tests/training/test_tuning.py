@@ -1,0 +1,243 @@
+"""A search: its spaces, trials that are runs, the best one, and going on whatever happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from campaigns.children import answer_of, begin
+from runs import TEXT
+
+import charloom
+from charloom.errors import ModelFileError, SettingsError, TextError, TrainingError
+from charloom.inspection import pictures
+from charloom.settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
+from charloom.training.tuning.search import best_of, tune
+from charloom.training.tuning.space import Space, parse_spaces, with_values
+from charloom.training.tuning.study import StudyFolder, importances, value_of
+
+SPACES = ["learning_rate=log:1e-3:1e-1", "num_layers=1,2"]
+
+
+# Spaces
+
+
+@pytest.mark.parametrize(
+    ("text", "space"),
+    [
+        (
+            "learning-rate=log:1e-3:3e-2",
+            Space(name="learning_rate", low=0.001, high=0.03, log=True),
+        ),
+        ("dropout=0:0.5", Space(name="dropout", low=0.0, high=0.5)),
+        ("hidden-size=8:64", Space(name="hidden_size", low=8, high=64)),
+        ("batch_size=16,32", Space(name="batch_size", choices=(16, 32))),
+        ("cell=lstm,rnn", Space(name="cell", choices=("lstm", "rnn"))),
+    ],
+)
+def test_a_space_has_the_values_of_its_setting(text, space):
+    assert Space.parse(text) == space
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("speed=1:2", "space: 'speed' cannot be searched; what can is cell, hidden_size"),
+        ("steps=10:20", "space: 'steps' cannot be searched"),
+        ("dropout", "is no NAME=VALUES"),
+        ("dropout=0:0.2:0.4", "is no range"),
+        ("dropout=0.5:0.1", "is no range that rises"),
+        ("dropout=log:0:0.1", "rises, above 0"),
+        ("dropout=0.1", "fewer than two values"),
+        ("dropout=0:1", "dropout: '1' was given; it must be less than 1"),
+        ("hidden_size=1.5:2", "hidden_size: '1.5' was given"),
+        ("cell=lstm:rnn", "no range of numbers, and cell is none"),
+    ],
+)
+def test_a_space_that_cannot_be_is_told(text, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        Space.parse(text)
+
+
+def test_a_setting_is_searched_once_and_goes_where_it_belongs():
+    with pytest.raises(SettingsError, match="dropout was given twice"):
+        parse_spaces(["dropout=0:0.1", "dropout=0.1,0.2"])
+    model, training = with_values(
+        ModelSettings(cell="rnn"), TrainingSettings(seed=3), {"num_layers": 1, "dropout": 0.3}
+    )
+    assert (model.cell, model.num_layers, training.seed, training.dropout) == ("rnn", 1, 3, 0.3)
+    assert Space.parse("dropout=0:0.5").has(0.5)
+    assert not Space.parse("num_layers=1,2").has(3)
+
+
+# Searches
+
+pytest.importorskip("optuna", reason="needs the extra `tune`")
+
+
+def search(folder: Path, trials=4, workers=1, spaces=SPACES, **training):
+    given = {"steps": 12, "batch_size": 4, "sequence_length": 8, "validate_every": 3, **training}
+    return tune(
+        charloom.InMemory(TEXT),
+        folder,
+        spaces=spaces,
+        tuning=TuningSettings(trials=trials, workers=workers),
+        model=ModelSettings(hidden_size=6),
+        training=TrainingSettings(batches="streams", **given),
+    )
+
+
+def facts(folder: Path) -> list[tuple]:
+    """All that is deterministic in a search."""
+    trials = StudyFolder(folder).open().get_trials(deepcopy=False)
+    return [(t.number, t.state.name, t.params, list(t.intermediate_values.items())) for t in trials]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("studies") / "whole"
+    list(search(folder, trials=7))
+    return folder
+
+
+def test_every_trial_is_a_run_and_the_best_one_is_the_model(whole):
+    trials = StudyFolder(whole).open().get_trials(deepcopy=False)
+    assert [trial.number for trial in trials] == list(range(7))
+    best = best_of(whole)
+    values = [value_of(trial) for trial in trials]
+    assert best.bits_per_character == min(values)
+    models = [charloom.Model.load(StudyFolder(whole).run(n)) for n in range(7)]
+    assert [m.provenance.validation.bits_per_character for m in models] == values
+    found = charloom.Model.load(whole)
+    assert found.describe() == models[best.number].describe()
+    assert models[3].provenance.training.learning_rate == trials[3].params["learning_rate"]
+
+
+def test_the_first_trial_is_the_run_that_train_would_make(whole):
+    alone = charloom.train(
+        charloom.InMemory(TEXT),
+        model=ModelSettings(hidden_size=6),
+        training=TrainingSettings(
+            batches="streams", steps=12, batch_size=4, sequence_length=8, validate_every=3
+        ),
+    )
+    alone.finish()
+    number, state, params, validations = facts(whole)[0]
+    assert (number, state) == (0, "COMPLETE")
+    assert validations[-1][1] == alone.best.bits_per_character
+    assert params == {
+        "learning_rate": alone.plan.training.learning_rate,
+        "num_layers": alone.plan.model.num_layers,
+    }
+
+
+def test_one_worker_and_one_seed_repeat_to_the_last_bit(whole, tmp_path):
+    list(search(tmp_path / "again", trials=7))
+    assert facts(tmp_path / "again") == facts(whole)
+    model, again = charloom.Model.load(whole), charloom.Model.load(tmp_path / "again")
+    assert all((model.weights[n] == again.weights[n]).all() for n in model.weights)
+
+
+def test_a_search_that_is_stopped_between_or_within_trials_goes_on(whole, tmp_path):
+    folder = tmp_path / "study"
+    list(search(folder, trials=2))
+    for kill_at in (3, 9):
+
+        def work(kill_at=kill_at):
+            advance = charloom.Run.__next__
+
+            def dying(run):
+                if run.step == kill_at:
+                    run._save()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return advance(run)
+
+            charloom.Run.__next__ = dying
+            list(search(folder, trials=7))
+
+        assert answer_of(*begin(work)) == "killed"
+    list(search(folder, trials=7))
+    assert facts(folder) == facts(whole)
+
+
+def test_two_processes_that_start_at_the_same_instant_share_the_trials(tmp_path):
+    at = time.time() + 0.5
+
+    def work():
+        time.sleep(max(at - time.time(), 0))
+        list(search(tmp_path / "study", trials=6))
+
+    children = [begin(work) for _ in range(2)]
+    assert [answer_of(*child) for child in children] == ["done", "done"]
+    found = facts(tmp_path / "study")
+    assert sum(state != "FAIL" for _, state, _, _ in found) == 6
+    assert len(list((tmp_path / "study" / "trials").iterdir())) == 6
+
+
+def test_a_trial_that_diverges_ends_and_the_search_goes_on(tmp_path, monkeypatch):
+    advance = charloom.Run.__next__
+
+    def diverging(run):
+        if run.step == 5 and run.plan.training.dropout > 0.4:
+            raise TrainingError("step 5: the loss is not finite")
+        return advance(run)
+
+    monkeypatch.setattr(charloom.Run, "__next__", diverging)
+    found = list(search(tmp_path, 3, spaces=["dropout=0.41:0.5"]))
+    assert [trial.pruned for trial in found] == [False, True, True]
+    assert all(trial.bits_per_character for trial in found)
+
+
+def test_importances_are_shares_and_need_a_few_whole_trials(whole, tmp_path):
+    shares = importances(whole)
+    assert not shares or sum(shares.values()) == pytest.approx(1)
+    list(search(tmp_path / "short", trials=2))
+    assert importances(tmp_path / "short") == {}
+
+
+def test_what_mattered_is_drawn(whole):
+    pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    drawn = charloom.plot(whole)
+    assert drawn == whole / "search.png"
+    assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_search_without_a_trial_has_no_picture(tmp_path):
+    StudyFolder(tmp_path).begin({"spaces": []})
+    with pytest.raises(ModelFileError, match="no trial of this search"):
+        pictures.plot_search(tmp_path, tmp_path / "a.png")
+    assert best_of(tmp_path) is None
+
+
+def test_another_search_in_the_folder_is_refused(whole):
+    with pytest.raises(SettingsError, match="another search, whose spaces is"):
+        search(whole, spaces=["dropout=0:0.5"])
+    with pytest.raises(SettingsError, match="another search, whose training is"):
+        search(whole, steps=13)
+
+
+def test_what_cannot_be_searched_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(SettingsError, match="batch_size was given a value, too"):
+        search(tmp_path / "a", spaces=["batch_size=2,4"])
+    with pytest.raises(TextError, match="standard input cannot be read by every trial"):
+        tune("-", tmp_path / "a")
+    with pytest.raises(SettingsError, match="nothing is held out to compare trials by"):
+        list(
+            tune(
+                charloom.InMemory(TEXT),
+                tmp_path / "b",
+                text=TextSettings(validation_fraction=0),
+                training=TrainingSettings(steps=2, patience=0),
+            )
+        )
+    assert not (tmp_path / "a").exists()
+
+
+def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(SettingsError, match=r"pip install 'charloom\[tune\]'"):
+        search(tmp_path / "a")
