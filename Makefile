@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site web wheel clean
+.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site web wheel lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -52,6 +52,18 @@ bench: .venv/installed  ## time training, generation and memory against every pe
 
 wheel: .venv/installed  ## build a wheel in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+# include/charloom.h, with kernels for every processor. Only what reads and generates is compiled.
+lib: .venv/bin/python  ## build the libraries for C in build/lib
+	@$(BIN)/cmake -S . -B build/lib -DCHARLOOM_LIBRARY=ON --log-level=ERROR > /dev/null
+	@$(BIN)/cmake --build build/lib --parallel 2 > build/lib/log || { cat build/lib/log; exit 1; }
+
+SANITIZED := -fsanitize=address,undefined
+embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
+	@$(BIN)/cmake -S . -B build/embedding -DCHARLOOM_LIBRARY=ON -DCHARLOOM_KERNELS=baseline -DCMAKE_BUILD_TYPE=Debug \
+	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(SANITIZED) -fno-sanitize-recover=all' --log-level=ERROR > /dev/null
+	@$(BIN)/cmake --build build/embedding --parallel 2 > build/embedding/log || { cat build/embedding/log; exit 1; }
+	@CHARLOOM_LIBRARY=build/embedding CFLAGS='$(SANITIZED)' $(BIN)/python -m pytest -q tests/interface
 
 # native/tools/stress/, once with each sanitizer. Unoptimized, because the unrolled tiles with
 # checks in between take minutes to optimize. Addresses are checked for all kernels; what does

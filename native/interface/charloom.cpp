@@ -123,15 +123,13 @@ charloom_model* open(std::string_view bytes, const std::string& name,
     }
 }
 
-Sampling checked(const charloom_sampling& asked, const Vocabulary& vocabulary) {
+Sampling checked(const charloom_sampling& asked) {
     check(asked.temperature == 0 || (asked.temperature >= 1e-4 && asked.temperature <= 100),
           "temperature: it must be 0, or 0.0001 to 100");
     check(asked.top_k >= 0, "top_k: it must be at least 0");
     check(asked.top_p > 0 && asked.top_p <= 1, "top_p: it must be above 0 and at most 1");
     check(asked.seed < uint64_t{1} << 63, "seed: it must be below 2^63");
-    Sampling sampling{asked.temperature, asked.top_k, asked.top_p, {}};
-    if (vocabulary.unknown_id() >= 0) sampling.forbidden.push_back(vocabulary.unknown_id());
-    return sampling;
+    return {asked.temperature, asked.top_k, asked.top_p};
 }
 
 std::string stop_of(const char* stop) {
@@ -251,7 +249,7 @@ charloom_code charloom_generate(charloom_model* model, size_t length,
         check(piece, "piece: NULL was given");
         const charloom_sampling defaults = CHARLOOM_SAMPLING;
         const charloom_sampling& asked = sampling ? *sampling : defaults;
-        reader.generate(length, checked(asked, reader.vocabulary), asked.seed,
+        reader.generate(length, checked(asked), asked.seed,
                         stop_of(asked.stop), [&](const std::string& text) {
                             return piece(text.c_str(), text.size(), user) == 0;
                         });

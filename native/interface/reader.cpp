@@ -81,6 +81,8 @@ void Reader::generate(size_t length, const Sampling& sampling, uint64_t seed,
                       const std::string& stop,
                       const std::function<bool(const std::string&)>& piece) {
     Place at = place;
+    std::vector<int32_t> forbidden;
+    if (vocabulary.unknown_id() >= 0) forbidden.push_back(vocabulary.unknown_id());
     std::vector<std::string> stops;
     if (!stop.empty()) stops.push_back(stop);
     if (lines) stops.emplace_back("\n");
@@ -94,7 +96,7 @@ void Reader::generate(size_t length, const Sampling& sampling, uint64_t seed,
     if (at.last < 0 && vocabulary.newline_id() >= 0) {
         at.last = vocabulary.newline_id();
     } else if (at.last < 0 && length) {
-        const auto allowed = vocabulary.size() - static_cast<int>(sampling.forbidden.size());
+        const auto allowed = vocabulary.size() - static_cast<int>(forbidden.size());
         at.last = static_cast<int32_t>(uniform(of_stream, at.drawn++) * allowed);
         writer.add(at.last);
         hand_over();
@@ -106,8 +108,8 @@ void Reader::generate(size_t length, const Sampling& sampling, uint64_t seed,
         const Place before = at;
         const auto draw = [&](size_t count) {
             at = before;
-            network_->generate({1, &before.last, static_cast<int>(count), sampling, &of_stream,
-                                static_cast<long>(at.drawn), ids.data()},
+            network_->generate({1, &before.last, static_cast<int>(count), &sampling, &of_stream,
+                                &before.drawn, forbidden, ids.data()},
                                at.pointers());
             at.last = ids[count - 1];
             at.drawn += static_cast<int64_t>(count);

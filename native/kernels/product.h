@@ -14,14 +14,15 @@
 #include <utility>
 
 #include "kernels/precision.h"
+#include "support/purpose.h"
 
 namespace charloom::CHARLOOM_ISA {
 
 constexpr int PANEL = 4;  // vectors of columns in a panel, at most
 
 // Rows of a tile that is so many vectors wide. A narrow one has fewer than registers would hold: its
-// sums are enough to hide the latency of an addition.
-constexpr int tile_rows(int width) { return TILE / std::max(width, 3); }
+// sums are enough to hide the latency of an addition. The library for C has one row at a time.
+constexpr int tile_rows(int width) { return TRAINS ? TILE / std::max(width, 3) : 1; }
 
 INLINE constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
 INLINE constexpr int divide_up(int n, int by) { return (n + by - 1) / by; }

@@ -12,14 +12,9 @@
 #include <string>
 #include <vector>
 
-namespace charloom {
+#include "support/purpose.h"
 
-// The library for C (native/interface/) reads and generates, and is compiled without the rest.
-#if defined(CHARLOOM_READS_ONLY)
-constexpr bool TRAINS = false;
-#else
-constexpr bool TRAINS = true;
-#endif
+namespace charloom {
 
 struct Shape {
     int vocabulary;

@@ -16,7 +16,8 @@
 Train with `train` and `resume`, search for better settings with `tune`; look at a run with
 `plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many, next,
 score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such a verb for many
-files, and `compare` measures two models on one text. To look into a model: `explain`,
+files, and `compare` measures two models on one text. `compress` and `decompress` press a file to
+its bits. To look into a model: `explain`,
 `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain
 RNNs. `read` gives the text of files, `InMemory` stands for a text where files are expected, and
 `visible` makes a text safe to print.
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from .inspection.units.search import units as units
     from .model.comparison import Comparison as Comparison
     from .model.comparison import compare as compare
+    from .model.compression import Compressed as Compressed
+    from .model.compression import compress as compress
+    from .model.compression import decompress as decompress
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.scoring import Part as Part
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from .serving.offline.page import save_page as save_page
     from .serving.server import serve as serve
     from .settings import AdaptationSettings as AdaptationSettings
+    from .settings import CompressionSettings as CompressionSettings
     from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
     from .settings import SamplingSettings as SamplingSettings
@@ -74,6 +79,8 @@ _HOME = {
     "AdaptationSettings": "settings",
     "CharloomError": "errors",
     "Comparison": "model.comparison",
+    "Compressed": "model.compression",
+    "CompressionSettings": "settings",
     "ContextReport": "inspection.memory.context",
     "InMemory": "text.reading",
     "ManySettings": "settings",
@@ -93,7 +100,9 @@ _HOME = {
     "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
     "compare": "model.comparison",
+    "compress": "model.compression",
     "context": "inspection.memory.context",
+    "decompress": "model.compression",
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "plot": "inspection.pictures",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,29 @@ def file(model: Model, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
+AXE = "axe-core@4.10.3"
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The source of axe, which looks for barriers: from CHARLOOM_AXE, a file, or from npm."""
+    if given := os.environ.get("CHARLOOM_AXE"):
+        return Path(given).read_text(encoding="utf-8")
+    if not (npm := shutil.which("npm")):
+        pytest.skip(f"npm is not installed, which fetches {AXE}; CHARLOOM_AXE names its axe.min.js")
+    folder = tmp_path_factory.mktemp("axe")
+    try:
+        subprocess.run(
+            [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), AXE],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        pytest.skip(f"npm could not fetch {AXE} ({error}); CHARLOOM_AXE names its axe.min.js")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
+
+
 def is_own(message: str) -> bool:
     """Whether a message is about what the tests do, which is to read pixels back."""
     return "willReadFrequently" in message
@@ -110,10 +134,10 @@ def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") 
         context.set_offline(True)
     page.wrong = wrong
     page.goto(address)
-    page.wait_for_selector("body[data-ready]", timeout=20_000)
+    page.wait_for_selector("body[data-ready][data-opened]", timeout=60_000)
     yield page
     assert wrong == []
-    own = (address, "blob:")  # a file's worker comes out of the page
+    own = (address.split("#")[0], "blob:")  # a file's worker comes out of the page
     assert [url for url in asked if not url.startswith(own)] == []
     context.close()
 

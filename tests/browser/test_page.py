@@ -327,8 +327,6 @@ def test_hostile_text_is_shown_as_text(open_page, tmp_path, kind, request):
     model = small_model()
     if kind == "served":
         page = open_page(request.getfixturevalue("address"))
-        page.click("#another-text summary")
-        page.fill("#new-text", "")
         page.evaluate("(text) => readText(text)", HOSTILE)
         page.wait_for_function("(n) => state.trace.length === n", arg=len(HOSTILE))
     else:
@@ -511,11 +509,11 @@ def test_a_further_cell_is_one_entry_of_the_record(open_page, address):
         }}""",
         [stored, block, numbers],
     )
-    names = ["reset gate r", "update gate z", "candidate n", "state h"]
+    names = ["reset r", "update z", "candidate n", "state h"]
     assert page.locator("#quantities label").all_inner_texts() == names
     assert page.locator("#steps button").all_inner_texts() == ["Before", "Keep", "After"]
     unit, t = 2, 3
-    show(page, unit=unit, cursor=t, quantity="z_t", colorBy="unit")
+    show(page, unit=unit, cursor=t, phase=2, quantity="z_t", colorBy="unit")
     page.wait_for_selector('#sheet[data-at="0 3"][data-step="2"]')
     page.wait_for_selector('#unit-values[data-at="0 2 3"] dd[data-value*="."]')
     told = page.locator("#unit-values dd b").all_inner_texts()

@@ -124,6 +124,19 @@ def test_a_text_that_is_read_has_the_numbers_of_python(node: Run, tmp_path, sett
             np.testing.assert_allclose(decoded(totals, "<f8"), sums, rtol=1e-12, atol=1e-12)
 
 
+def test_a_model_file_of_8_bits_is_read_as_in_python(node: Run, tmp_path):
+    path = tmp_path / "rounded.safetensors"
+    small_model().save(path, bits=8)
+    found = node(
+        "return Object.entries(model.weights).map(([name, values]) => [name, base64Of(values)]);",
+        model=encoded(path.read_bytes()),
+    )
+    expected = Model.load(path).weights
+    assert [name for name, _ in found] == list(expected)
+    for name, values in found:
+        np.testing.assert_array_equal(decoded(values), expected[name].ravel())
+
+
 def test_lines_and_bytes_and_no_prompt_are_generated_as_in_python(node: Run, tmp_path):
     shape = ModelSettings(hidden_size=24, num_layers=2)
     weights = initial_weights(shape, 256, seed=0)

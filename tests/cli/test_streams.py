@@ -23,6 +23,8 @@ import charloom
 from charloom.cli import streams
 from charloom.cli.lazy import VERBS
 from charloom.cli.main import main
+from charloom.model.compression import compress
+from charloom.settings import CompressionSettings
 
 TEXT = "".join(f"The fox saw {n} crows on the limb of a tree.\n" for n in range(60))
 QUICK = ["--steps", "6", "--hidden-size", "8", "--batch-size", "4", "--sequence-length", "8"]
@@ -33,6 +35,7 @@ def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("streams")
     (folder / "book.txt").write_text(TEXT)
     assert main(["train", str(folder / "book.txt"), "-o", str(folder / "run"), *QUICK]) == 0
+    compress(folder / "book.txt", folder / "run.loom", settings=CompressionSettings(hidden_size=4))
     return folder
 
 
@@ -45,6 +48,8 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
         "evaluate": [run, book],
         "score": [run, book],
         "compare": [run, run, book],
+        "compress": [book, "-o", str(new / "a.loom")],
+        "decompress": [str(place / "run.loom"), "-o", str(new / "a.txt")],
         "info": [run],
         "inspect": [run, "--text", "The fox", "--json", str(new / "a.json")],
         "explain": [run, "--text", "The fox"],
@@ -58,7 +63,7 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
     return [verb, *commands[verb]]
 
 
-SILENT = ("inspect",)  # which prints no results
+SILENT = ("inspect", "decompress")  # which prints no results
 TRIED = [verb for verb in VERBS if verb != "serve"]
 
 

@@ -53,3 +53,16 @@ def test_pytorch_gives_the_same_nats(
     assert "bits per character" in capsys.readouterr().out
     nats = names["total_nats"](names["network"], names["description"], TEXT)
     assert nats == pytest.approx(exact.nats, rel=1e-5)
+
+
+def test_pytorch_reads_weights_of_8_bits(tmp_path, monkeypatch):
+    vocabulary, settings = Vocabulary.of(TEXT), ModelSettings(hidden_size=24, num_layers=2)
+    model = Model.untrained(settings, vocabulary, seed=1)
+    (tmp_path / "run").mkdir()
+    model.save(tmp_path / "run" / "model.safetensors", bits=8)
+    monkeypatch.chdir(tmp_path)
+    exact = Model.load(tmp_path / "run", precision="float32").evaluate(TEXT, exact=True)
+    names = run_the_page()
+    assert names["description"]["format"] == 2
+    nats = names["total_nats"](names["network"], names["description"], TEXT)
+    assert nats == pytest.approx(exact.nats, rel=1e-5)

@@ -123,7 +123,7 @@ def test_an_address_that_others_reach_is_warned_of(host, warned, key):
     def ready(address: str) -> None:
         raise Opened
 
-    with messages() as told, pytest.raises(Opened):
+    with messages() as found, pytest.raises(Opened):
         serve(serving_tools.small_model(), host=host, port=0, api_key=key, ready=ready)
-    expected = "unencrypted" if key else "without a password"
-    assert [expected in one for one in told] == [True] * warned
+    told = "unencrypted" if key else "without a password"
+    assert [told in one for one in found] == [True] * warned

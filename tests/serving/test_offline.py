@@ -68,6 +68,15 @@ def test_the_model_in_the_file_is_the_model(model, tmp_path):
     assert unpacked(page, "core.wasm") == page_files()["worker/core.wasm"]
 
 
+def test_a_page_of_8_bits_is_smaller_and_holds_the_rounded_model(model, tmp_path):
+    page = export(model, TEXT, bits=8).html
+    (tmp_path / "taken.safetensors").write_bytes(unpacked(page, "model.safetensors"))
+    model.save(tmp_path / "rounded.safetensors", bits=8)
+    taken, rounded = (tmp_path / f"{name}.safetensors" for name in ("taken", "rounded"))
+    assert taken.read_bytes() == rounded.read_bytes()
+    assert len(page) < len(export(model, TEXT).html) - 30_000
+
+
 def test_the_worker_is_one_script_of_all_that_it_imports():
     source = worker_source(page_files())
     assert "importScripts" not in source
@@ -80,7 +89,8 @@ def test_the_worker_is_one_script_of_all_that_it_imports():
 def test_a_long_text_is_cut_and_the_file_says_so(model, monkeypatch):
     monkeypatch.setattr(offline, "CHARACTERS", 50)
     page = export(model, TEXT)
-    assert json.loads(element(page.html, "first")) == {"text": TEXT[:50], "cut": True}
+    first = json.loads(element(page.html, "first"))
+    assert (first["text"], first["cut"]) == (TEXT[:50], True)
     assert (page.characters, page.cut) == (50, True)
     assert not export(model, TEXT[:50]).cut
 
@@ -88,6 +98,8 @@ def test_a_long_text_is_cut_and_the_file_says_so(model, monkeypatch):
 def test_without_a_text_the_model_writes_one(model):
     page = export(model)
     assert json.loads(element(page.html, "first"))["text"] == "".join(model.generate(length=1000))
+    lines = json.loads(element(export(small_model(lines=True)).html, "first"))["text"]
+    assert lines.count("\n") == 20
 
 
 def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):

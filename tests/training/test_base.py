@@ -12,6 +12,7 @@ from runs import TEXT, losses, outcome, settings
 from charloom.engines.loss import log_softmax
 from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError, SettingsError
+from charloom.model import bases
 from charloom.model.model import Model
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.corpus import InMemory
@@ -176,3 +177,50 @@ def test_only_a_run_with_a_base_is_of_the_newer_format(tmp_path):
     assert [plan["format"] for plan in plans] == [2, 1]
     assert "base" in plans[0]
     assert "base" not in plans[1]
+
+
+@pytest.fixture
+def english(tmp_path, monkeypatch) -> Model:
+    """A small model that knows TEXT, in place of the one that comes with charloom."""
+    shape = ModelSettings(hidden_size=16, num_layers=1)
+    model = train(InMemory(TEXT), model=shape, training=settings(steps=60)).finish()
+    model.save(tmp_path / "small.safetensors")
+    monkeypatch.setitem(bases.BASES, "english", str(tmp_path / "small.safetensors"))
+    return model
+
+
+def test_a_short_text_that_english_predicts_well_starts_from_it(english, tmp_path):
+    text = TEXT[:600] + "é\n"
+    run = train(InMemory(text), output=tmp_path / "run", training=settings())
+    assert run.plan.base.name == "english"
+    assert run.plan.choice.startswith("from english, 1 layer of 16 units, ")
+    assert run.plan.vocabulary == english.vocabulary.grown("é")
+    assert (run.plan.corpus.characters, run.plan.corpus.unknown_count) == (len(text), 0)
+    asked = train(InMemory(text), training=settings(), start_from="english")
+    assert run.plan.corpus == asked.plan.corpus
+    next(run)
+    run.stop()
+    again = resume(tmp_path / "run", sources=InMemory(text)).finish()
+    for name, values in asked.finish().weights.items():
+        assert_array_equal(again.weights[name], values)
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        (TEXT[:600], {"start_from": None}),
+        (TEXT[:600], {"model": ModelSettings(hidden_size=16)}),
+        (TEXT[:600], {"model": ModelSettings(cell="rnn")}),
+        (TEXT[:600], {"text": TextSettings(vocabulary="bytes")}),
+        (TEXT[:600], {"text": TextSettings(unknown=False)}),
+        (TEXT[:600], {"text": TextSettings(minimum_count=20)}),
+        (TEXT[:600], {"training": settings(first_values="keras")}),
+        (TEXT[:600], {"training": settings(batches="windows")}),
+        (TEXT[:600:-1], {}),  # read backwards it is no English
+        (TEXT[:600] * 200, {}),
+    ],
+)
+def test_others_start_from_first_values(english, given, options):
+    run = train(InMemory(given), **{"training": settings(), **options})
+    assert run.plan.base is None
+    assert "from" not in run.plan.choice

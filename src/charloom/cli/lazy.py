@@ -22,6 +22,8 @@ VERBS = {
     "evaluate": "model",
     "score": "model",
     "compare": "model",
+    "compress": "compression",
+    "decompress": "compression",
     "info": "model",
     "serve": "inspection",
     "inspect": "inspection",

@@ -242,9 +242,9 @@ def compare(
 
         charloom compare book.run other.run text.txt
     """
-    models = [load(model, values) for model in (a, b)]
-    pieces = list(pieces_of(models[0], text, values))
-    found = charloom.compare(*models, pieces, places=places)
+    first, second = load(a, values), load(b, values)
+    pieces = list(pieces_of(first, text, values))
+    found = charloom.compare(first, second, pieces, places=places)
     say(formatting.as_json(found) if as_json else formatting.compared(found))
 
 

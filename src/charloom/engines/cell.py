@@ -43,8 +43,6 @@ class Cell:
     """Quantities that are the product of two others; `C_before` is C_t-1."""
     fractions: tuple[str, ...] = ()
     """Its gates' values, those between 0 and 1, in the order of the story."""
-    stored: tuple[str, ...]
-    """Quantities from which a page in one file computes all others."""
     first_bias: Mapping[str, float] = field(default_factory=dict)
     """Gates whose bias does not start at 0 in Keras's first values."""
     has_scaled_values: bool = False
@@ -105,7 +103,6 @@ LSTM = Cell(
     quantities=("f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"),
     products={"fC_t": ("f_t", "C_before"), "gi_t": ("i_t", "g_t")},
     fractions=("f_t", "i_t", "o_t"),
-    stored=("f_t", "i_t", "g_t", "o_t"),
     first_bias={"forget": 1.0},
     has_scaled_values=True,
 )
@@ -116,9 +113,9 @@ GRU = Cell(
     traced=("r_t", "z_t", "n_t", "h_t"),
     quantities=("r_t", "n_t", "z_t", "h_t"),
     fractions=("r_t", "z_t"),
-    stored=("r_t", "n_t", "z_t", "h_t"),
+    has_scaled_values=True,
 )
-RNN = Cell(name="rnn", gates=("all",), traced=("h_t",), quantities=("h_t",), stored=("h_t",))
+RNN = Cell(name="rnn", gates=("all",), traced=("h_t",), quantities=("h_t",))
 
 CELLS = {cell.name: cell for cell in (LSTM, GRU, RNN)}
 """Every cell, by the name that ModelSettings.cell gives."""

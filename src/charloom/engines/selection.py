@@ -63,6 +63,35 @@ def open_engine(
     return ReferenceEngine(settings, vocabulary_size, weights)
 
 
+PORTABLE = "baseline"
+"""The kernels whose float32 results are the same bits on every processor."""
+
+
+def exact_engine(
+    settings: ModelSettings, vocabulary_size: int, weights: Weights, *, kernels: str = PORTABLE
+) -> Engine:
+    """The native engine in float32 on kernels that were named; SettingsError if it lacks them.
+
+    >>> exact_engine(ModelSettings(hidden_size=8), 0, {}, kernels="cray")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    charloom.errors.SettingsError: kernels 'cray' were asked for; this processor has ...
+    """
+    from .native import NativeEngine, available_kernels
+
+    if kernels not in available_kernels():
+        has = ", ".join(available_kernels())
+        raise SettingsError(f"kernels {kernels!r} were asked for; this processor has {has}")
+    return NativeEngine(settings, vocabulary_size, weights, precision="float32", kernels=kernels)
+
+
+def fastest_kernels() -> str:
+    """The fastest kernels that this processor has, by their name."""
+    from .native import available_kernels
+
+    return available_kernels()[0]
+
+
 def _torch_engine(
     settings: ModelSettings,
     vocabulary_size: int,

@@ -117,7 +117,7 @@ def initial_weights(
              weights of upper layers and the head are 3 times Glorot's; biases are 0.
 
     Recurrent kernels are orthogonal in both. How much "scaled" brings is in
-    docs/measurements.md; it was measured with LSTMs alone, and other cells start as Keras. All
+    docs/measurements.md; it was measured with LSTMs and GRUs, and an RNN starts as Keras's. All
     is computed in float64 and rounded to `dtype`, which hides the last bits of a LAPACK.
 
     >>> settings = ModelSettings(hidden_size=2, num_layers=1)

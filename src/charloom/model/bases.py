@@ -9,7 +9,7 @@ from ..files import named
 from .container import MODEL_FILE
 
 BASES = {"english": "bases/english.safetensors"}
-"""Where each is in the package; docs/english.md has their texts and licences."""
+"""Where each is in the package; docs/howto/base.md has their texts and licences."""
 
 
 def find(given: str | Path) -> Path:

@@ -84,7 +84,6 @@ class TracedText:
         unknown: positions of characters that the model has never seen.
         quantities: the names of its numbers: those of the model's cell.
         before: (L, H) of its first character C_t-1, or h_t-1 of a cell that carries no C.
-        fresh: (T,) where nothing is carried over from the character before.
 
     """
 
@@ -109,7 +108,6 @@ class TracedText:
         initial = start.numpy()
         carried = initial.cell if self._cell.has_cell_state else initial.hidden
         self.before: Array = carried[:, 0]
-        self.fresh: Array = (self.ids == vocabulary.newline_id) & model.lines
 
     def heading(self) -> dict[str, Any]:
         """What a page has to know before the first number, as JSON."""

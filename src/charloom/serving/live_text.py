@@ -20,6 +20,16 @@ from ..model.model import Model
 from ..settings import SamplingSettings
 
 
+def own_text(model: Model) -> str:
+    """What a page shows first where no text was given: one by the model, or some of its lines."""
+    if model.lines:
+        return "".join(f"{line}\n" for line in model.generate_many(count=_LINES, length=_LENGTH))
+    return "".join(model.generate(length=_LENGTH))
+
+
+_LENGTH, _LINES = 1000, 20  # characters, and lines of a model of lines
+
+
 def write(
     model: Model,
     prompt: str,

@@ -5,6 +5,7 @@
     GET  /api/values       numbers of a range of the text, as float32
     GET  /api/levels       the same on a scale of 0 to 255, to be drawn
     GET  /api/totals       sums over the text, and of squares, of every unit, as float64
+    GET  /api/units        units that seem to follow something with a name: opening.py
     POST /api/write        {"prompt", ...}; a line of JSON for every character
 
 An error is {"error": one line}, with a status of 4xx.
@@ -35,6 +36,7 @@ from . import guard
 from .activations import BlockCache, TracedText
 from .guard import RequestError
 from .live_text import write
+from .opening import OpeningUnits
 
 KINDS = {
     "html": "text/html",
@@ -71,6 +73,7 @@ def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
         Route("/api/values", server.values),
         Route("/api/levels", server.levels),
         Route("/api/totals", server.totals),
+        Route("/api/units", server.units),
         Route("/api/write", server.write, methods=["POST"]),
         Route("/{name}", server.page),
         Route("/worker/{file}", server.page),
@@ -82,6 +85,7 @@ class _Server:
         self._model, self._text = model, text
         self._files = page_files()
         self._blocks = BlockCache(lock)
+        self._units = OpeningUnits(model, text)
         self._writers = BoundedSemaphore(guard.GENERATIONS)
         self._texts: OrderedDict[str, TracedText] = OrderedDict()
 
@@ -144,6 +148,9 @@ class _Server:
         quantity = request.query_params.get("quantity", "")
         totals = self._traced_text(request).totals(_number(request, "layer"), quantity)
         return _octets(totals.astype("<f8").tobytes())
+
+    async def units(self, request: Request) -> Response:
+        return JSONResponse({"units": await run_in_threadpool(self._units.get)})
 
     async def write(self, request: Request) -> Response:
         body = await json_of(request)

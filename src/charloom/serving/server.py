@@ -19,6 +19,7 @@ from ..model.model import Model, Text
 from ..text.reading import beginning
 from .app import make_app
 from .guard import CHARACTERS, Access
+from .live_text import own_text
 from .patience import PatientProtocol
 
 logger = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def serve(
     models = model if isinstance(model, Mapping) else {"model": model}
     access = _access(models, api_key, allow_hosts, allow_origins)
     first = next(iter(models.values()))
-    pieces = first.generate(length=1000) if text is None else first.pieces(text)
+    pieces = [own_text(first)] if text is None else first.pieces(text)
     shown = beginning(pieces, CHARACTERS)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

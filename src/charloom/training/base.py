@@ -23,9 +23,9 @@ from ..errors import SettingsError
 from ..model.bases import find
 from ..model.model import Model
 from ..model.provenance import BaseFacts
+from ..model.scoring import evaluate
 from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
-from ..text.corpus import Corpus, InMemory
-from ..text.unknown import no_warning_of_unknown
+from ..text.corpus import Corpus
 from ..text.vocabulary import Vocabulary
 from .folder import digest_of
 
@@ -98,13 +98,17 @@ def suggested(
     described = any(_is_given(model, name) for name in ModelSettings.model_fields)
     described |= _is_given(training, "first_values") or training.batches == "windows"
     described |= text.vocabulary != "characters" or not text.unknown
-    if described or len(corpus.ids) > LONGEST or corpus.unknown_count:
+    if (
+        described
+        or len(corpus.ids) > LONGEST
+        or corpus.unknown_count
+        or not find("english").exists()
+    ):
         return None
     base = Base.open("english")
     sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])
-    with no_warning_of_unknown():
-        bits = base.model.evaluate(InMemory(sample)).bits_per_character
-    return base if bits <= MOST_BITS else None
+    score = evaluate(base.model.predictor, base.model.vocabulary.encode(sample))
+    return base if score.bits_per_character <= MOST_BITS else None
 
 
 def grown(weights: Weights, before: Vocabulary, after: Vocabulary) -> Weights:

@@ -127,7 +127,7 @@ def train(
         if saving is not None:
             saving.begin(plan)
         undo.pop_all()
-    logger.info("%s, %s", run, chosen.summary)
+    logger.info("%s, %s", run, plan.choice)
     return run
 
 

@@ -70,6 +70,14 @@ def can_search(y: Array) -> bool:
     )
 
 
+def searchable(model: Model, text: str, named: dict[str, Array]) -> dict[str, Array]:
+    """The labels of a text that can be searched for, with a number for each id of the model."""
+    if model.vocabulary.kind == "bytes":
+        lengths = [len(character.encode()) for character in text]
+        named = {name: np.repeat(values, lengths) for name, values in named.items()}
+    return {name: y for name, y in named.items() if can_search(y)}
+
+
 def scores(search: Array, held_out: Array) -> tuple[Array, Array, Array]:
     """The score of every unit for N labels, from correlations (Q, U, N) on the two halves.
 
@@ -82,11 +90,15 @@ def scores(search: Array, held_out: Array) -> tuple[Array, Array, Array]:
 
 
 class Features:
-    """The features of a text, (quantities x units of all layers, T) float32 in each half."""
+    """The features of a text, (quantities x units of all layers, T) float32 in each half.
 
-    def __init__(self, model: Model, text: str) -> None:
+    They are those of `quantities`, in which h_t stands last, or by default of all that are
+    searched.
+    """
+
+    def __init__(self, model: Model, text: str, quantities: list[str] | None = None) -> None:
         columns: list[Array] = []
-        names = searched(model)
+        names = quantities or searched(model)
         for piece in model.trace_pieces([text], alternatives=1):
             stacked = np.stack([piece.quantities[name] for name in names])  # (Q, T, L, H)
             columns.append(stacked.transpose(0, 2, 3, 1).reshape(-1, len(piece)))

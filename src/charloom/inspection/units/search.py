@@ -33,7 +33,7 @@ from ...model.model import Model, Text
 from ..settings import UnitsSettings
 from .clamping import HeldOut, clamped
 from .controls import Controls, controls
-from .features import Features, beginning, can_search, halves
+from .features import Features, beginning, halves, searchable
 from .labels import Selection, labels
 from .report import Claim, Clamped, Refusal, Report
 from .statistics import auc, chance_of, interval, score_at, turned
@@ -68,10 +68,7 @@ def units(
     start = beginning(model, text, chosen.characters)
     named = labels(start, patterns=patterns, selections=selections)
     named |= {name: np.asarray(v, np.float32)[: len(start)] for name, v in (extra or {}).items()}
-    if model.vocabulary.kind == "bytes":
-        lengths = [len(character.encode()) for character in start]
-        named = {name: np.repeat(values, lengths) for name, values in named.items()}
-    present = {name: y for name, y in named.items() if can_search(y)}
+    present = searchable(model, start, named)
     search = _Search(model, start, present, chosen)
     best, surviving = search.run()
     of_unit: list[list[Claim | None]] = [

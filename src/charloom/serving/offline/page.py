@@ -16,19 +16,19 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ...errors import SettingsError, TextError
 from ...files import replacing
 from ...model.model import Model, Text
 from ...text.reading import beginning
 from ..guard import CHARACTERS
+from ..live_text import own_text
+from ..opening import opening_units
 from ..page_api import page_files
 
 MOST_WEIGHTS = 2**26
 """Of a model in a page: 256 MB, which in a page are 350."""
-
-GENERATED = 1000
-"""Characters by the model that a page shows first where no text is given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,13 +41,16 @@ class Page:
     """Whether the text that was given goes on."""
 
 
-def save_page(model: Model, text: Text | None, path: str | Path) -> Page:
+def save_page(
+    model: Model, text: Text | None, path: str | Path, *, bits: Literal[8, 32] = 32
+) -> Page:
     """Write the page that `serve` shows as one HTML file, which works offline.
 
-    The model is in it, and reads any text that is typed there, in float32. It first shows
-    `text`, the first 100,000 characters at most, or without one a text by the model. Returns
-    the Page. TextError if the text cannot be read, SettingsError for a model of more than 67
-    million weights, OutputError if the file cannot be written.
+    The model is in it, and reads any text that is typed there, in float32; with 8 `bits` its
+    matrices are rounded first, and the file is smaller. It first shows `text`, the first 100,000
+    characters at most, or without one a text by the model. Returns the Page. TextError if the text
+    cannot be read, SettingsError for a model of more than 67 million weights, OutputError if the
+    file cannot be written.
 
     >>> import charloom, tempfile, pathlib
     >>> vocabulary = charloom.Vocabulary.of("the cat")
@@ -57,20 +60,20 @@ def save_page(model: Model, text: Text | None, path: str | Path) -> Page:
     >>> page.characters, page.cut, path.read_text() == page.html
     (7, False, True)
     """
-    page = export(model, text)
+    page = export(model, text, bits=bits)
     with replacing(path) as file:
         file.write(page.html.encode())
     return page
 
 
-def export(model: Model, text: Text | None = None) -> Page:
+def export(model: Model, text: Text | None = None, *, bits: Literal[8, 32] = 32) -> Page:
     """The page as a string, and what it shows; the errors are those of `save_page`."""
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
             f"the model has {model.parameters:,} weights; a page holds at most {MOST_WEIGHTS:,}: "
             "look at it with the server, which needs no copy of them"
         )
-    pieces = model.generate(length=GENERATED) if text is None else model.pieces(text)
+    pieces = [own_text(model)] if text is None else model.pieces(text)
     shown = beginning(pieces, CHARACTERS + 1)
     if not shown:
         raise TextError("the text: empty; a page needs at least one character")
@@ -78,10 +81,10 @@ def export(model: Model, text: Text | None = None) -> Page:
     shown, cut = shown[:CHARACTERS], len(shown) > CHARACTERS
     files = page_files()
     elements = {
-        "first": json.dumps({"text": shown, "cut": cut}),
+        "first": json.dumps({"text": shown, "cut": cut, "units": opening_units(model, shown)}),
         "core.wasm": _packed(files["worker/core.wasm"]),
         "worker": _packed(worker_source(files).encode()),
-        "model.safetensors": _packed(_model_file(model)),
+        "model.safetensors": _packed(_model_file(model, bits)),
     }
     return Page(html=_assemble(files, elements), characters=len(shown), cut=cut)
 
@@ -96,10 +99,10 @@ def worker_source(files: dict[str, bytes]) -> str:
     return "\n".join([*(files[path].decode() for path in paths), source.replace(imports[0], "")])
 
 
-def _model_file(model: Model) -> bytes:
+def _model_file(model: Model, bits: Literal[8, 32]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
-        model.save(path)
+        model.save(path, bits=bits)
         return path.read_bytes()
 
 

@@ -2,9 +2,10 @@
 "use strict";
 
 class AlternativesPanel {
-  constructor(state) {
-    this.state = state;
+  constructor(state, colors) {
+    Object.assign(this, { state, colors });
     state.on(["cursor", "hovered", "trace"], oncePerFrame(() => this.draw()));
+    pictures.add({ id: "alternatives-tools", name: "alternatives", size: () => [360, 24 * byId("alternatives").rows.length + 40], paint: (pen) => this.#paint(pen) });
     let pause = 0;
     state.on(["cursor"], () => {
       clearTimeout(pause);
@@ -40,6 +41,26 @@ class AlternativesPanel {
       rows.push(alternativeRow(trace.characters[t], probability, probability / most, true));
     }
     return rows;
+  }
+
+  // Draws the table as a picture, below the text that stands before the place.
+  #paint(pen) {
+    const { trace, inspected: t } = this.state;
+    const own = this.colors;
+    pen.fillStyle = own.paper;
+    pen.fillRect(0, 0, 360, 24 * byId("alternatives").rows.length + 40);
+    const write = (text, x, y, align, color, font = "14px system-ui, sans-serif") => {
+      Object.assign(pen, { font, textAlign: align, textBaseline: "middle", fillStyle: color });
+      pen.fillText(text, x, y);
+    };
+    write(`after “${excerpt(trace, t - 16, t)}”`, 12, 20, "left", own.muted, "14px monospace");
+    Array.from(byId("alternatives").rows).forEach((row, n) => {
+      const y = 24 * n + 50;
+      write(row.cells[0].textContent, 22, y, "center", own.ink, "16px monospace");
+      pen.fillStyle = row.classList.contains("came") ? own.amber : own.muted;
+      pen.fillRect(44, y - 7, 2.4 * parseFloat(row.querySelector(".bar").style.width), 14);
+      write(row.querySelector(".probability").textContent, 348, y, "right", own.ink);
+    });
   }
 
   // Tells a screen reader of the character at the cursor.

@@ -16,6 +16,9 @@
 //                equations   what the table says of one unit, from the same values
 //                drawn       how a value of the article is drawn, to be between -1 and 1
 //                drawnNote   the same in words
+//                drawing     optional: the cell's switches in its picture (cell_picture.js), from
+//                            the values of one unit: keep, add, show, recall, and the candidate,
+//                            each a label and a value; words for the flows
 //                steps       what is done for each character: how far it `shows` (see STAGES),
 //                            its title, a summary of the flow, a caption of the picture
 "use strict";
@@ -61,6 +64,13 @@ const CELLS = {
         added: show(gi_t),
         article: show(C_t),
         headline: `${show(o_t)} × ${show(Math.tanh(C_t))} = ${show(h_t)}`,
+      }),
+      drawing: ({ f_t, i_t, g_t, o_t }) => ({
+        keep: { label: "forget f", value: f_t },
+        add: { label: "input i", value: i_t },
+        candidate: { label: "candidate g", value: g_t },
+        show: { label: "output o", value: o_t },
+        words: { old: "article before", kept: "kept fC", added: "written in gi", article: "article C" },
       }),
       drawn: Math.tanh,
       drawnNote: "All are drawn through tanh, as the output gate sees the article.",
@@ -126,6 +136,13 @@ const CELLS = {
         article: show(h_t),
         headline: show(h_t),
       }),
+      drawing: ({ r_t, n_t, z_t }) => ({
+        keep: { label: "update z", value: z_t },
+        add: { label: `1 ${MINUS} z`, value: 1 - z_t },
+        candidate: { label: "candidate n", value: n_t },
+        recall: { label: "reset r", value: r_t },
+        words: { old: "headline before", kept: "kept", added: "written in", article: "headline h", headline: "shown" },
+      }),
       drawn: (value) => value,
       drawnNote: "A GRU’s article is its headline: all of it is shown.",
       steps: [
@@ -167,6 +184,7 @@ const CELLS = {
     products: {},
     newspaper: {
       flow: ({ h_t }) => ({ headline: h_t }),
+      drawing: ({ h_t }) => ({ candidate: { label: "tanh", value: h_t }, words: { headline: "state h" } }),
       steps: [
         {
           shows: "headline",

@@ -16,7 +16,7 @@ class Colors {
   refresh() {
     const channels = (name) => channelsOf(`var(--${name})`);
     const paper = channels("paper");
-    for (const name of ["paper", "ink", "muted", "rule", "accent", "orange-curve", "blue-curve"]) {
+    for (const name of ["paper", "surface", "ink", "muted", "rule", "accent", "amber", "orange-curve", "blue-curve", "orange-deep", "blue-deep"]) {
       this[name] = css(channels(name));
     }
     this.scales = {

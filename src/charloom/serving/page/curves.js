@@ -93,7 +93,7 @@ class Curves {
       const item = element("dd");
       item.dataset.quantity = name;
       item.dataset.value = value ?? "";
-      item.append(quantityLabel(quantity), element("b", value === null ? "…" : number(value, digitsOf(trace))));
+      item.append(quantityLabel(quantity), element("b", value === null ? "…" : number(value)));
       const [color, dash] = quantity.curve ?? ["rule", "solid"];
       item.style.borderTopStyle = dash;
       item.style.borderTopColor = `var(--${color})`;
@@ -104,14 +104,9 @@ class Curves {
   }
 }
 
-// How many digits after the point are right.
-function digitsOf(trace) {
-  return trace.rounded ? 2 : 3;
-}
-
-// "forget gate f"
-function quantityLabel({ name, symbol }) {
-  const label = element("span", `${name} `);
+// "forget gate f", or in short, as on a button, "forget f"
+function quantityLabel({ name, symbol }, { short = false } = {}) {
+  const label = element("span", `${short ? name.replace(" gate", "") : name} `);
   label.append(element("i", symbol));
   return label;
 }

@@ -124,6 +124,10 @@ class Source {
     return this.source.totals(...given);
   }
 
+  units() {
+    return this.source.units();
+  }
+
   generate(...given) {
     return this.source.generate(...given);
   }
@@ -162,6 +166,11 @@ class ServerData {
   // Sums over the text for every unit, then sums of squares.
   async totals(layer, quantity) {
     return new Float64Array(await this.#bytes("/api/totals", { layer, quantity }));
+  }
+
+  // Units that seem to follow something with a name, the best first.
+  async units() {
+    return (await (await this.#ask("/api/units")).json()).units;
   }
 
   async generate(request, signal) {

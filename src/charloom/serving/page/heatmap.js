@@ -18,6 +18,7 @@ class HeatmapPanel {
     this.draw = oncePerFrame(() => this.#draw());
     this.curves = new Curves(state, data, colors, this.draw);
     this.frame.addEventListener("scroll", this.draw);
+    pictures.add({ id: "map-tools", name: "heat-map", size: () => [this.frame.clientWidth, this.frame.clientHeight], paint: (pen) => this.#paint(pen) });
     new ResizeObserver(() => this.layout()).observe(this.frame);
     byId("column-width").addEventListener("input", () => {
       const middle = (this.frame.scrollLeft + this.frame.clientWidth / 2) / this.columnWidth;
@@ -57,6 +58,14 @@ class HeatmapPanel {
     extent.style.height = `${this.top + trace.units * this.rowHeight - clientHeight}px`;
     this.pen = sizedPen(this.canvas, clientWidth, clientHeight);
     this.draw();
+  }
+
+  // Draws with another pen what is seen now.
+  #paint(pen) {
+    const own = this.pen;
+    this.pen = pen;
+    this.#draw();
+    this.pen = own;
   }
 
   #draw() {

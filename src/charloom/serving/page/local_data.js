@@ -86,6 +86,11 @@ class LocalData {
     }
   }
 
+  // Units that seem to follow something with a name, the best first; of a trained model none yet.
+  async units() {
+    return this.first.units ?? [];
+  }
+
   values(...given) {
     return this.worker.ask("values", ...given);
   }

@@ -8,10 +8,14 @@ const colors = new Colors();
 const text = new TextPanel(state, data, colors);
 const heatmap = new HeatmapPanel(state, data, colors);
 const newspaper = new NewspaperPanel(state, data, colors);
-new AlternativesPanel(state);
+const strip = new Strip(state, colors);
+const units = new NamedUnits(state, data);
+const tour = new Tour(state, readText);
+const link = new Permalink(state, newspaper, tour);
+new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
 new GenerationPanel(state, data, colors, readText);
-const training = new TrainingPanel(state, data, pageWorker, colors, readText);
+const training = new TrainingPanel(data, pageWorker, colors, readText);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 
@@ -19,24 +23,26 @@ async function readText(given) {
   showError(null);
   try {
     await data.read(given, (trace) => {
-      if (trace !== state.trace) begin(trace);
+      if (trace !== state.trace) begin(trace, given);
       byId("progress").textContent = trace.done ? "" : `${trace.readCount.toLocaleString("en")} of ${counted(trace.length, "character")} read`;
       if (trace.done) finish(trace);
       else text.repaint(0, trace.readCount);
     });
+    if (units.source && units.source !== data.source) await units.open(() => false); // of another model
   } catch (error) {
     showError(error);
     byId("progress").textContent = "";
   }
 }
 
-function begin(trace) {
+function begin(trace, given) {
   makeControls(trace);
   text.clear();
   const quantity = trace.quantities.includes(state.quantity) ? state.quantity : "h_t";
   const layer = state.trace ? Math.min(state.layer, trace.layers - 1) : trace.layers - 1;
+  const unit = Math.min(state.unit, trace.units - 1);
   const cursor = Math.min(FIRST_CURSOR, trace.length - 1);
-  state.set({ trace, cursor, hovered: null, selection: null, quantity, layer });
+  state.set({ trace, given, cursor, unit, phase: 0, hovered: null, selection: null, story: null, quantity, layer });
   text.layout();
 }
 
@@ -44,7 +50,7 @@ function finish(trace) {
   const nats = trace.nats.reduce((sum, value) => sum + value, 0);
   byId("total").textContent = `${counted(trace.length, "character")}; mean surprisal ${inBits(nats / trace.length).toFixed(2)} bits.`;
   if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as is shown at a time.";
-  byId("new-text").value = trace.characters.join("");
+  byId("new-text").value = state.given;
   heatmap.clear();
   text.recolor();
   state.announce(["cursor", "trace"]);
@@ -61,7 +67,7 @@ function makeControls(trace) {
     const input = element("input");
     Object.assign(input, { type: "radio", name: "quantity", value: name });
     input.addEventListener("change", () => state.set({ quantity: name }));
-    label.append(input, quantityLabel(quantity));
+    label.append(input, quantityLabel(quantity, { short: true }));
     label.title = quantity.meaning;
     return label;
   });
@@ -122,6 +128,7 @@ function redrawAll() {
   text.recolor();
   heatmap.recolor();
   newspaper.draw();
+  strip.draw();
   training.recolor();
 }
 
@@ -141,8 +148,44 @@ try {
   setTheme("");
 }
 
+// On paper the page is light, and has all of a text that is not too long.
+let screenTheme = "";
+addEventListener("beforeprint", () => {
+  screenTheme = document.documentElement.dataset.theme ?? "";
+  setTheme("light");
+  text.fitToPaper(true);
+});
+addEventListener("afterprint", () => {
+  setTheme(screenTheme);
+  text.fitToPaper(false);
+});
+
+const gates = byId("gates");
+pictures.add({ id: "gates-tools", name: "gates", size: () => [gates.width, gates.height], paint: (pen) => pen.drawImage(gates, 0, 0, gates.width, gates.height) });
 byId("read-form").addEventListener("submit", (event) => {
   event.preventDefault();
   readText(byId("new-text").value);
 });
-data.start().then(({ text: first }) => readText(first)).catch(showError);
+
+// The page as it opens: a text, the place in it that a link names, a unit that has a name.
+async function open() {
+  const { text: first } = await data.start();
+  const { opened } = link;
+  await readText(opened.text ?? first);
+  if (!state.trace?.done) return;
+  link.apply(opened);
+  await units.open(() => opened.unit !== undefined || state.unit !== 0);
+  if (opened.tour) openTour(opened.tour);
+}
+
+function openTour(given) {
+  if (/^[1-8]$/.test(given)) tour.go(Number(given) - 1);
+}
+
+addEventListener("hashchange", async () => {
+  const { text: linked, tour: step, ...place } = Permalink.parse(location.hash);
+  if (linked !== undefined && linked !== state.given) await readText(linked);
+  if (state.trace?.done) link.apply(place);
+  if (step) openTour(step);
+});
+open().catch(showError);

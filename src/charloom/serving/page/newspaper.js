@@ -1,20 +1,23 @@
 // One character arrives, and the newspaper is edited: yesterday's article, what is struck out
 // of it, what is written in, and the headline taken from it. The cell says what its steps are;
-// they are played forward and backward.
+// they are played forward and backward. A story (tour.js) takes the place of the model's numbers.
 "use strict";
 
 const STAGES = ["old", "kept", "added", "headline"]; // how far an edit is shown
+const SQUARES_HEIGHT = 180; // pixels, of all units, where they are not too many
 const UNITS_LISTED = { wide: 9, narrow: 5 }; // those that are edited most
 
 class NewspaperPanel {
   constructor(state, data, colors) {
     Object.assign(this, { state, data, colors });
-    this.step = 0; // of the cell's steps
+    this.picture = new CellPanel(colors);
     this.playing = 0; // 1 forward, -1 backward
     this.draw = oncePerFrame(() => this.#draw());
-    state.on(["trace"], () => this.#makeSteps());
+    state.on(["trace", "story"], () => this.#makeSteps());
+    state.on(["story"], () => this.play(0));
+    state.on(["trace"], () => (this.at = null));
     state.on(["cursor", "layer", "trace"], () => this.#fetch());
-    state.on(["unit"], this.draw);
+    state.on(["unit", "phase", "story"], this.draw);
     byId("back").addEventListener("click", () => this.#stepOnce(-1));
     byId("next").addEventListener("click", () => this.#stepOnce(1));
     byId("play-backward").addEventListener("click", () => this.play(this.playing === -1 ? 0 : -1));
@@ -23,13 +26,26 @@ class NewspaperPanel {
       const { trace } = this.state;
       const column = Math.floor(event.offsetX / this.square);
       const unit = Math.floor(event.offsetY / this.square) * this.squaresPerRow + column;
-      if (trace && unit < trace.units && column < this.squaresPerRow) this.state.set({ unit });
+      if (trace && unit < trace.units && column < this.squaresPerRow) this.#shown.select(unit);
     });
+    pictures.add({ id: "all-units-tools", name: "all-units", size: () => this.#sizeOfAllUnits(), paint: (pen) => this.#paintAllUnits(pen) });
     new ResizeObserver(this.draw).observe(byId("sheet"));
   }
 
   get steps() {
-    return this.state.trace.cell.newspaper.steps;
+    return this.cell.newspaper.steps;
+  }
+
+  // Which of them is shown.
+  get step() {
+    return Math.min(this.state.phase, this.steps.length - 1);
+  }
+
+  // What is drawn: the model's numbers, or a story's.
+  get #shown() {
+    const { story, unit } = this.state;
+    if (story) return { ...story, select: (chosen) => this.state.set({ story: { ...story, unit: chosen } }) };
+    return { values: this.values, flow: this.flow, unit, select: (chosen) => this.state.set({ unit: chosen }) };
   }
 
   // Whether a stage is reached at the step that is shown.
@@ -38,18 +54,16 @@ class NewspaperPanel {
   }
 
   #makeSteps() {
-    const { cell } = this.state.trace;
-    if (cell === this.cell) return;
+    const cell = this.state.story?.cell ?? this.state.trace?.cell;
+    if (!cell || cell === this.cell) return;
     this.cell = cell;
-    this.step = this.steps.length - 1;
     byId("steps").replaceChildren(...this.steps.map(({ title }, step) => {
       const button = element("button", title);
       button.type = "button";
       button.dataset.step = step;
       button.addEventListener("click", () => {
         this.play(0);
-        this.step = step;
-        this.draw();
+        this.state.set({ phase: step });
       });
       const item = element("li");
       item.append(button);
@@ -69,14 +83,18 @@ class NewspaperPanel {
 
   // Goes one step on, or back; false at an end of the text.
   move(direction) {
-    const { trace, cursor } = this.state;
+    const { trace, cursor, story } = this.state;
     if (!trace) return false;
     const steps = this.steps.length;
+    if (story) {
+      const phase = Math.min(Math.max(this.step + direction, 0), steps - 1);
+      if (phase === this.step) return false;
+      this.state.set({ phase });
+      return true;
+    }
     const place = cursor * steps + this.step + direction;
     if (place < 0 || place >= trace.length * steps) return false;
-    this.step = place % steps;
-    if (Math.floor(place / steps) !== cursor) this.state.set({ cursor: Math.floor(place / steps), hovered: null });
-    else this.draw();
+    this.state.set({ cursor: Math.floor(place / steps), phase: place % steps, hovered: null });
     return true;
   }
 
@@ -121,21 +139,38 @@ class NewspaperPanel {
   }
 
   #draw() {
-    const { trace, cursor: t, layer } = this.state;
-    if (!trace || !this.flow || this.at !== `${layer} ${t}`) return;
+    const { trace, cursor: t, layer, story } = this.state;
+    if (!trace || (!story && (!this.flow || this.at !== `${layer} ${t}`))) return;
     const sheet = byId("sheet");
     sheet.dataset.step = this.step;
-    sheet.dataset.at = this.at;
+    sheet.dataset.at = story ? "story" : this.at;
     for (const button of byId("steps").querySelectorAll("button")) {
       button.setAttribute("aria-current", Number(button.dataset.step) === this.step ? "step" : "false");
     }
+    const shown = this.#shown;
+    byId("dateline").textContent = story ? story.dateline : this.#dateline(trace, t);
+    if (story) byId("headline").replaceChildren(element("span", story.headlines[Number(this.reached("headline"))], "story"));
+    else this.#drawHeadline(trace, t);
+    byId("summary").textContent = story ? story.told[this.step] : this.steps[this.step].summary(shown.flow);
+    byId("all-units").parentElement.hidden = byId("strip").hidden = byId("named-label").hidden = byId("named-note").hidden = byId("article-which").hidden = Boolean(story);
+    if (shown.flow.article) byId("article").tBodies[0].replaceChildren(...this.#unitsListed(shown).map((unit) => this.#row(unit, shown)));
+    if (!story) this.#drawAllUnits();
+    const of = (arrays) => Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, values[shown.unit]]));
+    this.picture.draw(this.cell, {
+      values: of(shown.values),
+      flow: of(shown.flow),
+      stage: this.steps[this.step].shows,
+      reached: (stage) => this.reached(stage),
+      title: story ? `“${story.names[shown.unit]}”` : `unit ${shown.unit} of layer ${layer + 1}`,
+      read: story ? story.read : visibleGlyph(trace.characters[t]),
+      readLabel: story?.readLabel,
+      show: (value) => number(value),
+    });
+  }
+
+  #dateline(trace, t) {
     const before = t ? `after “${excerpt(trace, t - 16, t)}”` : "at the start of the text";
-    byId("dateline").textContent =
-      `Character ${(t + 1).toLocaleString("en")} of ${trace.length.toLocaleString("en")}: ${described(trace.characters[t])} ${before} · layer ${layer + 1} of ${trace.layers}`;
-    this.#drawHeadline(trace, t);
-    byId("summary").textContent = this.steps[this.step].summary(this.flow);
-    if (this.flow.article) byId("article").tBodies[0].replaceChildren(...this.#unitsListed().map((unit) => this.#row(unit)));
-    this.#drawAllUnits();
+    return `Character ${(t + 1).toLocaleString("en")} of ${trace.length.toLocaleString("en")}: ${described(trace.characters[t])} ${before} · layer ${this.state.layer + 1} of ${trace.layers}`;
   }
 
   // The characters that the model expects next, as large as they are likely: until the new
@@ -155,32 +190,32 @@ class NewspaperPanel {
       letter.append(element("small", percent(probability)));
       letters.push(letter);
     }
-    headline.replaceChildren(element("span", now ? "Next:" : "Yesterday:", "lead"), ...letters);
+    headline.replaceChildren(element("span", now ? "Headline: next comes" : "Yesterday’s headline: next comes", "lead"), ...letters);
   }
 
   // The units whose article is edited most, as it is drawn, and the selected one, in their order.
-  #unitsListed() {
+  #unitsListed({ flow: { old, kept, article }, unit, names }) {
+    if (names) return names.map((_, n) => n);
     const { drawn } = this.cell.newspaper;
-    const { old, kept, article } = this.flow;
     const count = byId("sheet").clientWidth < 560 ? UNITS_LISTED.narrow : UNITS_LISTED.wide;
     const edited = (u) => Math.abs(drawn(old[u]) - drawn(kept[u])) + Math.abs(drawn(article[u]) - drawn(kept[u]));
-    const most = Array.from(old.keys()).sort((a, b) => edited(b) - edited(a)).slice(0, count);
-    return [...new Set([...most, this.state.unit])].sort((a, b) => a - b);
+    const others = Array.from(old.keys()).filter((u) => u !== unit).sort((a, b) => edited(b) - edited(a));
+    return [unit, ...others.slice(0, count)].sort((a, b) => a - b); // always as many: nothing below moves
   }
 
-  #row(u) {
-    const { trace, layer, unit } = this.state;
-    const of = (arrays) => Object.fromEntries(Object.entries(arrays).map(([name, values]) => [name, values[u]]));
-    const flow = of(this.flow);
+  #row(u, { values, flow: flows, unit, names, select }) {
+    const { trace, layer } = this.state;
+    const of = (arrays) => Object.fromEntries(Object.entries(arrays).map(([name, all]) => [name, all[u]]));
+    const flow = of(flows);
     const row = element("tr", "", u === unit ? "selected" : "");
     row.dataset.unit = u;
-    const header = unitHeader(u, () => this.state.set({ unit: u }));
-    if (layer === trace.layers - 1) {
+    const header = unitHeader(names?.[u] ?? u, () => select(u));
+    if (!names && layer === trace.layers - 1) {
       const id = trace.favored[flow.headline >= 0 ? u : trace.units + u];
       header.append(element("small", ` for ${visibleGlyph(trace.symbols[id])}`));
     }
     const { equations, headings } = this.cell.newspaper;
-    const told = equations(of(this.values), (value) => number(value, digitsOf(trace)));
+    const told = equations(of(values), (value) => number(value));
     const cells = [
       this.reached("kept")
         ? equation(element(flow.keep < 0.5 ? "del" : "span", told.old), told.kept)
@@ -221,16 +256,26 @@ class NewspaperPanel {
 
   // Every unit as a square: its value, struck through or written over at that step.
   #drawAllUnits() {
-    const { trace: { units, cell }, unit } = this.state;
-    const { old, keep, kept, added, article, headline } = this.flow;
-    const { shows, caption } = this.steps[this.step];
+    const { units } = this.state.trace;
     const canvas = byId("all-units");
     const room = Math.max(canvas.parentElement.clientWidth, 120);
-    this.squaresPerRow = Math.max(8, Math.ceil(Math.sqrt(units * 1.2)));
-    this.square = Math.max(6, Math.min(28, Math.floor(room / this.squaresPerRow)));
+    this.square = Math.max(6, Math.min(28, Math.floor(Math.sqrt((room * SQUARES_HEIGHT) / units))));
+    this.squaresPerRow = Math.floor(room / this.square);
+    this.#paintAllUnits(sizedPen(canvas, ...this.#sizeOfAllUnits()));
+    byId("all-units-note").textContent = this.steps[this.step].caption;
+  }
+
+  #sizeOfAllUnits() {
+    const { square, squaresPerRow } = this;
+    return [squaresPerRow * square, Math.ceil(this.state.trace.units / squaresPerRow) * square];
+  }
+
+  #paintAllUnits(pen) {
+    const { trace: { units, cell }, unit } = this.state;
+    const { old, keep, kept, added, article, headline } = this.flow;
+    const { shows } = this.steps[this.step];
     const { square, squaresPerRow } = this;
     const place = (u) => [(u % squaresPerRow) * square, Math.floor(u / squaresPerRow) * square];
-    const pen = sizedPen(canvas, squaresPerRow * square, Math.ceil(units / squaresPerRow) * square);
     const values = { old, kept, added: article, headline }[shows];
     const scale = shows === "headline" ? SIGNED : cell.quantities[cell.carried].scale;
     const { fill, dark } = this.colors.scales.signed;
@@ -254,7 +299,6 @@ class NewspaperPanel {
       }
     }
     drawFrame(pen, this.colors.paper, this.colors.accent, ...place(unit), square, square);
-    byId("all-units-note").textContent = caption;
   }
 }
 

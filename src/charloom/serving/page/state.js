@@ -3,13 +3,16 @@
 
 class State extends EventTarget {
   trace = null; // the text and what the model made of it: see data.js
+  given; // the text as it was given
   cursor = 0; // a character
   hovered = null; // the character under the pointer, if any
   selection = null; // [first, last + 1]
+  phase = 0; // of the newspaper
   layer = 0;
   unit = 0;
   quantity = "h_t";
   colorBy = "surprisal"; // or "unit"
+  story = null; // what the newspaper tells in the place of the model's numbers: see tour.js
 
   set(changes) {
     const names = Object.keys(changes).filter((name) => this[name] !== changes[name]);

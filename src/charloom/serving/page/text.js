@@ -2,6 +2,8 @@
 "use strict";
 
 const MOST_BITS = 8; // a surprisal beyond them has the same color
+const PAPER_COLUMNS = 66; // characters in a line of a printed page
+const MOST_PRINTED = 20000; // characters
 
 class TextPanel {
   constructor(state, data, colors) {
@@ -19,6 +21,7 @@ class TextPanel {
       this.recolor();
     });
     state.on(["cursor", "selection", "hovered"], () => this.#mark());
+    pictures.add({ id: "text-tools", name: "text", size: () => [this.frame.clientWidth, this.frame.clientHeight], paint: (pen) => this.#paintRows(pen) });
     this.#listen();
   }
 
@@ -30,10 +33,16 @@ class TextPanel {
     const { width, height } = probe.getBoundingClientRect();
     probe.remove();
     this.height = height;
-    const columns = Math.max(8, Math.floor((this.frame.clientWidth - 24) / width));
+    const columns = this.onPaper ? PAPER_COLUMNS : Math.max(8, Math.floor((this.frame.clientWidth - 24) / width));
     this.starts = rowStarts(trace.characters, columns);
     this.rows.style.height = `${(this.starts.length - 1) * height}px`;
     this.recolor();
+  }
+
+  // Lays the text out for a printed page, with all of its rows, or for the screen again.
+  fitToPaper(onPaper) {
+    this.onPaper = onPaper;
+    this.layout();
   }
 
   recolor() {
@@ -57,8 +66,9 @@ class TextPanel {
     const { trace } = this.state;
     if (!trace || !this.height) return;
     const { scrollTop, clientHeight } = this.frame;
-    const first = Math.max(0, Math.floor(scrollTop / this.height) - 4);
-    const last = Math.min(this.starts.length - 1, Math.ceil((scrollTop + clientHeight) / this.height) + 4);
+    const all = this.onPaper ? Math.ceil(MOST_PRINTED / PAPER_COLUMNS) : 0; // rows
+    const first = all ? 0 : Math.max(0, Math.floor(scrollTop / this.height) - 4);
+    const last = Math.min(this.starts.length - 1, all || Math.ceil((scrollTop + clientHeight) / this.height) + 4);
     for (const [row, made] of this.shown) {
       if (row < first || row >= last) {
         made.remove();
@@ -181,6 +191,27 @@ class TextPanel {
     }
   }
 
+  // Draws what is in sight with a pen.
+  #paintRows(pen) {
+    const { colors, frame } = this;
+    pen.fillStyle = colors.paper;
+    pen.fillRect(0, 0, frame.clientWidth, frame.clientHeight);
+    const origin = frame.getBoundingClientRect();
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    for (const box of this.rows.querySelectorAll(".character")) {
+      const { x, y, width, height } = box.getBoundingClientRect();
+      const [left, top] = [x - origin.x, y - origin.y];
+      if (top + height < 0 || top > frame.clientHeight) continue;
+      const style = getComputedStyle(box);
+      pen.fillStyle = box.style.backgroundColor || colors.paper;
+      pen.fillRect(left, top, width, height);
+      pen.font = `${style.fontSize} ${style.fontFamily}`;
+      pen.fillStyle = style.color;
+      pen.fillText(box.textContent, left + width / 2, top + height / 2);
+    }
+  }
+
   #rowOf(t) {
     let [low, high] = [0, this.starts.length - 2];
     while (low < high) {
@@ -260,6 +291,14 @@ class TextPanel {
     while (isLetter(characters[last + 1]) && isLetter(characters[t])) last++;
     return [first, last];
   }
+}
+
+// Colors the box of a character by its surprisal.
+function paintSurprisal(box, nats, colors) {
+  const { fill, dark } = colors.scales.surprisal;
+  const level = Math.round(Math.min(inBits(nats) / MOST_BITS, 1) * 255);
+  box.style.backgroundColor = fill[level];
+  box.style.color = `var(--${dark[level] ? "light" : "dark"})`;
 }
 
 // Where rows start: after a line feed, else after the last space that fits.

@@ -14,8 +14,8 @@ const LOOKS = 20; // pictures of the gates in a run at full speed
 const WRITTEN = 10; // times that the text is written back in it
 
 class TrainingPanel {
-  constructor(state, data, worker, colors, read) {
-    Object.assign(this, { state, data, worker, read, first: data.source });
+  constructor(data, worker, colors, read) {
+    Object.assign(this, { data, worker, read, first: data.source });
     this.running = false;
     this.pictures = new TrainingPictures(colors);
     const on = (id, act) => byId(id).addEventListener("click", () => act().catch((error) => this.#failed(error)));
@@ -214,7 +214,7 @@ const BLOGS_TRAINING = {
   first_values: "keras", unknown_share: 0, seed: 0,
 };
 
-// Of a text of one's own: streams of it side by side, and about 300,000 characters in all.
+// Of a text of one's own: streams of it side by side, and about 150,000 characters in all.
 function ownSettings(text, model) {
   const length = [...text].length;
   if (length < 100) throw new Error(`the text has ${counted(length, "character")}; give at least 100, better 2,000`);
@@ -223,7 +223,7 @@ function ownSettings(text, model) {
     batches: "streams",
     batch_size: Math.min(Math.max(Math.round(length / 250), 4), 32),
     sequence_length: 32,
-    epochs: Math.min(Math.max(Math.round(300_000 / length), 5), 80),
+    epochs: Math.min(Math.max(Math.round(150_000 / length), 4), 40),
     learning_rate: 0.01, warmup_steps: 20, decay: "linear", beta1: 0.5, beta2: 0.999, epsilon: 1e-7,
     clip_norm: 1, dropout: 0.2, first_values: "scaled", unknown_share: 0.001, seed: 0,
   };

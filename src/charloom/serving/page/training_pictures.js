@@ -10,7 +10,7 @@ class TrainingPictures {
   constructor(colors) {
     this.colors = colors;
     this.draw = oncePerFrame(() => this.#draw());
-    new ResizeObserver(this.draw).observe(byId("loss"));
+    new ResizeObserver(this.draw).observe(byId("loss").parentElement);
     this.clear();
   }
 
@@ -113,6 +113,8 @@ class TrainingPictures {
       pen.drawImage(this.picture, GATES_LEFT, 20 + n * GATES_BAND, width - GATES_LEFT, GATES_BAND - 4);
       pen.fillText(name, 4, 20 + (n + 0.5) * GATES_BAND);
     });
+    const read = this.heading.windows ? "each character as the last of its window" : "from the start of the text";
+    byId("training-gates-note").textContent = `The gates of every unit after the last step, ${read}. Blank is closed (0), solid is open (1).`;
     pen.textAlign = "center";
     if (column < 6) return;
     pen.font = `12px ${getComputedStyle(byId("text")).fontFamily}`;

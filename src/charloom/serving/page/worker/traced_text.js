@@ -22,7 +22,7 @@ class TracedText {
     const { logits, state } = predictor.opening();
     this.expected = logits;
     this.#states.push(state);
-    this.before = state.cell.slice(0, network.L * network.H);
+    this.before = (predictor.cell.traced.includes("C_t") ? state.cell : state.hidden).slice();
     this.alternatives = Math.min(ALTERNATIVES, vocabulary.size);
   }
 

@@ -1,0 +1,121 @@
+"""How fast the core is as WebAssembly, in node, against the native kernels and PyTorch.
+
+One thread each, in turns within one run, the best of several; characters a second, and each as a
+share of the native baseline kernels, which compute the same bits. `python benchmarks/web.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from charloom import Model, ModelSettings, SamplingSettings, Vocabulary
+from charloom.engines.base import StepSettings
+from charloom.engines.native import NativeEngine, available_kernels
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from worker_code import encoded, run_in_node
+
+ALPHABET = "".join(map(chr, range(32, 97)))
+SHAPES = [(75, 1, 32, 15), (128, 2, 16, 64), (256, 2, 16, 64), (512, 2, 16, 64)]
+"""H, L, and B and T of training."""
+ROUNDS = 3
+
+NODE = """
+  const { H, B, T, characters, steps } = given;
+  const predictor = new Predictor(core, model);
+  const { network } = predictor;
+  const sampling = { temperature: 1, top_k: 0, top_p: 1 };
+  let began = performance.now();
+  network.generate(0, network.zeroState(), characters, sampling, 1n, 0, -1);
+  const generated = characters / (performance.now() - began) * 1000;
+  const ids = Int32Array.from({ length: T * B }, (_, n) => n % 65);
+  const moments = { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 };
+  const adam = { learning_rate: 0.001, ...moments, clip_norm: 1, dropout: 0 };
+  let state = network.zeroState(B);
+  began = performance.now();
+  for (let step = 1; step <= steps; step++) {
+    state = network.trainStep(ids, ids, B, state, adam, step).state;
+  }
+  return { generated, trained: steps * T * B / (performance.now() - began) * 1000 };
+"""
+
+
+def native(model: Model, kernels: str, B: int, T: int, characters: int, steps: int) -> dict:
+    """The same in Python."""
+    engine = NativeEngine(
+        model.settings, 65, dict(model.weights), precision="float32", threads=1, kernels=kernels
+    )
+    began = time.perf_counter()
+    zeros, seeds = np.zeros(1, np.int32), np.ones(1, np.uint64)
+    engine.generate(zeros, engine.zero_state(1), characters, SamplingSettings(), seeds, 0)
+    generated = characters / (time.perf_counter() - began)
+    ids = (np.arange(T * B, dtype=np.int32) % 65).reshape(T, B)
+    state, settings = engine.zero_state(B), StepSettings(learning_rate=1e-3, clip_norm=1)
+    began = time.perf_counter()
+    for _ in range(steps):
+        state = engine.train_step(ids, ids, state, settings).state
+    return {"generated": generated, "trained": steps * T * B / (time.perf_counter() - began)}
+
+
+def torch_loop(H: int, L: int, characters: int) -> dict:
+    """PyTorch's step loop: nn.LSTM and nn.Linear, a character at a time."""
+    import torch
+
+    torch.set_num_threads(1)
+    lstm, head = torch.nn.LSTM(65, H, L), torch.nn.Linear(H, 65)
+    x, state = torch.zeros(1, 1, 65), None
+    with torch.inference_mode():
+        began = time.perf_counter()
+        for _ in range(characters):
+            out, state = lstm(x, state)
+            drawn = torch.multinomial(torch.softmax(head(out[0, 0]), 0), 1)
+            x.zero_()[0, 0, drawn] = 1
+        return {"generated": characters / (time.perf_counter() - began)}
+
+
+def main() -> None:
+    """Measure every shape and print a line of JSON for each."""
+    try:
+        import torch  # noqa: F401
+    except ImportError:
+        print("PyTorch is not installed; without it")
+    for H, L, B, T in SHAPES:
+        model = Model.untrained(ModelSettings(hidden_size=H, num_layers=L), Vocabulary.of(ALPHABET))
+        weights = H * H * L
+        amount = max(200, 5_000_000 // weights), max(2, 480_000_000 // (weights * B * T))
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(Path(folder) / "m.safetensors")
+            file = encoded((Path(folder) / "m.safetensors").read_bytes())
+        ways: dict[str, Callable[[], dict]] = {
+            "node": lambda f=file, a=amount, s=(H, B, T): run_in_node(
+                NODE, model=f, H=s[0], B=s[1], T=s[2], characters=a[0], steps=a[1]
+            ),
+            **{
+                f"native {name}": lambda m=model, k=name, a=amount, s=(B, T): native(m, k, *s, *a)
+                for name in available_kernels()
+            },
+        }
+        if "torch" in sys.modules:
+            ways["PyTorch"] = lambda a=amount, s=(H, L): torch_loop(*s, max(a[0] // 10, 100))
+        best: dict[str, dict[str, float]] = {name: {} for name in ways}
+        for _ in range(ROUNDS):
+            for name, way in ways.items():
+                for what, rate in way().items():
+                    best[name][what] = max(rate, best[name].get(what, 0))
+        base = best["native baseline"]
+        for name, rates in best.items():
+            told = {w: f"{r:,.0f} ({r / base[w]:.2f})" for w, r in rates.items()}
+            print(json.dumps({"H": H, "L": L, "B": B, "T": T, "with": name, **told}), flush=True)
+
+
+if __name__ == "__main__":
+    assert subprocess.run(["node", "--version"], capture_output=True, check=True)
+    main()
