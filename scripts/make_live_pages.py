@@ -12,7 +12,7 @@ from charloom import Model
 from charloom.serving.offline.page import export
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (ROOT / "docs" / "live", ROOT / "src" / "charloom" / "bases")
+FOLDERS = (ROOT / "docs" / "live", ROOT / "src" / "charloom" / "model" / "shipped")
 
 FIRST = {
     "verse": (
