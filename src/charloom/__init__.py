@@ -14,8 +14,8 @@
     model.evaluate("A text.").bits_per_character            # and the whole
 
 Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
-large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many,
-state_after, next, score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such
+large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has
+load, save, generate, generate_many, state_after, next, score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such
 a verb for many files, and `compare` measures two models on one text. `compress` and `decompress`
 press a file to its bits. To look into a model: `explain`, `save_trace`, `save_page`, `serve`,
 `units`, `context`; and `recall` compares an LSTM with plain RNNs. `export_model` and `import_model`
