@@ -4,8 +4,8 @@
 
 A digest finds damage, not malice, so what comes after it must hold alone: each changed file
 is loaded and used, or refused with one printable line, within 20 seconds of the processor and
-200 MB. What failed once is kept in tests/campaigns/kept/ as <kind>-<hash>, and tried in every test
-run.
+200 MB. What failed once is kept in tests/campaigns/kept/ as <kind>-<hash>, and tried in every
+test run.
 """
 
 from __future__ import annotations
