@@ -6,7 +6,8 @@
     │   └── UnknownCharacterError   a character that this model has no way to read
     ├── ModelFileError        a model file or run folder is missing, damaged, foreign or newer
     ├── OutputError           something could not be written: no space, no permission
-    └── TrainingError         a run that cannot go on, such as a loss that is not finite
+    ├── TrainingError         a run that cannot go on, such as a loss that is not finite
+    └── GroupError            another process that trains the same network has ended
 
 Each message says what was given, what was expected, and the next step. Settings in it are
 named as Python names them, in backquotes, and `settings` lists those names, so that who shows
@@ -79,3 +80,7 @@ class OutputError(CharloomError):
 
 class TrainingError(CharloomError):
     """A run cannot go on; the last good model is kept."""
+
+
+class GroupError(CharloomError):
+    """Another process that trains the same network has ended, or could not begin."""

@@ -56,3 +56,10 @@ def test_the_command_says_what_it_did_and_its_status_is_that_of_the_files(place,
 def test_flags_that_do_not_go_together_are_refused(place, capsys, command, complaint):
     assert main([word.replace("M", "fox.safetensors") for word in command]) == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_a_corpus_is_prepared_and_trained_on(place, capsys):
+    assert main(["prepare", "texts", "-o", "corpus", "--workers", "1"]) == 0
+    assert capsys.readouterr().out == "corpus  38 characters in 1 shards\n"
+    command = ["train", "corpus", "-o", "run", "--steps", "2", "--hidden-size", "4"]
+    assert main([*command, "--sequence-length", "4", "--patience", "0"]) == 0

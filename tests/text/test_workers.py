@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from charloom.errors import ModelFileError
+from charloom.errors import ModelFileError, OutputError
 from charloom.text.workers import ATTEMPTS, Lost, work_on
 
 
@@ -65,6 +65,16 @@ def test_an_item_that_kills_every_worker_is_given_up_and_the_others_are_done(tmp
     assert "3 processes ended by signal 9" in str(Lost(-9))
 
 
-def test_what_a_worker_cannot_prepare_is_raised_to_the_caller():
+def refusing():
+    def answer(number: int) -> int:
+        raise OutputError("the disk is full")
+
+    return answer
+
+
+def test_an_error_on_purpose_in_a_worker_is_raised_to_the_caller(capfd):
     with pytest.raises(ModelFileError, match="no such model"):
-        list(work_on([1, 2], cannot, 2))
+        list(work_on([1], cannot, 1))
+    with pytest.raises(OutputError, match="the disk is full"):
+        list(work_on([1], refusing, 1))
+    assert capfd.readouterr().err == ""

@@ -8,12 +8,13 @@ settings classes, where each has its help, bounds and default.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 
 import charloom
 
-from ..errors import CharloomError, SettingsError
+from ..errors import CharloomError, GroupError, SettingsError
 from . import lazy, streams
 
 
@@ -70,6 +71,8 @@ def _complain(error: CharloomError | str, status: int) -> int:
     if isinstance(error, CharloomError):
         from .flags import as_flags
 
+        if isinstance(error, GroupError) and os.environ.get("RANK", "0") != "0":
+            return status  # process 0 tells it
         error = as_flags(error)
     streams.tell(f"charloom: {error}")
     try:

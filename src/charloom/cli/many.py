@@ -1,4 +1,4 @@
-"""The flag -o of score, evaluate and generate: a part for each of many files, by processes."""
+"""Many files: the flag -o of score, evaluate and generate, and the command prepare."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from ..settings import ComputingSettings, ManySettings
-from .arguments import READING, path
+from ..settings import ComputingSettings, ManySettings, TextSettings
+from .arguments import READING, Texts, path
 from .flags import chosen, flags, refuse
 from .streams import is_terminal, say, tell
 
@@ -86,3 +86,37 @@ def on_many_files(
         for error in errors[:3]:
             tell(f"charloom: {error}")
     return 1 if errors else 0
+
+
+@flags(ManySettings, only=("workers",))
+@flags(
+    TextSettings,
+    only=("encoding", "errors", "normalization", "vocabulary", "minimum_count", "unknown"),
+)
+def prepare(
+    text: Texts,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", parser=path, metavar="FOLDER", help="where the corpus is kept"
+        ),
+    ],
+    **values: Any,
+) -> None:
+    """Give ids to a text of any size once, by several processes, for train to read.
+
+    Memory does not grow with the text. The same command goes on with one that was stopped. The
+    folder is then a TEXT of train, of which each process reads only its part.
+
+    For example:
+
+        charloom prepare books/ -o books.corpus --workers 8
+    """
+    index = charloom.prepare(
+        text,
+        output,
+        text=chosen(TextSettings, values),
+        workers=ManySettings(workers=values["workers"]).processes,
+    )
+    count = len(index["shards"])
+    say(f"{output}  {index['characters']:,} characters in {count:,} shards")

@@ -117,18 +117,26 @@ def train(
             training=chosen(TrainingSettings, values),
             start_from={None: "auto", Path("none"): None}.get(start_from, start_from),
         )
-        keep(run, folder, text or [], validation, start_from)
+        if run.leads:
+            keep(run, folder, text or [], validation, start_from)
     return _watch(run, folder, folder / "tensorboard" if tensorboard else None)
 
 
 def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
-    """Show a run until it ends or is asked to stop; the exit status."""
+    """Show a run until it ends or is asked to stop; the exit status.
+
+    In a group of processes a signal ends them at once, since they cannot stop after one step:
+    the last checkpoint is what is kept.
+    """
+    if not run.leads:
+        run.finish()
+        return 0
     steps = run if events is None else charloom.tensorboard(run, events)
     if events is not None:
         tell(f"events for: tensorboard --logdir {quoted(events)}")
     for line in live.opening(run, folder).splitlines():
         tell(line)
-    with _asked_to_stop() as asked, live.watching(run) as show:
+    with _asked_to_stop(in_group=run.in_group) as asked, live.watching(run) as show:
         for progress in steps:
             show(progress)
             if asked:
@@ -157,7 +165,7 @@ def quoted(path: Path) -> str:
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[list[int]]:
+def _asked_to_stop(in_group: bool = False) -> Iterator[list[int]]:
     """A list that the first signal to stop is put in; a second one acts at once.
 
     Ctrl-C, `kill` and a terminal that is closed ask to stop. What is ignored, as `nohup` and a
@@ -166,7 +174,7 @@ def _asked_to_stop() -> Iterator[list[int]]:
     asked: list[int] = []
     names = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
+    if in_group or threading.current_thread() is not threading.main_thread():
         numbers = []  # signals are the main thread's
     before = {n: signal.getsignal(n) for n in numbers}
     before = {n: handler for n, handler in before.items() if handler is not signal.SIG_IGN}

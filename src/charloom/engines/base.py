@@ -226,6 +226,10 @@ class Engine(ABC):
         """A state of NumPy arrays, put where this engine keeps its own."""
         return state
 
+    def whole_state(self, state: State) -> State:
+        """A state that a step has left, of all streams, where several processes have some each."""
+        return state
+
     def surprisal(self, inputs: Array, targets: Array, state: State) -> Surprisal:
         """-ln p and the rank of each target."""
         logits, after = self.logits(inputs, state)

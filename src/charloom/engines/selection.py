@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any, cast
 
 from ..errors import SettingsError
 from ..settings import ComputingSettings, ModelSettings
 from .base import Engine
+from .group import ALONE, Group
 from .weights import Weights
 
 ENGINE_VARIABLE = "CHARLOOM_ENGINE"
@@ -24,13 +26,15 @@ def open_engine(
     threads: int = 0,
     engine: str = "auto",
     device: str = "auto",
+    group: Group = ALONE,
 ) -> Engine:
     """The engine that computes this network, with a copy of these weights.
 
     `engine` auto is what the environment variable CHARLOOM_ENGINE names; without one it is
     torch where `device` is a GPU, and else native. `precision` is auto, float32, bfloat16,
     float16 (torch) or, for a trained network, int8 (native); `threads` 0 uses every core of
-    the processor. SettingsError for what does not go together or is not installed.
+    the processor. In a group of processes they take its steps together. SettingsError for what
+    does not go together or is not installed.
     """
     ComputingSettings(threads=threads, device=device)
     name = engine
@@ -41,7 +45,8 @@ def open_engine(
             known = "native, torch or reference"
             raise SettingsError(f"{ENGINE_VARIABLE} is {name!r}; it must be {known}")
     if name == "torch":
-        return _torch_engine(settings, vocabulary_size, weights, precision, threads, device)
+        how = {"precision": precision, "threads": threads, "device": device}
+        return _torch_engine(settings, vocabulary_size, weights, group, how)
     if device not in ("auto", "cpu"):
         raise SettingsError(
             f"device: {device} was given, but the {name} engine computes on the processor; "
@@ -96,9 +101,8 @@ def _torch_engine(
     settings: ModelSettings,
     vocabulary_size: int,
     weights: Weights,
-    precision: str,
-    threads: int,
-    device: str,
+    group: Group,
+    how: dict[str, Any],
 ) -> Engine:
     try:
         from .pytorch.engine import TorchEngine
@@ -108,6 +112,8 @@ def _torch_engine(
         raise SettingsError(
             "engine: torch needs PyTorch, which is not installed; pip install 'charloom[torch]'"
         ) from None
-    return TorchEngine(
-        settings, vocabulary_size, weights, device=device, precision=precision, threads=threads
-    )
+    if group.size > 1:
+        from .pytorch.shared import SharedEngine
+
+        return SharedEngine(settings, vocabulary_size, weights, cast("Any", group), **how)
+    return TorchEngine(settings, vocabulary_size, weights, **how)

@@ -118,6 +118,8 @@ class Streams:
         self.ids, self.seed = ids, seed
         self.sequence_length = min(sequence_length, targets)
         self.batch_size = min(batch_size, targets // self.sequence_length)
+        self.own = slice(0, self.batch_size)
+        """The streams that are read; the others are zeros in a batch."""
 
     def batches_in(self, epoch: int) -> int:
         """How many batches this epoch has; the last may be shorter than T."""
@@ -131,11 +133,12 @@ class Streams:
         start = index * self.sequence_length
         stop = min(start + self.sequence_length, length)
 
-        def columns(first: int) -> NDArray[np.int32]:
-            streams = self.ids[first : first + self.batch_size * length]
-            return _columns(streams.reshape(self.batch_size, length)[:, start:stop])
-
-        return Batch(inputs=columns(offset), targets=columns(offset + 1), fresh=index == 0)
+        columns = np.zeros((stop - start + 1, self.batch_size), np.int32)
+        for stream in range(self.batch_size)[self.own]:
+            first = offset + stream * length
+            columns[:, stream] = self.ids[first + start : first + stop + 1]
+        targets = np.ascontiguousarray(columns[1:])
+        return Batch(inputs=columns[:-1], targets=targets, fresh=index == 0)
 
     def _layout(self, epoch: int) -> tuple[int, int]:
         """Where the first stream starts, and how long every stream is."""

@@ -28,6 +28,7 @@ from ..files import replacing
 from ..settings import TextSettings
 from .reading import InMemory as InMemory
 from .reading import Sources, read
+from .sharded import SHARDS, Shard, ShardedIds, is_prepared, read_index
 from .vocabulary import Vocabulary, code_points
 
 Ids = NDArray[Any]
@@ -43,7 +44,7 @@ class Corpus:
     characters: int
     utf8_bytes: int
     sha256: str
-    """Of the normalized text in UTF-8, in hexadecimal."""
+    """Of the normalized text in UTF-8, in hexadecimal; of a prepared one, of its index."""
     unknown_count: int
     """Characters of the text that are not in the vocabulary."""
     path: Path | None = None
@@ -75,6 +76,19 @@ class Corpus:
             raise ModelFileError(f"{ids_path}: {error.strerror}") from None
         known = {name: facts[name] for name in _FACTS}
         return cls(ids=ids, vocabulary=vocabulary, path=ids_path, **known)
+
+    @classmethod
+    def prepared(cls, folder: Path) -> tuple[Corpus, dict[str, Any]]:
+        """A corpus that `prepare` has made, and its index; only what is read is mapped."""
+        index = read_index(folder)
+        vocabulary = Vocabulary.from_json(index["vocabulary"])
+        shards = [
+            Shard(path=folder / SHARDS / shard["name"], ids=shard["ids"])
+            for shard in index["shards"]
+        ]
+        ids: Any = ShardedIds(shards, vocabulary.dtype, index["sha256"])
+        known = {name: index[name] for name in _FACTS}
+        return cls(ids=ids, vocabulary=vocabulary, path=folder, **known), index
 
 
 _FACTS = ("characters", "utf8_bytes", "sha256", "unknown_count")
@@ -130,9 +144,13 @@ def build_corpus(
 def text_sha256(sources: Sources, settings: TextSettings) -> str:
     """The `Corpus.sha256` that a text would have, read once and not kept.
 
+    Of a prepared corpus it is that of its index.
+
     >>> text_sha256(InMemory("banana"), TextSettings())[:8]
     'b493d483'
     """
+    if folder := is_prepared(sources):
+        return str(read_index(folder)["sha256"])
     tally = _Tally()
     for _ in tally.through(read(sources, settings)):
         pass
@@ -176,7 +194,7 @@ def _learn(
     pieces: Iterator[str], settings: TextSettings, spool: IO[bytes], known: Vocabulary | None
 ) -> tuple[Vocabulary, Iterator[Ids]]:
     """The vocabulary of a text, and then the ids of each piece."""
-    seen, runs = _Seen(), []
+    seen, runs = Seen(), []
     for piece in pieces:
         ids = seen.provisional_ids(piece)
         spool.write(ids.data)
@@ -191,7 +209,7 @@ def _learn(
     return vocabulary, (np.take(final, np.frombuffer(spool.read(n), dtype)) for n, dtype in runs)
 
 
-class _Seen:
+class Seen:
     """Characters with their counts: ASCII, and then others as they first appear."""
 
     def __init__(self) -> None:

@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,7 +38,7 @@ SUFFIXES = (".txt", ".text", ".md")
 PIECE = 1 << 18
 """Bytes, or characters of a text in memory, that are read at a time: they fit the cache."""
 
-_COMPRESSED: dict[str, Callable[..., Any]] = {
+COMPRESSED: dict[str, Callable[..., Any]] = {
     ".gz": gzip.open,
     ".xz": lzma.open,
     ".bz2": bz2.open,
@@ -216,12 +217,45 @@ def _files(source: str | Path, endings: tuple[str, ...]) -> list[Path]:
 def _is_text(path: Path, endings: tuple[str, ...]) -> bool:
     """Whether a path inside a folder has a text's ending and no hidden part."""
     name = path.name.lower()
-    for ending in _COMPRESSED:
+    for ending in COMPRESSED:
         name = name.removesuffix(ending)
     return name.endswith(endings) and not any(part.startswith(".") for part in path.parts)
 
 
-def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
+@dataclass(frozen=True)
+class Stretch:
+    """A file, or some of its bytes, which begin and end at a line."""
+
+    path: Path
+    start: int = 0
+    stop: int | None = None
+    """None for all of the file, which may be compressed."""
+
+
+def read_stretch(stretch: Stretch, settings: TextSettings) -> Iterator[str]:
+    """The normalized text of some bytes of a file, as a part of what `read` gives of all of it."""
+    pieces = _decoded(stretch.path, settings, stretch)
+    if stretch.start:  # for only at the start of a file is there a byte order mark to be left out
+        pieces = chain(["\ufeff"], pieces)
+    return steps(pieces, settings.normalization, name_of(stretch.path))
+
+
+class _Limited:
+    """A file from its position on, for so many bytes."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; none at the end."""
+        block = self._file.read(min(size, self._left))
+        self._left -= len(block)
+        return block
+
+
+def _decoded(
+    source: Source, settings: TextSettings, stretch: Stretch | None = None
+) -> Iterator[str]:
     if isinstance(source, InMemory):
         for start in range(0, len(source.text), PIECE):
             yield source.text[start : start + PIECE]
@@ -232,8 +266,12 @@ def _decoded(source: Source, settings: TextSettings) -> Iterator[str]:
         return
     decoder = codecs.getincrementaldecoder(settings.encoding)(settings.errors)
     wide = codecs.lookup(settings.encoding).name.startswith(("utf-16", "utf-32"))
-    position, start = 0, b""
+    first = stretch.start if stretch else 0
+    position, start = first, b""
     with opened(source) as file:
+        if stretch and stretch.stop is not None:
+            file.seek(first)
+            file = _Limited(file, stretch.stop - first)
         try:
             while block := file.read(PIECE):
                 if position == 0:
@@ -302,7 +340,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
             yield sys.stdin.buffer
             return
         path = Path(path)
-        with _COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as file:
+        with COMPRESSED.get(path.suffix.lower(), open)(path, "rb") as file:
             yield file
     except FileNotFoundError:
         raise TextError(f"{name_of(path)}: there is no such file or folder") from None
@@ -310,7 +348,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
         raise TextError(f"{name_of(path)}: no permission to read this file") from None
     except (OSError, ValueError, EOFError, zlib.error, lzma.LZMAError) as error:
         kind = Path(path).suffix.lower()
-        hint = f"; it is cut off, damaged or no {kind} file" if kind in _COMPRESSED else ""
+        hint = f"; it is cut off, damaged or no {kind} file" if kind in COMPRESSED else ""
         raise TextError(f"{name_of(path)}: not readable: {_reason(error)}{hint}") from None
 
 

@@ -11,6 +11,7 @@ from ..settings import TextSettings
 from .corpus import Corpus, Ids
 from .lists import held_out_lines
 from .reading import PIECE
+from .sharded import ShardedIds
 from .vocabulary import Vocabulary
 
 
@@ -18,7 +19,7 @@ from .vocabulary import Vocabulary
 class Part:
     """A stretch of a corpus."""
 
-    ids: Ids
+    ids: Ids | ShardedIds
     vocabulary: Vocabulary
     start: int
     """Where in the ids of its corpus it starts."""
@@ -32,8 +33,13 @@ class Part:
     def sha256(self) -> str:
         """Of its text in UTF-8, unknown characters as U+FFFD, in hexadecimal.
 
-        While nothing is unknown, this is what `sha256sum` says of the same stretch of text.
+        While nothing is unknown, this is what `sha256sum` says of the same stretch of text. Of a
+        prepared corpus it is the digest of the corpus' own, and of where the part is.
         """
+        if isinstance(self.ids, ShardedIds):  # too long to be read for this
+            return hashlib.sha256(
+                f"{self.ids.sha256} {self.start} {self.stop}".encode()
+            ).hexdigest()
         digest = hashlib.sha256()
         for start in range(0, len(self.ids), PIECE):
             ids = self.ids[start : start + PIECE]
@@ -75,7 +81,8 @@ def split(
     ids, vocabulary = corpus.ids, corpus.vocabulary
 
     def part(start: int, stop: int) -> Part:
-        return Part(ids=ids[start:stop], vocabulary=vocabulary, start=start)
+        stretch = ids.part(start, stop) if isinstance(ids, ShardedIds) else ids[start:stop]
+        return Part(ids=stretch, vocabulary=vocabulary, start=start)
 
     if validation is not None:
         if validation.vocabulary != vocabulary:

@@ -50,8 +50,8 @@ def work_on(
     """Yield every item with its result, as they are done.
 
     `prepare` runs once in each worker; what it returns answers the items. Both, items and
-    results are pickled. A CharloomError of `prepare` is raised here; an exception while an item
-    is answered ends the worker. `lost` is called with the item of each worker that died.
+    results are pickled. A CharloomError in a worker is raised here; another exception ends the
+    worker. `lost` is called with the item of each worker that died.
 
     >>> import operator
     >>> from functools import partial
@@ -142,12 +142,11 @@ class _Worker(Generic[Item]):
 def _serve(connection: Connection, prepare: Callable[[], Callable[[Any], Any]]) -> None:
     """Answer items until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's, which ends this one
-    try:
-        answer = prepare()
-    except CharloomError as error:
-        connection.send(("error", error))
-        return
     with contextlib.suppress(EOFError, ConnectionError):
-        while True:
-            item = connection.recv()
-            connection.send(("result", answer(item)))
+        try:
+            answer = prepare()
+            while True:
+                item = connection.recv()
+                connection.send(("result", answer(item)))
+        except CharloomError as error:
+            connection.send(("error", error))

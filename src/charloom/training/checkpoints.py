@@ -1,4 +1,8 @@
-"""The checkpoints of a run: taken when they are due, with the steps fitted to the time."""
+"""The checkpoints of a run: taken when they are due, with the steps fitted to the time.
+
+In a group of processes all have to take a checkpoint after the same step, and no two clocks
+agree. So at each one process 0 says after which step the next one will be, and what the plan is.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,9 @@ class Checkpoints:
 
     def __init__(self, plan: Plan, trainer: Trainer, best: Best, saving: Saving | None) -> None:
         self._plan, self._trainer, self._best, self._saving = plan, trainer, best, saving
+        self._group = trainer.group
         self._interval = Interval(trainer.start)
+        self._next = trainer.start.step + 1  # in a group
 
     @property
     def last(self) -> int:
@@ -24,6 +30,8 @@ class Checkpoints:
 
     def are_due(self, position: Position) -> bool:
         """Whether it is time for the next one."""
+        if self._group.size > 1:
+            return position.step >= self._next
         return self._interval.is_due(position)
 
     def take(self, position: Position) -> Position:
@@ -35,6 +43,7 @@ class Checkpoints:
         if plan.training.minutes is not None and not position.is_last(plan.training.patience):
             first, most = self._interval.first, plan.most_steps
             position = position.planned_anew(plan.training.minutes, first, most)
+        position = self._group.same(position)
         self._interval.begin()
         if self._saving is not None:
             try:
@@ -43,6 +52,7 @@ class Checkpoints:
             except MemoryError:
                 raise self.no_memory(position) from None
         self._interval.end(position)
+        self._next = self._group.same(self._interval.next_step())
         return position
 
     def no_memory(self, position: Position) -> TrainingError:

@@ -36,6 +36,13 @@ class BaseFile(Settings):
     sha256: Digest
 
 
+class PreparedFile(Settings):
+    """A corpus that `prepare` has made, outside of the folder of a run, and its digest."""
+
+    path: str
+    sha256: Digest
+
+
 class Plan(Settings):
     """What a run is."""
 
@@ -59,6 +66,8 @@ class Plan(Settings):
     ids: IdsFile | None = None
     """None where they are in memory."""
     validation_ids: IdsFile | None = None
+    prepared: PreparedFile | None = None
+    """In place of `ids`, where the text was prepared."""
     base: BaseFacts | None = None
     """The model whose weights it starts from, where that is not from first values."""
     base_file: BaseFile | None = None

@@ -58,6 +58,16 @@ class Run(Iterator[Progress]):
         return self._position.step
 
     @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes and prints; one by itself always is."""
+        return self._trainer.group.leads
+
+    @property
+    def in_group(self) -> bool:
+        """Whether several processes train it together."""
+        return self._trainer.group.size > 1
+
+    @property
     def parameters(self) -> int:
         """How many numbers are learned."""
         return parameter_count(self.plan.model, self.plan.vocabulary.size)

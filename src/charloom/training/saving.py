@@ -86,6 +86,31 @@ class Saving:
         self._lock.release()
 
 
+class Following(Saving):
+    """In place of Saving in the processes of a group that do not write."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+
+    def begin(self, plan: Plan) -> None:
+        """Nothing; process 0 does it."""
+
+    def go_on(self, step: int) -> None:
+        """Nothing; process 0 does it."""
+
+    def add(self, progress: Progress) -> None:
+        """Nothing; process 0 does it."""
+
+    def save(self, checkpoint: Checkpoint, best: Model | None) -> None:
+        """Nothing; process 0 does it."""
+
+    def save_model(self, best: Model) -> None:
+        """Nothing; process 0 does it."""
+
+    def close(self) -> None:
+        """Nothing; process 0 does it."""
+
+
 class Interval:
     """When a checkpoint is due: at intervals that grow, and further if saving is slow."""
 
@@ -97,9 +122,17 @@ class Interval:
 
     def is_due(self, position: Position) -> bool:
         """Whether it is time for the next checkpoint."""
+        return position.seconds - self.last.seconds >= self._interval(position)
+
+    def next_step(self) -> int:
+        """The step at which the next one will be due, at the speed so far."""
+        done = self.last.step - self.first.step
+        speed = done / max(self.last.seconds - self.first.seconds, 1e-6)
+        return self.last.step + max(int(speed * self._interval(self.last)), 1)
+
+    def _interval(self, position: Position) -> float:
         longest = max(0.3, (position.seconds - self.first.seconds) / 2)
-        interval = max(min(CHECKPOINT_SECONDS, longest), 20 * self._cost)
-        return position.seconds - self.last.seconds >= interval
+        return max(min(CHECKPOINT_SECONDS, longest), 20 * self._cost)
 
     def begin(self) -> None:
         """Begin to time a save."""

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 from ..engines.base import StepSettings
+from ..engines.joining import group_of, was_restarted
 from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError, shown
@@ -19,15 +21,16 @@ from ..text.batches import make_batches
 from ..text.corpus import Corpus, InMemory, build_corpus, text_sha256
 from ..text.lists import SAMPLE, is_list, is_sorted, mean_line_length
 from ..text.reading import Sources
+from ..text.sharded import is_prepared
 from ..text.splitting import Part, Split, split
 from ..text.vocabulary import Vocabulary
 from .base import Base, suggested
 from .checkpoint import read_checkpoint
 from .defaults import TextShape, choose, multiplied_weights
 from .folder import RunFolder, digest_of
-from .plan import IdsFile, Plan
+from .plan import IdsFile, Plan, PreparedFile
 from .run import Run
-from .saving import Saving
+from .saving import Following, Saving
 from .trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -76,7 +79,32 @@ def train(
     True
     """
     text, training = text or TextSettings(), training or TrainingSettings()
-    model, base = model or ModelSettings(), None
+    model = model or ModelSettings()
+    group = group_of(training.engine, training.device)
+    if output is None and group.size > 1:
+        raise SettingsError("output: several processes need a folder that all of them see")
+
+    def begin() -> Run:
+        if output is not None and was_restarted() and RunFolder(output).plan.exists():
+            run = _go_on(RunFolder(output), sources, validation)
+            _refuse_other_settings(run.plan, text, model, training)
+            return run
+        return _begin(sources, output, validation, text, model, training, start_from)
+
+    return group.lead(begin) or _follow(RunFolder(cast("Path", output)))
+
+
+def _begin(
+    sources: Sources,
+    output: str | Path | None,
+    validation: Sources | None,
+    text: TextSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
+    start_from: str | Path | Model | None,
+) -> Run:
+    """A new run, in the process that writes."""
+    base = None
     if start_from not in (None, "auto"):
         base = Base.open(start_from)
         text, model = base.text_settings(text), base.model_settings(model)
@@ -88,9 +116,18 @@ def train(
             undo.callback(lock.release)
             undo.callback(folder.discard)
             saving = Saving(folder, lock)
-        corpus, ids = _read(sources, text, folder, "text", known=base and base.model.vocabulary)
+        known = base.model.vocabulary if base else None
+        prepared = None
+        if path := is_prepared(sources):
+            corpus, index = Corpus.prepared(path)
+            text, training = _as_prepared(index["settings"], text, training, known)
+            prepared = PreparedFile(path=str(path.absolute()), sha256=corpus.sha256)
+            ids = None
+        else:
+            corpus, ids = _read(sources, text, folder, "text", known=known)
         training = _with_batches(training, corpus)
-        if start_from == "auto" and (base := suggested(corpus, text, model, training)):
+        by_itself = start_from == "auto" and prepared is None
+        if by_itself and (base := suggested(corpus, text, model, training)):
             model = base.model_settings(model)
             corpus, ids = _read_again(corpus, text, base.model.vocabulary)
         held_out, held_out_ids = None, None
@@ -107,7 +144,7 @@ def train(
             weights = base.weights(corpus.vocabulary)
             kept = folder and folder.keep_base(chosen.model, corpus.vocabulary, weights)
         plan = Plan(
-            format=1 if base is None else 2,
+            format=1 if base is None and prepared is None else 2,
             text=text,
             model=chosen.model,
             training=chosen.training,
@@ -119,6 +156,7 @@ def train(
             validation=held_out and CorpusFacts(**held_out.facts()),
             split=SplitFacts(training=_facts(parts.training), validation=_facts(parts.validation)),
             ids=ids,
+            prepared=prepared,
             validation_ids=held_out_ids,
             base=base and base.facts,
             base_file=kept,
@@ -165,36 +203,77 @@ def resume(
     [2, 3, 4, 5]
     """
     place = RunFolder(folder)
+    settings = place.read_plan().training
+    group = group_of(settings.engine, settings.device)
+    run = group.lead(lambda: _go_on(place, sources, validation, steps, threads))
+    return run or _follow(place, steps, threads)
+
+
+def _go_on(
+    place: RunFolder,
+    sources: Sources | None,
+    validation: Sources | None,
+    steps: int | None = None,
+    threads: int | None = None,
+) -> Run:
+    """The run in a folder, in the process that writes."""
     with _enough_memory(), ExitStack() as undo:
         place.read_plan()  # so that nothing is written where there is no run
         lock = place.lock()
         undo.callback(lock.release)
         plan = place.read_plan()
         _refuse_another_text(plan, sources, validation)
-        if threads is not None:
-            plan = plan.replace(training=plan.training.replace(threads=threads))
-        corpus = _open(place, plan.ids, plan.corpus, plan.vocabulary)
-        held_out = None
-        if plan.validation is not None:
-            held_out = _open(place, plan.validation_ids, plan.validation, plan.vocabulary)
-        parts = split(corpus, plan.text, held_out, lines=plan.training.batches == "lines")
-        # without a checkpoint it was killed before the first one, and starts where it started
-        exists = place.checkpoint.exists()
-        checkpoint = read_checkpoint(place.checkpoint, plan) if exists else None
-        weights = None if exists else place.base_weights(plan)
-        saving = Saving(place, lock)
-        trainer = Trainer(plan, parts, checkpoint, weights)
-        if steps is not None:
-            trainer.start = trainer.start.longer(steps)
-        run = Run(plan, trainer, saving)
-        saving.go_on(run.step)
-        if checkpoint is not None:
-            _warn_of_other_kernels(checkpoint.kernels, trainer.engine.kernels)
-            if checkpoint.position.is_best:  # perhaps it was killed before this was done
-                saving.save_model(run.best_model())
+        run = _opened(place, plan, Saving(place, lock), steps, threads)
         undo.pop_all()
     logger.info("%s goes on", run)
     return run
+
+
+def _follow(place: RunFolder, steps: int | None = None, threads: int | None = None) -> Run:
+    """The run in a folder, in a process that does not write."""
+    return _opened(place, place.read_plan(), Following(place), steps, threads)
+
+
+def _opened(
+    place: RunFolder, plan: Plan, saving: Saving, steps: int | None, threads: int | None
+) -> Run:
+    """The run of a plan, at its last checkpoint."""
+    if threads is not None:
+        plan = plan.replace(training=plan.training.replace(threads=threads))
+    corpus = _open_prepared(plan) or _open(place, plan.ids, plan.corpus, plan.vocabulary)
+    held_out = None
+    if plan.validation is not None:
+        held_out = _open(place, plan.validation_ids, plan.validation, plan.vocabulary)
+    parts = split(corpus, plan.text, held_out, lines=plan.training.batches == "lines")
+    # without a checkpoint it was killed before the first one, and starts where it started
+    exists = place.checkpoint.exists()
+    checkpoint = read_checkpoint(place.checkpoint, plan) if exists else None
+    weights = None if exists else place.base_weights(plan)
+    trainer = Trainer(plan, parts, checkpoint, weights)
+    if steps is not None:
+        trainer.start = trainer.start.longer(steps)
+    run = Run(plan, trainer, saving)
+    saving.go_on(run.step)
+    if checkpoint is not None:
+        if run.leads:
+            _warn_of_other_kernels(checkpoint.kernels, trainer.engine.kernels)
+        if checkpoint.position.is_best:  # perhaps it was killed before this was done
+            saving.save_model(run.best_model())
+    return run
+
+
+def _refuse_other_settings(
+    plan: Plan, text: TextSettings, model: ModelSettings, training: TrainingSettings
+) -> None:
+    """SettingsError if a run that goes on by itself was given other settings than it has."""
+    for given, kept in ((text, plan.text), (model, plan.model), (training, plan.training)):
+        for name in given.model_fields_set:
+            wanted, has = getattr(given, name), getattr(kept, name)
+            if wanted not in (has, "auto") and name != "threads":
+                raise SettingsError(
+                    f"{name}: {wanted!r} was given, and the run in the folder has {has!r}; "
+                    "choose another folder"
+                )
 
 
 def _with_batches(training: TrainingSettings, corpus: Corpus) -> TrainingSettings:
@@ -250,7 +329,7 @@ def _speed_on(parts: Split) -> Callable[[ModelSettings, TrainingSettings], float
             engine.train_step(batch.inputs, batch.targets, state, StepSettings(learning_rate=0.0))
             seconds.append(time.perf_counter() - start)
         work = 6 * multiplied_weights(model, vocabulary.size) * batch.inputs.size
-        return work / min(seconds)
+        return group_of(training.engine, training.device).size * work / min(seconds)
 
     return measure
 
@@ -293,6 +372,46 @@ def _open(
             f"{vocabulary.size}; start again from the text itself"
         )
     return corpus
+
+
+def _open_prepared(plan: Plan) -> Corpus | None:
+    """The corpus that the text of a run was prepared as, if it was; ModelFileError for another."""
+    if plan.prepared is None:
+        return None
+    corpus, _ = Corpus.prepared(Path(plan.prepared.path))
+    if corpus.sha256 != plan.prepared.sha256:
+        raise ModelFileError(
+            f"{plan.prepared.path}: is not the corpus that this run was started with; put that "
+            "one back, or start again"
+        )
+    return corpus
+
+
+def _as_prepared(
+    settings: dict[str, Any],
+    text: TextSettings,
+    training: TrainingSettings,
+    known: Vocabulary | None,
+) -> tuple[TextSettings, TrainingSettings]:
+    """The settings of a run whose text was prepared with these; SettingsError if that cannot be."""
+    if known is not None:
+        raise SettingsError(
+            "start_from: a prepared corpus has a vocabulary already; give the text itself"
+        )
+    if training.batches not in ("auto", "streams"):
+        raise SettingsError(
+            f"batches: {training.batches} was given, and a prepared corpus is read as streams; "
+            "give the text itself, or `batches='streams'`",
+            "batches",
+        )
+    for name, value in settings.items():
+        given = getattr(text, name)
+        if given not in (value, TextSettings.model_fields[name].default):
+            raise SettingsError(
+                f"{name}: {given!r} was given, and the corpus is prepared with {value!r}; leave it "
+                "out"
+            )
+    return text.replace(**settings), training.replace(batches="streams")
 
 
 @contextmanager

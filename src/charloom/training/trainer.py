@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 
 from ..engines.base import OptimizerState, Outcome, State, Step, StepSettings
+from ..engines.joining import group_of
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
 from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import TrainingSettings
-from ..text.batches import Batches, make_batches, with_unknowns
+from ..text.batches import Batches, Streams, make_batches, with_unknowns
 from ..text.corpus import Ids
 from ..text.splitting import Split
 from .checkpoint import Checkpoint
@@ -45,8 +47,12 @@ class Trainer:
         """
         settings = plan.training
         self._plan = plan
+        self.group = group_of(settings.engine, settings.device)
+        """The processes that train the network."""
         self._held_out = _measurable(parts.validation.ids, settings)
         self._batches = make_batches(settings, parts.training.ids, plan.vocabulary)
+        if isinstance(self._batches, Streams):  # of a text in shards the others are not read
+            self._batches.own = self.group.share(self._batches.batch_size)
         if checkpoint is not None:
             _check(checkpoint, self._batches)
         start = checkpoint or _beginning(plan, self._batches, weights)
@@ -59,6 +65,7 @@ class Trainer:
             threads=settings.threads,
             engine=settings.engine,
             device=settings.device,
+            group=self.group,
         )
         self.engine.load(start.weights, start.optimizer)
         self.predictor = Predictor(
@@ -154,14 +161,15 @@ class Trainer:
 
     def validate(self) -> Score:
         """Measure the network on all that is held out."""
-        return evaluate(self.predictor, self._held_out)
+        measured = evaluate(self.predictor, self._held_out) if self.group.leads else None
+        return self.group.same(cast("Score", measured))
 
     def checkpoint(self, position: Position) -> Checkpoint:
         """A copy of all that going on from here needs."""
         return Checkpoint(
             weights=self.engine.weights(),
             optimizer=self.engine.optimizer_state(),
-            state=self._state,
+            state=self.engine.whole_state(self._state),
             position=position,
             precision=self.engine.precision,
             kernels=self.engine.kernels,

@@ -133,13 +133,24 @@ class TorchEngine(Engine):
 
         It returns before the device has done it.
         """
+        return self._step_of(inputs, targets, state, settings)
+
+    def _step_of(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: State,
+        settings: StepSettings,
+        of: int | None = None,
+    ) -> DeferredStep:
+        """A step; the loss is the mean over `of` targets, by default those counted here."""
         self._calls = None
         before = on_device(state, self.device)
         shape = (inputs.shape[0], inputs.shape[1])
         key = (shape, replace(settings, learning_rate=0.0, dropout_key=0))
         captured = self._captured_step(key, shape, settings)
         into = captured and captured.packed
-        packed, counted = self._sender.send(inputs, targets, settings, into)
+        packed, counted = self._sender.send(inputs, targets, settings, into, of)
         if captured:
             found = captured.replay(before.hidden, before.cell)
         else:
@@ -184,6 +195,21 @@ class TorchEngine(Engine):
         given = Unpacked(packed, shape)
         half = self.precision == "float16"
         scale = torch.full((), _LOSS_SCALE if half else 1.0, device=self.device)
+        nats, gradients, hidden, cell = self._backward(given, hidden, cell, scale, settings)
+        with torch.no_grad():
+            lengths = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
+            norm = torch.linalg.vector_norm(lengths) / scale
+            good = nats.isfinite() & norm.isfinite() & (given.share > 0)
+            if settings.clip_norm:
+                scale = scale * (norm / settings.clip_norm).clamp(min=1)
+            rate, skip = given.learning_rate, 1 - good.float()
+            self._adam.step(self._weights, gradients, rate, scale, skip, settings)
+            return torch.stack([nats, norm]), hidden, cell
+
+    def _backward(
+        self, given: Unpacked, hidden: Tensor, cell: Tensor, scale: Tensor, settings: StepSettings
+    ) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+        """Nats, the gradient of the mean loss times `scale`, and hidden and cell after."""
         with torch.enable_grad(), self._tf32():
             logits, hidden, cell = self._network.logits(
                 self._weights,
@@ -201,15 +227,7 @@ class TorchEngine(Engine):
             )
             loss = nats * (given.share * scale)
             gradients = list(torch.autograd.grad(loss, list(self._weights.values())))
-        with torch.no_grad():
-            lengths = torch.stack([torch.linalg.vector_norm(g) for g in gradients])
-            norm = torch.linalg.vector_norm(lengths) / scale
-            good = nats.isfinite() & norm.isfinite() & (given.share > 0)
-            if settings.clip_norm:
-                scale = scale * (norm / settings.clip_norm).clamp(min=1)
-            rate, skip = given.learning_rate, 1 - good.float()
-            self._adam.step(self._weights, gradients, rate, scale, skip, settings)
-            return torch.stack([nats, norm]), hidden.detach(), cell.detach()
+        return nats.detach(), gradients, hidden.detach(), cell.detach()
 
     def _kept(self, given: Unpacked, settings: StepSettings) -> list[Tensor]:
         """What the outputs of each layer are multiplied with: 0, or 1 / (1 - dropout)."""
@@ -217,10 +235,13 @@ class TorchEngine(Engine):
             return []
         shape = (*given.inputs.shape, self.settings.hidden_size)
         masks = (
-            dropout_mask(given.dropout_key, layer, shape, settings.dropout)
+            self._mask(given.dropout_key, layer, shape, settings.dropout)
             for layer in range(self.settings.num_layers)
         )
         return [mask.to(self._network.dtype) / (1 - settings.dropout) for mask in masks]
+
+    def _mask(self, key: Tensor, layer: int, shape: tuple[int, ...], dropout: float) -> Tensor:
+        return dropout_mask(key, layer, shape, dropout)
 
     def logits(self, inputs: Array, state: State) -> tuple[Array, State]:
         """(T, B, V) float32 logits of the next character, and the state after."""

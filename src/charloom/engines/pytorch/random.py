@@ -38,9 +38,17 @@ def mix32(x: torch.Tensor) -> torch.Tensor:
 
 
 def dropout_mask(
-    key: torch.Tensor, layer: int, shape: tuple[int, ...], dropout: float
+    key: torch.Tensor,
+    layer: int,
+    shape: tuple[int, ...],
+    dropout: float,
+    *,
+    first: int = 0,
+    streams: int | None = None,
 ) -> torch.Tensor:
     """(T, B, H) True where an output is kept; `key` is one int32 on the device.
+
+    The B streams may be some of `streams` side by side, from `first` on.
 
     >>> from charloom.engines import random
     >>> mask = dropout_mask(torch.tensor(7, dtype=torch.int32), 1, (3, 2, 5), 0.4)
@@ -48,9 +56,13 @@ def dropout_mask(
     True
     """
     layer_key = mix32(key + signed(layer * 0x9E3779B9))
-    count = 1
-    for size in shape:
-        count *= size
-    position = torch.arange(count, dtype=torch.int32, device=key.device)
+    T, B, H = shape
+    whole = B if streams is None else streams
+
+    def count(size: int) -> torch.Tensor:
+        return torch.arange(size, dtype=torch.int32, device=key.device)
+
+    stream = first + count(B)[:, None]
+    position = (count(T)[:, None, None] * whole + stream) * H + count(H)
     bits = mix32(position ^ layer_key)
-    return ((bits ^ _SIGN) >= signed(dropout_threshold(dropout) ^ 2**31)).view(shape)
+    return (bits ^ _SIGN) >= signed(dropout_threshold(dropout) ^ 2**31)

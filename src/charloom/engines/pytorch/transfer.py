@@ -45,9 +45,17 @@ class Sender:
         return 2 * shape[0] * shape[1] + _NUMBERS
 
     def send(
-        self, inputs: Array, targets: Array, settings: StepSettings, to: Tensor | None = None
+        self,
+        inputs: Array,
+        targets: Array,
+        settings: StepSettings,
+        to: Tensor | None = None,
+        of: int | None = None,
     ) -> tuple[Tensor, int]:
-        """The packed tensor on the device, in `to` where that is given; counted targets."""
+        """The packed tensor on the device, in `to` where that is given; counted targets.
+
+        The loss is divided by `of`, where these are some of so many targets.
+        """
         size = inputs.size
         packed, event = self._piece(self.size(inputs.shape))
         values = packed.numpy()
@@ -55,7 +63,8 @@ class Sender:
         values[size : 2 * size] = targets.ravel()
         counted = int(np.count_nonzero(values[size : 2 * size] != NOT_COUNTED))
         values[-3:-2].view(np.uint32)[0] = settings.dropout_key
-        values[-2:].view(np.float32)[:] = settings.learning_rate, 1 / counted if counted else 0
+        of = counted if of is None else of
+        values[-2:].view(np.float32)[:] = settings.learning_rate, 1 / of if of else 0
         if to is not None:
             to.copy_(packed, non_blocking=True)
         else:

@@ -1,0 +1,102 @@
+"""Several processes train as one does, and go on by themselves when one of them is killed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from runs import checkpoint_of, outcome
+
+pytest.importorskip("torch")
+
+from campaigns import elastic
+
+from charloom.engines.group import Group
+from charloom.engines.joining import group_of, was_restarted
+from charloom.engines.pytorch.engine import TorchEngine
+from charloom.engines.pytorch.group import TorchGroup
+from charloom.engines.pytorch.random import dropout_mask
+from charloom.engines.pytorch.shared import SharedEngine
+from charloom.errors import SettingsError
+from charloom.training.start import resume, train
+
+KINDS = ["streams", "lines", "windows", "few"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[int, Path]:
+    """The runs of one, two and four processes."""
+    place = tmp_path_factory.mktemp("runs")
+    for processes in (1, 2, 4):
+        folder = place / str(processes)
+        told = elastic.ended(elastic.started(folder, KINDS, processes, steps=60))
+        assert "BROKEN" not in told, told
+    return {processes: place / str(processes) for processes in (1, 2, 4)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_the_weights_are_those_of_one_process(runs, kind, processes):
+    one, many = (checkpoint_of(runs[n] / kind) for n in (1, processes))
+    for name, weights in one.weights.items():
+        assert np.abs(weights - many.weights[name]).max() <= 1e-6
+    assert many.state.hidden.shape == one.state.hidden.shape
+    assert np.abs(many.state.hidden - one.state.hidden).max() <= 1e-6
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_equal_to_the_last_bit():
+    played, _, complaints = elastic.play(seconds=200, most=3)
+    assert complaints == []
+    assert played == 3
+
+
+def test_a_run_of_two_processes_goes_on_with_one(runs, tmp_path):
+    shutil.copytree(runs[2] / "streams", tmp_path / "streams")
+    resume(tmp_path / "streams", steps=75).finish()
+    longer = tmp_path / "alone"
+    shutil.copytree(runs[1] / "streams", longer)
+    resume(longer, steps=75).finish()
+    one, two = checkpoint_of(longer), checkpoint_of(tmp_path / "streams")
+    for name, weights in one.weights.items():
+        assert np.abs(weights - two.weights[name]).max() <= 1e-5
+    assert outcome(longer)[1] != []
+
+
+def test_masks_of_some_streams_are_those_of_the_whole_batch():
+    import torch
+
+    key = torch.tensor(12345, dtype=torch.int32)
+    whole = dropout_mask(key, 1, (4, 7, 5), 0.3)
+    part = dropout_mask(key, 1, (4, 3, 5), 0.3, first=2, streams=7)
+    assert bool((whole[:, 2:5] == part).all())
+
+
+def test_shares_are_all_streams_each_once():
+    class One(Group):
+        size = 4
+
+    for streams in (0, 1, 3, 4, 10):
+        found = []
+        for rank in range(4):
+            group = One()
+            group.rank = rank
+            found += range(streams)[group.share(streams)]
+        assert found == list(range(streams))
+
+
+def test_what_trains_in_a_group_is_an_engine_and_a_group_like_any_other():
+    assert issubclass(SharedEngine, TorchEngine)
+    assert issubclass(TorchGroup, Group)
+
+
+def test_an_engine_of_one_process_is_refused_in_a_group(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(SettingsError, match="one of 2; use engine torch"):
+        group_of("native")
+    with pytest.raises(SettingsError, match="engine: auto trains in one process"):
+        train([])
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert was_restarted()
