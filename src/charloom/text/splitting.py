@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 from functools import cached_property
+from typing import Any
 
 from ..errors import SettingsError
 from ..settings import TextSettings
