@@ -25,6 +25,7 @@ the text of files, `InMemory` stands for a text where files are expected, and `v
 text safe to print.
 
 Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
+
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
 """

@@ -271,6 +271,7 @@ def _answer(bench: Bench, cases: list[tuple[str, bytes]], writer: int) -> None:
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(15 * SECONDS)
     for kind in ("model", "plan"):
         with suppress(Exception):  # so that what is loaded once is not counted
             bench.use(kind, bench.whole[kind])
