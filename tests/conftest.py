@@ -14,7 +14,6 @@ from messages import Unexpected
 
 from charloom.text.unknown import no_warning_of_unknown
 
-
 collect_ignore = ["typed.py"]  # which is read by type checkers, and never run
 
 
