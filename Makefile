@@ -4,16 +4,18 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize races faults fuzz claims site web wheel lib embedding clean
+.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims site web wheel lib embedding clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
 
 demo: .venv/installed  ## train the blog's model, in a moment
 	@$(BIN)/charloom demo
 
+# Two processes, each with whole files, so that what a file's tests share is made once.
+PYTEST := python -m pytest -q -n 2 --dist loadfile
 test: .venv/installed-dev  ## run the tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/$(PYTEST)
 
 lint: .venv/installed-dev  ## check format, style and types
 	@$(BIN)/ruff check .
@@ -34,8 +36,7 @@ site: .venv/installed-site  ## build the documentation in build/site
 web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 	@$(BIN)/python scripts/make_web.py $(WEB)
 
-# The page in a real browser (Debian: apt-get install chromium nodejs); `make test` skips it
-# without one.
+# The page in a real browser (Debian: apt-get install chromium nodejs).
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
 
@@ -84,6 +85,33 @@ sanitize-%: .venv/bin/python
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress
 
+# With the vectors and fused multiply-adds of 64-bit Arm, emulated; the emulator cannot fork beside
+# threads. Debian: apt-get install g++-aarch64-linux-gnu qemu-user.
+aarch64: .venv/bin/python  ## the C++ core on an emulated 64-bit Arm
+	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCMAKE_SYSTEM_NAME=Linux \
+	  -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
+	  -DCMAKE_CXX_FLAGS=-DCHARLOOM_EMULATED -DCMAKE_EXE_LINKER_FLAGS=-static --log-level=ERROR > /dev/null
+	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
+	@aarch64-linux-gnu-objdump -d build/$@/stress | grep --quiet fmla
+	@qemu-aarch64 build/$@/stress
+
+# Both have environments of their own, in build/; the core is built once for each Python.
+PIP_OF = $(1)/bin/python -m pip --quiet --disable-pip-version-check install
+lowest: .venv/bin/python  ## run the tests with the lowest versions of all dependencies
+	@$(PYTHON) -m venv build/lowest
+	@$(call PIP_OF,build/lowest) scikit-build-core nanobind cmake ninja
+	@$(BIN)/python scripts/lowest.py > build/lowest/constraints
+	@$(call PIP_OF,build/lowest) -c build/lowest/constraints --no-build-isolation --editable '.[dev]'
+	@build/lowest/bin/$(PYTEST)
+
+pythons: $(addprefix pythons-,3.10 3.11 3.12 3.13 3.14)  ## run the tests on every Python that is here
+pythons-%:
+	@python$* -c '' 2> /dev/null || { echo "python$* is not here"; exit 0; }; set -e; \
+	python$* -m venv build/python$*; \
+	$(call PIP_OF,build/python$*) scikit-build-core nanobind cmake ninja; \
+	$(call PIP_OF,build/python$*) --no-build-isolation --editable '.[dev]'; \
+	build/python$*/bin/$(PYTEST)
+
 # Longer searches for what must not happen (tests/campaigns/README.md); `make test` runs short ones.
 SECONDS ?= 600
 races: .venv/installed-dev  ## concurrent starts, resumes, readers and kills, for SECONDS=600
@@ -107,22 +135,9 @@ clean:  ## remove .venv, build and dist
 	@$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
-.venv/installed-dev: .venv/installed
-	@$(PIP) install --no-build-isolation --editable '.[dev]'
+# What an extra needs; charloom itself is there already, so it is not built again.
+.venv/installed-%: .venv/installed
+	@$(PIP) install 'charloom[$*]'
 	@touch $@
 
-.venv/installed-peers: .venv/installed-dev
-	@$(PIP) install --no-build-isolation --editable '.[peers]'
-	@touch $@
-
-.venv/installed-browser: .venv/installed-dev
-	@$(PIP) install --no-build-isolation --editable '.[browser]'
-	@touch $@
-
-.venv/installed-web: .venv/installed
-	@$(PIP) install --no-build-isolation --editable '.[web]'
-	@touch $@
-
-.venv/installed-site: .venv/installed
-	@$(PIP) install --no-build-isolation --editable '.[site]'
-	@touch $@
+.venv/installed-peers .venv/installed-browser: .venv/installed-dev

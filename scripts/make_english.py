@@ -1,6 +1,6 @@
 """Train the English base from texts that Debian packages, and store it with 8-bit weights.
 
-    python scripts/make_english.py                 # src/charloom/bases/english.safetensors
+    python scripts/make_english.py                 # src/charloom/model/shipped/english.safetensors
     python scripts/make_english.py --texts FOLDER  # writes the texts, and stops
 
 The texts are in the public domain: the King James Bible (bible-kjv-text), Jane Austen's novels
@@ -47,7 +47,7 @@ LICENSES = {
     "The Devil's Dictionary": "public domain (Ambrose Bierce, 1911)",
 }
 PLANNED, FALL_FROM, STEPS = 3500, 1080, 1300
-TARGET = Path(__file__).parents[1] / "src/charloom/bases/english.safetensors"
+TARGET = Path(__file__).parents[1] / "src/charloom/model/shipped/english.safetensors"
 
 
 def texts() -> dict[str, str]:

@@ -23,7 +23,8 @@ LAYERS = [  # from the bottom; a line may import from itself and from the lines 
     ("training",),
     ("__init__", "demo"),
     ("inspection",),
-    ("serving", "export"),
+    ("serving",),
+    ("export",),
     ("cli",),
     ("__main__",),
 ]
@@ -100,7 +101,7 @@ def test_no_code_outside_an_engine_compares_the_name_of_a_cell():
 
 def test_the_top_of_the_package_is_small():
     shown = [entry for entry in SOURCE.iterdir() if entry.name != "__pycache__"]
-    assert len([entry for entry in shown if entry.is_dir()]) <= 8
+    assert len([entry for entry in shown if [*entry.glob("*.py")]]) <= 8  # others hold data
     assert len([entry for entry in shown if entry.is_file()]) <= 7
 
 
@@ -118,12 +119,15 @@ def test_every_module_is_named_by_a_test_file():
 
 def test_the_public_names_are_few_sorted_and_loadable():
     functions = [
+        "card",
         "compare",
         "compress",
         "context",
         "decompress",
         "explain",
         "export_log",
+        "export_model",
+        "import_model",
         "plot",
         "prepare",
         "process_files",
@@ -157,7 +161,8 @@ def test_every_public_function_has_an_example_that_runs():
 
 def test_the_types_of_public_names_are_those_that_are_loaded():
     tree = ast.parse(Path(charloom.__file__).read_text(encoding="utf-8"))
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block, lazy = (node for node in tree.body if isinstance(node, ast.If))
+    assert isinstance(lazy.test, ast.UnaryOp)  # a type checker does not see __getattr__
     declared = {
         alias.name: node.module
         for node in block.body

@@ -1,6 +1,6 @@
 """A program as a user types it: what type checkers must see through the lazy names.
 
-tests/peers/test_types.py checks it with mypy, pyright and basedpyright, and plants mistakes.
+tests/peers/test_types.py checks it with mypy and pyright, and plants mistakes.
 """
 
 from collections.abc import Iterator

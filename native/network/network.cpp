@@ -48,7 +48,7 @@ public:
                           StatePointers state, const StepSettings& settings,
                           long step) override {
         if constexpr (TRAINS) return learn(T, B, inputs, targets, state, settings, step);
-        throw std::logic_error("compiled without training");
+        left_out("compiled without training");
     }
 
     void logits(int T, int B, const int32_t* inputs, StatePointers state,
@@ -58,7 +58,7 @@ public:
 
     void trace(int T, int B, const int32_t* inputs, StatePointers state, float* quantities,
                float* logits) override {
-        if constexpr (!TRAINS) throw std::logic_error("compiled without traces");
+        if constexpr (!TRAINS) left_out("compiled without traces");
         look({T, B, inputs, state, Mode::tracing, quantities}, copy_to(logits));
     }
 

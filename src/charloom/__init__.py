@@ -15,14 +15,17 @@
 
 Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
 large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has
-load, save, generate, generate_many, next, score, evaluate, trace, trace_pieces, fit and describe;
-`process_files` does such a verb for many files, and `compare` measures two models on one text.
-`compress` and `decompress` press a file to its bits. To look into a model: `explain`,
-`save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM with plain
-RNNs. `read` gives the text of files, `InMemory` stands for a text where files are expected, and
-`visible` makes a text safe to print.
+load, save, generate, generate_many, state_after, next, score, evaluate, trace, trace_pieces, fit
+and describe; `process_files` does such a verb for many files, and `compare` measures two models
+on one text. `compress` and `decompress` press a file to its bits. To look into a model:
+`explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM
+with plain RNNs. `export_model` and `import_model` are for ONNX, Keras and others,
+`Model.to_torch` and `Model.from_torch` for PyTorch; `card` is a model's README.md. `read` gives
+the text of files, `InMemory` stands for a text where files are expected, and `visible` makes a
+text safe to print.
 
 Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
+
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
 """
@@ -32,7 +35,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
+
     from .errors import CharloomError as CharloomError
+    from .export.card import card as card
+    from .export.formats import export_model as export_model
+    from .export.formats import import_model as import_model
     from .inspection.files import save_trace as save_trace
     from .inspection.logs import export_log as export_log
     from .inspection.memory.context import ContextReport as ContextReport
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
     from .model.model import Model as Model
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
+    from .model.text_state import TextState as TextState
     from .model.tracing import Trace as Trace
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
@@ -96,16 +105,20 @@ _HOME = {
     "SamplingSettings": "settings",
     "Score": "model.scoring",
     "TextSettings": "settings",
+    "TextState": "model.text_state",
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
     "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
+    "card": "export.card",
     "compare": "model.comparison",
     "compress": "model.compression",
     "context": "inspection.memory.context",
     "decompress": "model.compression",
     "explain": "inspection.story",
     "export_log": "inspection.logs",
+    "export_model": "export.formats",
+    "import_model": "export.formats",
     "plot": "inspection.pictures",
     "prepare": "text.preparing",
     "process_files": "model.many.job",
@@ -126,22 +139,24 @@ _HOME = {
 __all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        from importlib import import_module
+if not TYPE_CHECKING:  # which would take every name for a public one
 
-        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    elif name == "__version__":
-        from importlib import metadata  # takes longer than all of us
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            from importlib import import_module
 
-        try:
-            value = metadata.version(__name__)
-        except metadata.PackageNotFoundError:
-            value = "unknown (run from a source tree)"
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+            value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        elif name == "__version__":
+            from importlib import metadata  # takes longer than all of us
+
+            try:
+                value = metadata.version(__name__)
+            except metadata.PackageNotFoundError:
+                value = "unknown (run from a source tree)"
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -158,13 +158,16 @@ def test_a_link_with_nonsense_or_hostile_text_opens_a_page(open_page, address, f
 
 # Pictures and print.
 
-NAMES = ["cell", "all-units", "text", "alternatives", "heat-map", "gates"]
+NAMES = ["cell", "all-units", "text", "alternatives", "heat-map", "gates", "loss", "training-gates"]
+BIT_BY_BIT = ("gates", "loss", "training-gates")
 
 
 def test_every_picture_is_saved_as_png_and_as_svg(open_page, address, tmp_path):
     page = open_page(address)
     page.evaluate("state.set({phase: 3, hovered: null})")
     page.wait_for_function("() => heatmap.tiles.size > 0")
+    page.click("#train-step")
+    page.wait_for_selector("#training[data-step='1']", timeout=60_000)
     names = page.evaluate("[...pictures.all.keys()]")
     assert sorted(names) == sorted(NAMES)
     for name in names:
@@ -184,7 +187,7 @@ def test_every_picture_is_saved_as_png_and_as_svg(open_page, address, tmp_path):
                 root = ET.fromstring(path.read_text("utf-8"))
                 assert root.tag == "{http://www.w3.org/2000/svg}svg"
                 assert [float(n) for n in root.get("viewBox").split()[2:]] == [width, height]
-                assert len(list(root.iter())) > (1 if name == "gates" else 8)
+                assert len(list(root.iter())) > (1 if name in BIT_BY_BIT else 8)
 
 
 def test_both_pens_draw_the_same_cell(open_page, address):

@@ -72,7 +72,7 @@ def address(request, sized, tmp_path) -> Iterator[str]:
     path = tmp_path / "page.html"
     path.write_text(page.html, encoding="utf-8")
     spent = time.monotonic() - began
-    print(f"\nthe file: {path.stat().st_size / 1e6:.1f} MB in {spent:.1f} s, off by {page.off}")
+    print(f"\nthe file: {path.stat().st_size / 1e6:.1f} MB in {spent:.1f} s")
     assert page.characters == CHARACTERS
     yield path.as_uri()
 

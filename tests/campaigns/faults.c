@@ -1,7 +1,7 @@
 /* Makes system calls and allocations of a process fail, one at a time: to be preloaded.
 
    Counted are the calls that change what is under one folder, or the allocations of at least
-   some size. The n-th of them fails, with an error, with half of its bytes, or with the death of
+   some size, of everybody or of C++ alone. The n-th of them fails, with an error, with half of its bytes, or with the death of
    the process; once, or with all that follow. All calls that change the folder can be recorded,
    with their data, so that a power cut can be simulated. See faults.py.
 
@@ -12,6 +12,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -34,8 +35,34 @@ void faults_arm(const char *path, long n, int how, int error, int sticky, int re
     counted = 0, memory = 0;
 }
 
-void faults_arm_memory(long size, long n, int sticky) {
+/* Where the code of libstdc++ and of the C++ core is: operator new calls malloc from there. */
+static struct { ElfW(Addr) from, to; } cpp[64];
+static int cpp_count, cpp_only;
+
+static int add_cpp(struct dl_phdr_info *info, size_t size, void *nothing) {
+    (void)size, (void)nothing;
+    if (!strstr(info->dlpi_name, "libstdc++") && !strstr(info->dlpi_name, "/_native.")) return 0;
+    for (int i = 0; i < info->dlpi_phnum && cpp_count < 64; ++i) {
+        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
+        if (part->p_type != PT_LOAD || !(part->p_flags & PF_X)) continue;
+        cpp[cpp_count].from = info->dlpi_addr + part->p_vaddr;
+        cpp[cpp_count].to = cpp[cpp_count].from + part->p_memsz;
+        ++cpp_count;
+    }
+    return 0;
+}
+
+void faults_arm_memory(long size, long n, int sticky, int only_cpp) {
+    cpp_count = 0;
+    if (only_cpp) dl_iterate_phdr(add_cpp, NULL);
     smallest = size, at = n, for_good = sticky, counted = 0, memory = 1, folder[0] = 0;
+    cpp_only = only_cpp;
+}
+
+static int is_cpp(void *caller) {
+    for (int i = 0; i < cpp_count; ++i)
+        if ((ElfW(Addr))caller >= cpp[i].from && (ElfW(Addr))caller < cpp[i].to) return 1;
+    return 0;
 }
 
 void faults_pause(int yes) { paused = yes; }
@@ -196,28 +223,33 @@ int open(const char *path, int flags, ...) {
 void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
     *__libc_memalign(size_t, size_t);
 
-static int refused(size_t size) { return memory && !paused && size >= (size_t)smallest && due(); }
+static int refused(size_t size, void *caller) {
+    return memory && !paused && size >= (size_t)smallest && (!cpp_only || is_cpp(caller)) && due();
+}
+#define CALLER __builtin_return_address(0)
 #define NOTHING (errno = ENOMEM, NULL)
 
-void *malloc(size_t size) { return refused(size) ? NOTHING : __libc_malloc(size); }
+void *malloc(size_t size) { return refused(size, CALLER) ? NOTHING : __libc_malloc(size); }
 void *calloc(size_t count, size_t size) {
-    return refused(count * size) ? NOTHING : __libc_calloc(count, size);
+    return refused(count * size, CALLER) ? NOTHING : __libc_calloc(count, size);
 }
 void *realloc(void *old, size_t size) {
-    return refused(size) ? NOTHING : __libc_realloc(old, size);
+    return refused(size, CALLER) ? NOTHING : __libc_realloc(old, size);
 }
 void *memalign(size_t to, size_t size) {
-    return refused(size) ? NOTHING : __libc_memalign(to, size);
+    return refused(size, CALLER) ? NOTHING : __libc_memalign(to, size);
 }
-void *aligned_alloc(size_t to, size_t size) { return memalign(to, size); }
+void *aligned_alloc(size_t to, size_t size) {
+    return refused(size, CALLER) ? NOTHING : __libc_memalign(to, size);
+}
 int posix_memalign(void **found, size_t to, size_t size) {
-    void *given = memalign(to, size);
+    void *given = refused(size, CALLER) ? NULL : __libc_memalign(to, size);
     return given ? (*found = given, 0) : ENOMEM;
 }
 
 void *mmap64(void *address, size_t size, int access, int flags, int file, off64_t offset) {
     ORIGINAL(void *, "mmap64", void *, size_t, int, int, int, off64_t);
-    if (file >= 0 && refused(size < (size_t)smallest ? (size_t)smallest : size))
+    if (file >= 0 && refused(size < (size_t)smallest ? (size_t)smallest : size, NULL))
         return errno = ENOMEM, MAP_FAILED;
     return original(address, size, access, flags, file, offset);
 }

@@ -1,6 +1,6 @@
 """Faults: each call that changes the folder of a run, and each large allocation, made to fail.
 
-    python tests/campaigns/faults.py --seconds 120 [writes] [memory] [power]
+    python tests/campaigns/faults.py --seconds 120 [writes] [memory] [core] [power]
 
 A short run is started, stopped, resumed and finished.
 
@@ -8,6 +8,7 @@ writes    The n-th write-like call fails, with no space, an error of the disk, h
           or the death of the process; once, or with all that follow.
 memory    The n-th allocation of 80 KB or more fails, once, or with all that follow. Those inside
           of numpy.linalg.qr do not: NumPy itself crashes when it gets no memory there.
+core      The n-th allocation of the C++ core fails, of any size, once, or with all that follow.
 power     The power goes off after the n-th call: of what was not synced, any part is lost, torn,
           or done out of order.
 
@@ -110,9 +111,12 @@ class Campaign:
         how, code, for_good = way
         self.faults.faults_arm(os.fsencode(folder), ctypes.c_long(at), how, code, for_good, record)
 
-    def arm_memory(self, at: int, for_good: bool) -> None:
-        """Let the `at`-th large allocation fail."""
-        self.faults.faults_arm_memory(ctypes.c_long(LARGE), ctypes.c_long(at), int(for_good))
+    def arm_memory(self, at: int, for_good: bool, core: bool) -> None:
+        """Let the `at`-th large allocation fail, or the `at`-th of the C++ core."""
+        smallest = 1 if core else LARGE
+        self.faults.faults_arm_memory(
+            ctypes.c_long(smallest), ctypes.c_long(at), int(for_good), int(core)
+        )
 
     def count(self, arm: Callable[[Path], None]) -> int:
         """How many calls there are to fail."""
@@ -166,13 +170,21 @@ class Campaign:
 
     def memory(self) -> Iterator[tuple[str, Callable[[], tuple[str, str | None]]]]:
         """Every large allocation, once and for good, in random order."""
-        calls = self.count(lambda folder: self.arm_memory(0, False))
+        return self.allocations(core=False)
+
+    def core(self) -> Iterator[tuple[str, Callable[[], tuple[str, str | None]]]]:
+        """Every allocation of the C++ core, likewise."""
+        return self.allocations(core=True)
+
+    def allocations(self, core: bool) -> Iterator[tuple[str, Callable[[], tuple[str, str | None]]]]:
+        """Allocations, once and for good, in random order."""
+        calls = self.count(lambda folder: self.arm_memory(0, False, core))
         cases = [(at, good) for at in range(1, calls + 1) for good in (False, True)]
         random.Random(0).shuffle(cases)
         for at, good in cases:
             name = "no memory for good" if good else "no memory once"
             what = f"allocation {at} of {calls}, {name}"
-            arm = lambda folder, at=at, good=good: self.arm_memory(at, good)  # noqa: E731
+            arm = lambda folder, at=at, good=good: self.arm_memory(at, good, core)  # noqa: E731
             yield name, lambda what=what, arm=arm: self.try_one(what, arm)
 
     def power(self) -> Iterator[tuple[str, Callable[[], tuple[str, str | None]]]]:
@@ -219,14 +231,14 @@ def preloaded(arguments: list[str], place: Path) -> subprocess.CompletedProcess[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("kinds", nargs="*", help="writes, memory, power; by default all")
+    parser.add_argument("kinds", nargs="*", help="writes, memory, core, power; by default all")
     parser.add_argument("--seconds", type=float, default=120, help="for all kinds together")
     parser.add_argument("--most", type=int, default=10**9, help="cases of each kind")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         if not hasattr(ctypes.CDLL(None), "faults_arm"):
             return preloaded(sys.argv[1:], Path(place)).returncode
-        kinds = options.kinds or ["writes", "memory", "power"]
+        kinds = options.kinds or ["writes", "memory", "core", "power"]
         campaign, failed = Campaign(Path(place)), 0
         for kind in kinds:
             until = time.monotonic() + options.seconds / len(kinds)

@@ -18,7 +18,7 @@ COMPILED = pytest.mark.skipif(
 
 
 @COMPILED
-@pytest.mark.parametrize("kind", ["writes", "memory", "power"])
+@pytest.mark.parametrize("kind", ["writes", "memory", "core", "power"])
 def test_what_fails_ends_in_one_line_and_a_run_goes_on_exactly(kind):
     command = [sys.executable, str(PROGRAM), kind, "--most", "12", "--seconds", "40"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

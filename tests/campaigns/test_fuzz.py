@@ -46,13 +46,32 @@ def raising(bench, monkeypatch, *calls):
         return fuzz.in_a_child(bench, [("model", bench.whole["model"]), ("plan", b"{}")])
 
 
-def test_raw_exceptions_memory_and_long_lines_are_noticed(bench, monkeypatch):
+@pytest.mark.parametrize(("megabytes", "is_too_much"), [(180, False), (300, True)])
+def test_more_than_200_megabytes_for_a_file_are_noticed(bench, monkeypatch, megabytes, is_too_much):
+    def greedy(data):
+        np.ones(megabytes << 20, np.uint8)
+        raise ValueError("no")
+
+    monkeypatch.setattr(bench, "whole", {**bench.whole})
+    found = raising(bench, monkeypatch, (folder, "unsealed", greedy))
+    told = rf"took ({megabytes - 1}|{megabytes}|{megabytes + 1}) MB, then: refused"
+    assert re.match(told if is_too_much else "refused$", found[1])
+
+
+def test_a_file_that_takes_too_long_is_noticed(bench, monkeypatch):
+    def endless(data):
+        while data == b"{}":
+            pass
+        raise ValueError("no")
+
+    monkeypatch.setattr(fuzz, "SECONDS", 1)
+    found = raising(bench, monkeypatch, (folder, "unsealed", endless))
+    assert found[1] == "the process ended: SIGPROF"
+
+
+def test_raw_exceptions_and_long_lines_are_noticed(bench, monkeypatch):
     def broken(*arguments):
         raise RecursionError("too deep")
-
-    def greedy(data):
-        np.ones(300 << 20, np.uint8)
-        raise ValueError("no")
 
     def long(data):
         raise ValueError("no\nno")
@@ -60,8 +79,6 @@ def test_raw_exceptions_memory_and_long_lines_are_noticed(bench, monkeypatch):
     monkeypatch.setattr(bench, "whole", {**bench.whole})
     found = raising(bench, monkeypatch, (folder, "unsealed", broken))
     assert found[1] == "RecursionError: too deep"
-    found = raising(bench, monkeypatch, (folder, "unsealed", greedy))
-    assert re.match("took (299|300) MB, then: refused", found[1])
     found = raising(
         bench, monkeypatch, (folder, "unsealed", long), (folder, "shown", lambda value: value)
     )

@@ -412,6 +412,20 @@ sys.exit(failed)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_an_engine_that_lives_until_the_end_leaves_no_message():
+    program = """
+import sys
+from charloom.engines.native import NativeEngine
+from charloom.engines.weights import initial_weights
+from charloom.settings import ModelSettings
+settings = ModelSettings(hidden_size=4, num_layers=1)
+sys.kept = NativeEngine(settings, 5, initial_weights(settings, 5, seed=0))
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, timeout=60, check=True, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""
+
+
 def test_an_engine_works_on_in_a_forked_child():
     program = """
 import os, sys, numpy as np

@@ -13,7 +13,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from charloom.engines.cell import CELLS
 from charloom.errors import OutputError, SettingsError, TextError
 from charloom.inspection import files
-from charloom.model.tracing import QUANTITIES
 from charloom.text.vocabulary import Vocabulary
 
 ALL_QUANTITIES = {name for cell in CELLS.values() for name in cell.quantities}

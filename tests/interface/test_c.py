@@ -18,7 +18,7 @@ from charloom.engines.weights import initial_weights
 from charloom.errors import UnknownCharacterError
 from charloom.model.provenance import Provenance
 
-pytestmark = pytest.mark.filterwarnings("ignore::charloom.text.unknown.UnknownCharacterWarning")
+pytestmark = pytest.mark.usefixtures("unknown_characters_are_expected")
 
 TEXT = "The fox and the crow.\nA fox, é and 漢字 — the crow!\n"
 LETTERS = Vocabulary.of(TEXT, unknown=True)
@@ -90,11 +90,10 @@ def test_text_is_pythons_for_every_prompt_seed_and_way_to_draw(model: Model, pat
     for prompt in (text for text in TEXTS if readable(model, text)):
         for way in ways:
             expected.append("".join(model.generate(prompt, **way)))
-            numbers = (way.get(n, d) for n, d in
-                       (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0), ("seed", 0)))  # fmt: skip
-            stop = hexadecimal(way.get("stop", ""))
+            numbers = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0, "stop": ""} | way
+            length, stop = numbers.pop("length"), hexadecimal(str(numbers.pop("stop")))
             lines += ["reset", f"read {hexadecimal(prompt)}"]
-            lines.append(f"generate {way['length']} {' '.join(map(str, numbers))} {stop}")
+            lines.append(f"generate {length} {' '.join(map(str, numbers.values()))} {stop}")
     found = Session(driver, path, *lines)
     assert [text_of(found[n]) for n in range(2, len(lines), 3)] == expected
 

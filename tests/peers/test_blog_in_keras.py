@@ -24,6 +24,7 @@ def test_keras_and_charloom_have_equal_losses_and_generate_the_sentence():
     listing, _, losses = done.stdout.partition("epoch     Keras  charloom\n")
     assert listing.startswith("134\n[[ 5 17 10") and listing.endswith("\n14\n")
 
+    losses, _, step = losses.partition("\nA step of the model that Keras trained")
     *rows, theirs, ours = losses.splitlines()
     assert len(rows) == 6
     for row in rows:
@@ -33,3 +34,6 @@ def test_keras_and_charloom_have_equal_losses_and_generate_the_sentence():
     sentence = "One bright morning as the Fox was following his sharp nose"
     assert theirs.startswith(f"Keras:    {sentence}")
     assert ours.removeprefix("charloom: ") == theirs.removeprefix("Keras:    ")
+    # charloom has opened Keras's model: "One bright morn" makes it expect an "i".
+    for told in ("C_t", "forget", "'i'"):
+        assert told in step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import random
 import shutil
@@ -16,7 +17,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from messages import warned
+from messages import messages, warned
 from runs import SMALL, TEXT, checkpoint_of, losses, outcome, settings, start
 
 from charloom.engines.base import State, Step
@@ -421,13 +422,13 @@ def test_a_folder_without_a_run_cannot_be_resumed(tmp_path):
         b"{}",
         b'{"format": 1}',
         sealed({"format": 1}),
-        sealed({"format": 2}),
+        sealed({"format": 3}),
         sealed({"format": "x"}),
     ],
 )
 def test_a_damaged_or_newer_plan_is_refused(tmp_path, content):
     (tmp_path / "run.json").write_bytes(content)
-    message = "format 2.*upgrade" if b'"format": 2' in content else "damaged"
+    message = "format 3.*upgrade" if b'"format": 3' in content else "is damaged|not the folder"
     with pytest.raises(ModelFileError, match=message):
         resume(tmp_path)
 
@@ -566,3 +567,15 @@ def test_going_on_with_other_kernels_is_said(tmp_path):
     write_checkpoint(tmp_path / "run" / "checkpoint.safetensors", checkpoint)
     with warned("an abacus"):
         resume(tmp_path / "run").stop()
+
+
+def test_a_run_logs_its_start_and_its_validations():
+    with messages(level=logging.INFO) as told:
+        run = start(None, steps=9, validate_every=4)
+        for _ in range(5):
+            next(run)
+        run.stop()
+    first, validation = told
+    assert first.startswith("Run(step 0 of 9, lstm 2 x 8), 2 layers of 8 units")
+    bits = run.best.bits_per_character
+    assert validation == f"step 4 of 9: {bits:.4f} bits per character held out, the best so far"

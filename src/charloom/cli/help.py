@@ -14,6 +14,13 @@ from .streams import say
 OWN = "Flags"
 """The group of flags that come from no settings."""
 
+START = [
+    ("charloom demo", "the blog's program, in a second"),
+    ("charloom train book.txt", "a model of your own text"),
+    ("charloom generate book.run", "a text by it"),
+]
+"""The first commands, for who knows none yet."""
+
 
 class Command(TyperCommand):
     """A command whose help has its flags in the groups that `flags` names."""
@@ -67,6 +74,8 @@ class Program(TyperGroup):
             formatter.write_dl(
                 [(name, (self.commands[name].help or "").partition("\n\n")[0]) for name in names]
             )
+        with formatter.section("Start with"):
+            formatter.write_dl(START)
 
 
 def argument(parameter: Any) -> str:

@@ -236,6 +236,9 @@ def explain(
     one step in the order in which it happens, its numbers in the equations. Computed in
     float32 unless --precision says otherwise, so that the equations come out.
 
+    The newspaper is that of the post at https://educatorpanda.github.io; the tutorial tells it
+    with the robbery, and `serve` draws it.
+
     For example:
 
         charloom explain book.run --text "The Fox" --at 3

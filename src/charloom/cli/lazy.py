@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from importlib import import_module
+from keyword import iskeyword
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ VERBS = {
     "compress": "compression",
     "decompress": "compression",
     "info": "model",
+    "export": "formats",
+    "import": "formats",
+    "card": "formats",
     "serve": "inspection",
     "inspect": "inspection",
     "explain": "inspection",
@@ -66,7 +70,8 @@ def app(verbs: Iterable[str] = tuple(VERBS)) -> typer.Typer:
     program.callback(invoke_without_command=True)(charloom_)
     for verb in verbs:
         home = import_module(f".{VERBS[verb]}", __package__)
-        program.command(verb, cls=Command)(getattr(home, verb.replace("-", "_")))
+        name = verb.replace("-", "_") + "_" * iskeyword(verb)
+        program.command(verb, cls=Command)(getattr(home, name))
     return program
 
 

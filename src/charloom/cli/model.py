@@ -6,6 +6,7 @@ With -o the first three take each file as a text of its own (many.py).
 from __future__ import annotations
 
 import secrets
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -29,6 +30,7 @@ from .arguments import (
     SecondModel,
     Texts,
     load,
+    path,
     pieces_of,
     reading_flags,
     show,
@@ -62,6 +64,18 @@ def generate(
         list[str] | None,
         typer.Option(metavar="STRING", help="end before this text; may be repeated"),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, metavar="FILE", help="go on after the text whose state is in this file"
+        ),
+    ] = None,
+    state_out: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path, metavar="FILE", help="write the state after the text to this file"
+        ),
+    ] = None,
     **values: Any,
 ) -> int:
     """Generate text with a model and print it as it is made.
@@ -70,6 +84,10 @@ def generate(
     another. The same --seed gives the same text. With -o each TEXT is a prompt, or a file of
     prompts in JSON lines or Parquet, and has a file of texts in FOLDER.
 
+    A long text need be read only once: --state-out keeps what the model knows after it, also with
+    --length 0, and --state goes on from there. With the same --seed a text in two halves is that
+    of one command.
+
     For example:
 
         charloom generate book.run --prompt "The Fox" --temperature 0.7
@@ -77,6 +95,7 @@ def generate(
     if output is not None:
         if prompt is not None or prompt_file is not None:
             raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
+        refuse(context, ("state", "state_out"), "is of one text, and -o was given")
         names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
         options = {name: values[name] for name in names}
         return on_many_files("generate", model, text, output, values, stop=stop, **options)
@@ -93,7 +112,15 @@ def generate(
     if prompt_file is not None:
         prompt = "".join(pieces_of(loaded, [prompt_file], dict.fromkeys(READING)))
     prompt = loaded.normalized(prompt or "", "prompt")
-    options = {"length": amount.length, "stop": stop or None, **sampling.model_dump()}
+    if state_out is not None and amount.count > 1:
+        raise SettingsError("state_out: it is of one text, and --count is more than 1", "state_out")
+    before = charloom.TextState.load(state) if state is not None else None
+    options = {
+        "state": before,
+        "length": amount.length,
+        "stop": stop or None,
+        **sampling.model_dump(),
+    }
     if amount.count == 1:
         pieces = loaded.generate(prompt, **options)
     else:
@@ -105,9 +132,15 @@ def generate(
             say(prompt + one)
         return 0
     say(prompt, end="")
+    written: list[str] = []
     for piece in pieces:
         say(piece, end="")
+        written.append(piece)
     say("")
+    if state_out is not None:
+        loaded.state_after(
+            charloom.InMemory(prompt) if prompt else "", before, generated="".join(written)
+        ).save(state_out)
     return 0
 
 

@@ -8,8 +8,8 @@ from ..errors import ModelFileError
 from ..files import named
 from .container import MODEL_FILE
 
-BASES = {"english": "bases/english.safetensors"}
-"""Where each is in the package; docs/howto/base.md has their texts and licences."""
+BASES = {"english": "shipped/english.safetensors"}
+"""Where each is in this folder; docs/howto/base.md has their texts and licences."""
 
 
 def find(given: str | Path) -> Path:
@@ -22,7 +22,7 @@ def find(given: str | Path) -> Path:
     """
     path = named(given)
     if str(given) in BASES and not path.exists():
-        return Path(__file__).parents[1] / BASES[str(given)]
+        return Path(__file__).parent / BASES[str(given)]
     if path.is_dir():
         path /= MODEL_FILE
         if not path.exists():

@@ -17,6 +17,7 @@ from ..errors import SettingsError
 from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
 from .predictor import Predictor
+from .text_state import TextState, after_prompt
 
 _LONGEST_PIECE = 16  # characters; the first is one, and each is twice as long as the last
 
@@ -28,6 +29,7 @@ def generate(
     length: int = 500,
     sampling: SamplingSettings | None = None,
     stop: str | Sequence[str] | None = None,
+    before: TextState | None = None,
 ) -> Iterator[str]:
     """Yield up to `length` characters that follow the prompt, in short pieces, as made.
 
@@ -35,8 +37,9 @@ def generate(
     and for a model of lines before a line feed. An empty prompt starts after
     a line feed, or, where the vocabulary has none, with a character drawn evenly. The
     unknown character is never drawn; in a prompt it is read, with a warning that names it.
+    With `before` the prompt goes on after that text.
     """
-    pieces = _pieces(predictor, prompt, writers_of(predictor, 1, length, stop), sampling)
+    pieces = _pieces(predictor, prompt, writers_of(predictor, 1, length, stop), sampling, before)
     return (piece for (piece,) in pieces if piece)
 
 
@@ -48,6 +51,7 @@ def generate_many(
     length: int = 500,
     sampling: SamplingSettings | None = None,
     stop: str | Sequence[str] | None = None,
+    before: TextState | None = None,
 ) -> list[str]:
     """`count` texts that follow one prompt, each as of `generate`, drawn side by side.
 
@@ -56,7 +60,7 @@ def generate_many(
     AmountSettings(count=count)
     writers = writers_of(predictor, count, length, stop)
     texts = [""] * count
-    for pieces in _pieces(predictor, prompt, writers, sampling):
+    for pieces in _pieces(predictor, prompt, writers, sampling, before):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
     return texts
 
@@ -66,15 +70,15 @@ def _pieces(
     prompt: str,
     writers: list[Writer],
     sampling: SamplingSettings | None,
+    before: TextState | None,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
     engine, sampling = predictor.engine, sampling or SamplingSettings()
     seeds = stream_seeds(sampling.seed, len(writers))
-    ids = predictor.context(prompt)
-    drawn = 0
-    if len(ids):
-        last = np.repeat(ids[-1:], len(writers))
-        state = predictor.read(ids[:-1]).repeat(len(writers))
+    last, state = after_prompt(predictor, prompt, before)
+    drawn = before.drawn if before else 0
+    if len(last):
+        last, state = np.repeat(last, len(writers)), state.repeat(len(writers))
     else:
         last = predictor.drawn_evenly(seeds)
         state = engine.zero_state(len(writers))

@@ -4,8 +4,10 @@ The verbs are short, and say where their work is done.
 
     untrained, fit           a model from nothing, and the blog's training on windows
     load, save               a file, with all of it
+    to_torch, from_torch     a torch.nn.Module, and back
     next                     the distribution of the next character
     generate, generate_many  texts that follow a prompt
+    state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
     trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
@@ -17,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast
@@ -47,12 +50,14 @@ from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
 from . import fitting, generation, scoring, tracing
 from .bases import find
+from .characters import Characters, with_vocabulary
 from .container import FORMAT
 from .file import ModelFile, read_model, write_model
 from .html import model_html
 from .predictor import Predictor
 from .provenance import Provenance
 from .scoring import Part, Score
+from .text_state import TextState, read_on, with_drawn
 from .tracing import ALTERNATIVES, Trace
 
 Text = str | Path | InMemory | Iterable[str] | Sequence[Path]
@@ -169,6 +174,36 @@ class Model:
         vars(self).pop("_measuring", None)  # it has the weights from before
         return losses
 
+    def to_torch(self) -> Any:
+        """The same as a torch.nn.Module of PyTorch's own layers, with copies of the weights.
+
+        It turns ids (T, B) and, if given, a state into logits (T, B, V) and the state after.
+        Its state dict has the names of a model file. SettingsError without PyTorch.
+        """
+        module = _torch_modules()
+        return module.module_of(self.settings, self.vocabulary.size, self.weights)
+
+    @classmethod
+    def from_torch(
+        cls,
+        module: Any,
+        characters: Characters,
+        provenance: Provenance | None = None,
+        *,
+        precision: str = "auto",
+        threads: int = 0,
+    ) -> Model:
+        """The model that a torch.nn.Module is: the way back from `to_torch`.
+
+        Any module will do that has one nn.LSTM, nn.GRU or nn.RNN, one nn.Linear and perhaps an
+        nn.Embedding. `characters` say what its ids are: a Vocabulary, a mapping from character to
+        id, or the characters in the order of their ids. SettingsError names what has no twin
+        here, such as a second direction.
+        """
+        settings, weights = _torch_modules().network_of(module)
+        vocabulary, weights = with_vocabulary(weights, characters)
+        return cls(settings, vocabulary, weights, provenance, precision=precision, threads=threads)
+
     def next(self, text: str) -> dict[str, float]:
         """The probability of every character to come next after a text, the likeliest first.
 
@@ -243,6 +278,7 @@ class Model:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
+        state: TextState | None = None,
     ) -> Iterator[str]:
         """Yield up to `length` characters that follow the prompt, in pieces, as made.
 
@@ -250,7 +286,8 @@ class Model:
         likeliest every time; `top_k` keeps the k likeliest characters, `top_p` those that
         make up this share. Prompt and `stop` are normalized as the model's own text was. The
         text ends before `stop`, a string or several, and, for a
-        model of lines, at the end of the line. The same seed gives the same text.
+        model of lines, at the end of the line. The same seed gives the same text. With a
+        `state`, of `state_after`, the prompt goes on after the text that was read there.
         """
         return generation.generate(
             self.predictor,
@@ -258,6 +295,7 @@ class Model:
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
+            before=self._checked(state),
         )
 
     def generate_many(
@@ -271,6 +309,7 @@ class Model:
         top_p: float = 1.0,
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
+        state: TextState | None = None,
     ) -> list[str]:
         """`count` texts that follow one prompt, much faster than one after the other.
 
@@ -283,7 +322,29 @@ class Model:
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
+            before=self._checked(state),
         )
+
+    def state_after(
+        self, text: Text, state: TextState | None = None, *, generated: str = ""
+    ) -> TextState:
+        """What the model knows after a text, to go on from with `generate`; see TextState.
+
+        The text goes on after `state`, if there is one. `generated` is what the model itself
+        wrote after it: a text in two halves is then, with the same seed, that of one call.
+        SettingsError for the state of another model, TextError for an empty text.
+        """
+        predictor, before = self.predictor, self._checked(state)
+        start = ""
+        if text == "" and before is None and self.vocabulary.newline_id is not None:
+            start = "\n"  # what an empty prompt stands after
+        given = () if text == "" else self.pieces(text)
+        pieces = chain([start], given, [self.normalized(generated)])
+        found = read_on(predictor, filter(None, pieces), before, self.digest)
+        return with_drawn(found, len(self.vocabulary.encode(generated)))
+
+    def _checked(self, state: TextState | None) -> TextState | None:
+        return state and state.checked(self.predictor, self.digest)
 
     def score(
         self, text: Text, *, by: Literal["character", "word", "line"] = "character"
@@ -489,6 +550,18 @@ class Model:
             f"{shape.hidden_size}, vocabulary of {vocabulary.size} {vocabulary.kind}, "
             f"{self.parameters:,} weights)"
         )
+
+
+def _torch_modules() -> Any:
+    try:
+        from ..engines.pytorch import module
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise SettingsError(
+            "torch: PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
+        ) from None
+    return module
 
 
 def _read_only(weights: Weights) -> Weights:

@@ -49,10 +49,14 @@ class Predictor:
         """
         if self.lines:
             prompt = prompt.rpartition("\n")[2]
-        ids = self.vocabulary.encode(prompt)
+        return self.opened(self.encoded(prompt))
+
+    def encoded(self, text: str) -> Array:
+        """(N,) int32 ids of a text; unknown characters as `context` reads them."""
+        ids = self.vocabulary.encode(text)
         if self.vocabulary.has_unknown:
-            warn_of_unknown(self.vocabulary.unknown_characters(prompt))
-        return self.opened(ids)
+            warn_of_unknown(self.vocabulary.unknown_characters(text))
+        return ids.astype(np.int32)
 
     def opened(self, ids: Array) -> Array:
         """(N,) int32 the ids of a line or a text (N,), after the line feed that opens them."""
@@ -61,9 +65,9 @@ class Predictor:
             ids = np.concatenate([[newline], ids])
         return ids.astype(np.int32)
 
-    def read(self, ids: Array) -> State:
-        """The state after some ids (N,), read from a zero state as one stream."""
-        state = self.engine.zero_state(1)
+    def read(self, ids: Array, state: State | None = None) -> State:
+        """The state after some ids (N,), read as one stream from a state; by default, zero."""
+        state = state or self.engine.zero_state(1)
         for start in range(0, len(ids), _BLOCK):
             inputs = ids[start : start + _BLOCK, None]
             uncounted = np.full_like(inputs, NOT_COUNTED)

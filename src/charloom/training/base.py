@@ -98,12 +98,7 @@ def suggested(
     described = any(_is_given(model, name) for name in ModelSettings.model_fields)
     described |= _is_given(training, "first_values") or training.batches == "windows"
     described |= text.vocabulary != "characters" or not text.unknown
-    if (
-        described
-        or len(corpus.ids) > LONGEST
-        or corpus.unknown_count
-        or not find("english").exists()
-    ):
+    if described or len(corpus.ids) > LONGEST or corpus.unknown_count:
         return None
     base = Base.open("english")
     sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])

@@ -160,8 +160,12 @@ addEventListener("afterprint", () => {
   text.fitToPaper(false);
 });
 
-const gates = byId("gates");
-pictures.add({ id: "gates-tools", name: "gates", size: () => [gates.width, gates.height], paint: (pen) => pen.drawImage(gates, 0, 0, gates.width, gates.height) });
+// Pictures that are made bit by bit are saved as they stand.
+for (const id of ["gates", "loss", "training-gates"]) {
+  const canvas = byId(id);
+  const size = () => [canvas.clientWidth, canvas.clientHeight];
+  pictures.add({ id: `${id}-tools`, name: id, size, paint: (pen) => pen.drawImage(canvas, 0, 0, ...size()) });
+}
 byId("read-form").addEventListener("submit", (event) => {
   event.preventDefault();
   readText(byId("new-text").value);

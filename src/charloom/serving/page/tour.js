@@ -26,7 +26,7 @@ const ROBBERY = (() => {
       "Statement C1: a gang named X1 stole money from the cashiers of bank Y1.",
       "X1 is struck out: a gang stole money from the cashiers of bank Y1.",
       "Statement C2: a gang named Z1 stole money from the cashiers of bank Y1.",
-      "The output gate lets the gang into the headline, and hardly the bank.",
+      "Statement C2 gets its headline: the output gate lets the gang in, and hardly the bank.",
     ],
   };
 })();

@@ -179,7 +179,7 @@ class TrainingPanel {
       await this.worker.ask("openTrained");
       this.data.use(new LocalData(this.worker, { text }));
       await this.read(text);
-      byId("reading-title").scrollIntoView();
+      byId("newspaper-title").scrollIntoView();
     }
     this.#showButtons();
   }

@@ -1,0 +1,1 @@
+"""A model in other formats: a file for each, with the same functions."""

@@ -1,0 +1,13 @@
+"""A model as the page of `serve`, in one HTML file that works offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..model.model import Model
+from ..serving.offline.page import save_page
+
+
+def save(model: Model, path: str | Path) -> None:
+    """Write the page, which opens with a text by the model."""
+    save_page(model, None, path)

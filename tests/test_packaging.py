@@ -1,0 +1,55 @@
+"""What packaging says agrees with itself: Pythons, lowest versions, extras, typed names."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import charloom
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+SETTINGS = tomllib.loads(PYPROJECT)
+PROJECT = SETTINGS["project"]
+PYTHONS = [f"3.{minor}" for minor in range(10, 15)]
+
+
+def test_classifiers_wheels_ci_and_make_name_the_same_pythons():
+    classified = [c for c in PROJECT["classifiers"] if "Python :: 3." in c]
+    assert [c.rpartition(" ")[2] for c in classified] == PYTHONS
+    assert PROJECT["requires-python"] == f">={PYTHONS[0]}"
+    wheels = SETTINGS["tool"]["cibuildwheel"]["build"].split()
+    assert wheels == [f"cp{python.replace('.', '')}-*" for python in PYTHONS]
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    assert str(PYTHONS).replace("'", '"') in workflow
+    assert f"$(addprefix pythons-,{' '.join(PYTHONS)})" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_every_dependency_has_a_lowest_version_that_is_tried():
+    spec = importlib.util.spec_from_file_location("lowest", ROOT / "scripts" / "lowest.py")
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    constraints = script.lowest(PYPROJECT)
+    needed = [re.match(r"[\w.-]+", need)[0] for need in PROJECT["dependencies"]]
+    assert [line.partition("==")[0] for line in constraints][: len(needed)] == needed
+    assert all(re.fullmatch(r"[\w.-]+==[\d.]+( ; .*)?", line) for line in constraints)
+
+
+def test_every_extra_has_a_line_in_the_architecture():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name in ("plot", "parquet", "tensorboard", "torch", "browser", "peers", "dev"):
+        assert name in PROJECT["optional-dependencies"]
+        assert f"(`{name}`" in page, name
+
+
+def test_the_package_says_that_it_is_typed():
+    assert "Typing :: Typed" in PROJECT["classifiers"]
+    assert (Path(charloom.__file__).parent / "py.typed").exists()
