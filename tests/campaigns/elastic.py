@@ -11,6 +11,7 @@ last bit to those of a run that was left alone.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -68,12 +69,13 @@ def ended(run: subprocess.Popen[str], seconds: float = 300) -> str:
 
 def workers_of(run: subprocess.Popen[str]) -> list[int]:
     """The processes that torchrun has started."""
-    try:
-        children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-        words = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children}
-    except OSError:
-        return []
-    return [child for child, command in words.items() if b"group_runs" in command]
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == run.pid and b"group_runs" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 def kill_later(run: subprocess.Popen[str], folder: Path, how: str, chance: random.Random) -> bool:

@@ -4,7 +4,8 @@
 
 A digest finds damage, not malice, so what comes after it must hold alone: each changed file
 is loaded and used, or refused with one printable line, within 20 seconds of the processor and
-200 MB. What failed once is kept in tests/campaigns/kept/ as <kind>-<hash>, and tried in every test run.
+200 MB. What failed once is kept in tests/campaigns/kept/ as <kind>-<hash>, and tried in every
+test run.
 """
 
 from __future__ import annotations
@@ -270,6 +271,7 @@ def _answer(bench: Bench, cases: list[tuple[str, bytes]], writer: int) -> None:
     warnings.simplefilter("ignore")
     resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.alarm(15 * SECONDS)
     for kind in ("model", "plan"):
         with suppress(Exception):  # so that what is loaded once is not counted
             bench.use(kind, bench.whole[kind])

@@ -58,6 +58,17 @@ def test_more_than_200_megabytes_for_a_file_are_noticed(bench, monkeypatch, mega
     assert re.match(told if is_too_much else "refused$", found[1])
 
 
+def test_a_file_that_takes_too_long_is_noticed(bench, monkeypatch):
+    def endless(data):
+        while data == b"{}":
+            pass
+        raise ValueError("no")
+
+    monkeypatch.setattr(fuzz, "SECONDS", 1)
+    found = raising(bench, monkeypatch, (folder, "unsealed", endless))
+    assert found[1] == "the process ended: SIGPROF"
+
+
 def test_raw_exceptions_and_long_lines_are_noticed(bench, monkeypatch):
     def broken(*arguments):
         raise RecursionError("too deep")

@@ -27,6 +27,7 @@ from charloom.model.compression import compress
 from charloom.settings import CompressionSettings
 
 TEXT = "".join(f"The fox saw {n} crows on the limb of a tree.\n" for n in range(60))
+SPACE = ["--space", "clip_norm=0.5,1"]
 QUICK = ["--steps", "6", "--hidden-size", "8", "--batch-size", "4", "--sequence-length", "8"]
 
 
@@ -50,6 +51,11 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
         "compare": [run, run, book],
         "compress": [book, "-o", str(new / "a.loom")],
         "decompress": [str(place / "run.loom"), "-o", str(new / "a.txt")],
+        "tune": [book, "-o", str(new / "study"), "--trials", "1", *SPACE, *QUICK],
+        "prepare": [book, "-o", str(new / "corpus")],
+        "export": [run, "-o", str(new / "a.html")],
+        "import": [str(place / "run" / "model.safetensors"), "-o", str(new / "a.safetensors")],
+        "card": [run],
         "info": [run],
         "inspect": [run, "--text", "The fox", "--json", str(new / "a.json")],
         "explain": [run, "--text", "The fox"],
@@ -63,7 +69,7 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
     return [verb, *commands[verb]]
 
 
-SILENT = ("inspect", "decompress")  # which prints no results
+SILENT = ("inspect", "decompress", "export", "import", "tune")  # which prints no results
 TRIED = [verb for verb in VERBS if verb != "serve"]
 
 

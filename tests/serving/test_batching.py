@@ -141,7 +141,8 @@ def test_tokens_are_the_surprisal_of_the_text(data):
             continue
         assert token.nats == pytest.approx(part.nats, abs=2e-5)
         assert len(token.likeliest) == 3
-        assert (min(token.likeliest.values()) == token.nats) == (part.rank == 1)
+        if not part.unknown_characters:  # which of them it was counts, too
+            assert (min(token.likeliest.values()) == token.nats) == (part.rank == 1)
     assert len(tokens) >= len(text)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 
 import pytest
 import serving_tools
 from messages import messages
+from starlette.responses import StreamingResponse
 
 from charloom.serving import guard, patience
 from charloom.serving.server import serve
@@ -127,3 +129,40 @@ def test_an_address_that_others_reach_is_warned_of(host, warned, key):
         serve(serving_tools.small_model(), host=host, port=0, api_key=key, ready=ready)
     told = "unencrypted" if key else "without a password"
     assert [told in one for one in found] == [True] * warned
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_send_that_takes_too_long_ends_the_request_and_frees_its_place(monkeypatch, streamed):
+    """Whoever sends: the request's own task, or one that a streaming response has begun."""
+    monkeypatch.setattr(guard, "SEND_SECONDS", 0.05)
+    ended = []
+
+    async def pieces():
+        try:
+            while True:
+                yield b"a"
+        finally:
+            ended.append(True)
+
+    async def app(scope, receive, send):
+        if streamed:
+            await StreamingResponse(pieces())(scope, receive, send)
+        async for piece in pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def receive():
+        await asyncio.sleep(0 if not asked else 60)
+        asked.append(True)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def deaf(message):
+        sent.append(message)
+        await asyncio.sleep(60 if len(sent) > 3 else 0)
+
+    asked, sent = [], []
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"a")]}
+    guarded = guard.Guard(app, guard.Access(hosts=frozenset(["a"])))
+    asyncio.run(asyncio.wait_for(guarded(scope, receive, deaf), 20))
+    assert len(sent) == 4
+    assert ended
+    assert guarded._working == 0

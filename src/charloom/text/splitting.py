@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from ..errors import SettingsError
 from ..settings import TextSettings
@@ -19,7 +20,7 @@ from .vocabulary import Vocabulary
 class Part:
     """A stretch of a corpus."""
 
-    ids: Ids | ShardedIds
+    ids: Any  # Ids, or ShardedIds
     vocabulary: Vocabulary
     start: int
     """Where in the ids of its corpus it starts."""

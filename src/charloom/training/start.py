@@ -396,8 +396,7 @@ def _as_prepared(
     """The settings of a run whose text was prepared with these; SettingsError if that cannot be."""
     if known is not None:
         raise SettingsError(
-            "start_from: a prepared corpus has a vocabulary already; give the text itself",
-            "start_from",
+            "start_from: a prepared corpus has a vocabulary already; give the text itself"
         )
     if training.batches not in ("auto", "streams"):
         raise SettingsError(

@@ -73,7 +73,7 @@ def _others_there():
         first = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
         raise GroupError(
             f"another process of this run has ended ({first[:120]}); torchrun starts all of them "
-            "again if it was given --max-restarts, and the run goes on from its last checkpoint"
+            "again as often as it was told to, and the run goes on from its last checkpoint"
         ) from None
 
 
