@@ -42,7 +42,7 @@ browser: .venv/installed-browser  ## test the page in chromium, and its core in 
 
 # Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
 peers: .venv/installed-peers  ## compare with PyTorch, Keras and OpenAI's client, live
-	@$(BIN)/python -m pytest -q tests/peers tests/engines/test_torch.py
+	@$(BIN)/python -m pytest -q -o faulthandler_timeout=600 tests/peers tests/engines/test_torch.py
 
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.
 claims: .venv/installed-dev  ## claims about units in networks that know nothing
