@@ -1,5 +1,6 @@
 # Everything happens in .venv, made on first use; `make PYTHON=python3.12 demo` picks another.
 PYTHON ?= python3
+BROWSER_TESTS := tests/browser
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
@@ -38,7 +39,7 @@ web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 
 # The page in a real browser (Debian: apt-get install chromium nodejs).
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
-	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser
+	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q $(BROWSER_TESTS)
 
 # Keras's backend is chosen once in a process, and float64 asks for another one than the formats do.
 # Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
