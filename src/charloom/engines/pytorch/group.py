@@ -7,7 +7,9 @@ loss. Objects, such as a decision of process 0, are sent with gloo.
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable
+import secrets
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
@@ -19,6 +21,8 @@ from ...errors import GroupError
 from ..group import Group
 
 Value = TypeVar("Value")
+
+_PATIENCE = 300.0  # seconds until all processes must have come
 
 
 class TorchGroup(Group):
@@ -65,7 +69,7 @@ class TorchGroup(Group):
 
 
 @contextmanager
-def _others_there():
+def _others_there() -> Iterator[None]:
     """GroupError where a process has died, which a broken connection tells of."""
     try:
         yield
@@ -81,7 +85,38 @@ def _others_there():
 def joined() -> TorchGroup:
     """The group of this process, joined at the first call."""
     if not distributed.is_initialized():
-        cuda = torch.cuda.is_available()
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+        rendezvous = distributed.rendezvous  # pyright: ignore[reportPrivateImportUsage]
+        store, rank, size = next(iter(rendezvous("env://")))
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        with _others_there():
+            prefixed = distributed.PrefixStore  # pyright: ignore[reportPrivateImportUsage]
+            named = prefixed(_agreed_name(store, rank, size), store)
+            distributed.init_process_group(backend, store=named, rank=rank, world_size=size)
         atexit.register(distributed.destroy_process_group)
     return TorchGroup()
+
+
+def _agreed_name(store: Any, rank: int, size: int) -> str:
+    """A name that these processes agree on, and that none of an earlier start has used.
+
+    torchrun keeps its store when it starts processes again, with the addresses of those that
+    died, which gloo would try to reach. (How often it has, it counts for each machine.) So
+    process 0 draws a name, and answers each of the others, who ask by names of their own.
+    """
+    own = secrets.token_hex(8)
+    if rank:
+        store.set(f"asks/{rank}", own)
+        name = store.get(f"answer/{own}").decode()
+        store.set(f"has/{name}/{rank}", own)
+        return name
+    waiting, until = set(range(1, size)), time.monotonic() + _PATIENCE
+    while waiting:
+        for other in sorted(waiting):
+            if store.check([f"asks/{other}"]):  # perhaps one of before: it asks again
+                store.set(f"answer/{store.get(f'asks/{other}').decode()}", own)
+            if store.check([f"has/{own}/{other}"]):
+                waiting.discard(other)
+        if time.monotonic() > until:
+            raise RuntimeError(f"process {min(waiting)} has not come")
+        time.sleep(0.02)
+    return own
