@@ -10,6 +10,7 @@ which Keras does not look at.
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -84,7 +85,9 @@ def save(model: Model, path: str | Path, *, stateful: bool = False) -> None:
     """
     with TemporaryDirectory() as folder:
         made = Path(folder) / "model.keras"
-        build(model, stateful=stateful).save(made)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the backends about each other
+            build(model, stateful=stateful).save(made)
         with zipfile.ZipFile(made, "a") as archive:
             archive.writestr(DESCRIPTION, description(model))
         with replacing(path) as file:
