@@ -221,6 +221,7 @@ def test_missing_packages_for_reading_and_for_pytorch_are_named(tmp_path, monkey
     monkeypatch.setitem(sys.modules, "h5py", None)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.delitem(sys.modules, "charloom.engines.pytorch.module", raising=False)
+    monkeypatch.delattr("charloom.engines.pytorch.module", raising=False)  # another test loaded it
     with pytest.raises(SettingsError, match=r"charloom\[keras\]"):
         import_model(tmp_path / "x.keras", "ab")
     with pytest.raises(SettingsError, match=r"charloom\[torch\]"):
