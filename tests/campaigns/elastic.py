@@ -126,6 +126,10 @@ def play(seconds: float, most: int = 10**9, seed: int = 0) -> tuple[int, int, li
             how = ("rank", "node", "checkpoint")[played % 3]
             hit, complaint = trial(place, how, chance, expected)
             played, hits = played + 1, hits + hit
+            print(
+                f"run {played}: {how}, {'hit' if hit else 'too late'}, {complaint or 'equal'}",
+                flush=True,
+            )
             complaints += [complaint] if complaint else []
     return played, hits, complaints
 

@@ -186,7 +186,7 @@ def _begin(
         except (OSError, ValueError) as error:
             raise ModelFileError(f"{path}: is damaged ({error}); choose another folder") from None
     if options.get("seed", 0) is None:
-        options["seed"] = before.get("seed") or secrets.randbelow(2**31)
+        options["seed"] = before.get("seed", secrets.randbelow(2**31))
     job = {
         "verb": verb,
         "model_sha256": digest,
