@@ -90,7 +90,7 @@ def main() -> None:
     for H, L, B, T in SHAPES:
         model = Model.untrained(ModelSettings(hidden_size=H, num_layers=L), Vocabulary.of(ALPHABET))
         weights = H * H * L
-        amount = max(200, 5_000_000 // weights), max(2, 480_000_000 // (weights * B * T))
+        amount = max(1000, 100_000_000 // weights), max(4, 2_000_000_000 // (weights * B * T))
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder) / "m.safetensors")
             file = encoded((Path(folder) / "m.safetensors").read_bytes())

@@ -14,6 +14,8 @@ from messages import Unexpected
 
 from charloom.text.unknown import no_warning_of_unknown
 
+collect_ignore = ["typed.py"]  # which is read by type checkers, and never run
+
 
 @pytest.fixture(autouse=True)
 def _no_unexpected_warnings():

@@ -347,10 +347,10 @@ class CompressionSettings(Settings):
     hidden_size: int = Field(default=256, ge=1, le=65536, description="units in a layer")
     num_layers: int = Field(default=1, ge=1, le=64, description="layers, one above the other")
     learning_rate: float = Field(
-        default=7e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
+        default=4.5e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
     )
     final_learning_rate: float = Field(
-        default=3e-4, gt=0, lt=1, description="at the end of the text"
+        default=2e-4, gt=0, lt=1, description="at the end of the text"
     )
     sequence_length: int = Field(
         default=32, ge=1, le=2**20, description="characters of a chunk, coded before its step"

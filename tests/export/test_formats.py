@@ -11,6 +11,7 @@ import pytest
 from models import fox_model
 from safetensors.numpy import load_file, save_file
 
+from charloom.cli.formats import export
 from charloom.cli.main import main
 from charloom.engines.cell import CELLS
 from charloom.errors import CharloomError, ModelFileError, SettingsError
@@ -18,6 +19,7 @@ from charloom.export import page, safetensors
 from charloom.export.description import described, description
 from charloom.export.formats import export_model, import_model
 from charloom.export.layers import layers_of, weights_of
+from charloom.model.characters import read_characters
 from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.model.scoring import Score
@@ -105,6 +107,7 @@ def test_a_file_without_a_description_needs_characters_and_takes_any_order_of_th
     for given in (characters, list(characters), mapping):
         assert import_model(path, given).digest == model.digest
         letters.write_text(json.dumps(given))
+        assert read_characters(letters) == given
         assert import_model(path, letters).digest == model.digest
 
 
@@ -172,7 +175,7 @@ def test_an_exported_model_file_is_the_saved_one(tmp_path):
 def test_a_page_is_one_html_file(tmp_path):
     fox_model().save(tmp_path / "fox.safetensors")
     target = tmp_path / "fox.html"
-    assert main(["export", str(tmp_path / "fox.safetensors"), "-o", str(target)]) == 0
+    export(tmp_path / "fox.safetensors", target)
     assert target.read_text("utf-8").lstrip().startswith("<!")
     page.save(fox_model(), target)
 

@@ -46,11 +46,11 @@ def test_the_weights_are_those_of_one_process(runs, kind, processes):
     assert np.abs(many.state.hidden - one.state.hidden).max() <= 1e-6
 
 
-def test_a_run_that_is_killed_within_a_checkpoint_goes_on_and_ends_equal(monkeypatch):
-    monkeypatch.setattr(elastic, "STEPS", 60)
-    played, hits, complaints = elastic.play(seconds=100, most=1, ways=("checkpoint",))
+def test_a_run_that_is_killed_goes_on_and_ends_equal_to_the_last_bit():
+    played, hits, complaints = elastic.play(seconds=400, most=2)
     assert complaints == []
-    assert (played, hits) == (1, 1)
+    assert played == 2
+    assert hits  # else nothing was killed
 
 
 def test_a_run_of_two_processes_goes_on_with_one(runs, tmp_path):

@@ -19,7 +19,7 @@ def card(model: Model) -> str:
     >>> import charloom
     >>> vocabulary = charloom.Vocabulary.of("the cat")
     >>> model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
-    >>> print(charloom.card(model)[:69])
+    >>> print(charloom.card(model)[:68])
     ---
     library_name: "charloom"
     pipeline_tag: "text-generation"

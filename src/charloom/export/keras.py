@@ -104,7 +104,7 @@ def _keras() -> Any:
             "torch" if find_spec("torch") and not find_spec("jax") else "jax"
         )
     try:
-        import keras
+        import keras  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("keras", "tensorflow", "jax", "torch"):

@@ -60,7 +60,7 @@ def build(model: Model) -> Any:
     SettingsError if onnx is not installed, or the weights are more than ONNX's 2 GB.
     """
     try:
-        import onnx
+        import onnx  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         if error.name != "onnx":
             raise

@@ -60,8 +60,8 @@ class Views:
 
     def show(self, run: Run) -> None:
         """Show it where the notebook is now; in a terminal's IPython, only once."""
-        from IPython.core.getipython import get_ipython
-        from IPython.display import display
+        from IPython.core.getipython import get_ipython  # pyright: ignore[reportMissingImports]
+        from IPython.display import display  # pyright: ignore[reportMissingImports]
 
         view = display(self._content(run), raw=True, display_id=True)
         if hasattr(get_ipython(), "kernel"):

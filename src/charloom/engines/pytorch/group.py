@@ -16,8 +16,6 @@ from typing import Any, TypeVar
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch import Tensor, distributed  # pyright: ignore[reportMissingImports]
-from torch.distributed import PrefixStore  # pyright: ignore
-from torch.distributed.rendezvous import rendezvous  # pyright: ignore[reportMissingImports]
 
 from ...errors import GroupError
 from ..group import Group
@@ -87,10 +85,12 @@ def _others_there() -> Iterator[None]:
 def joined() -> TorchGroup:
     """The group of this process, joined at the first call."""
     if not distributed.is_initialized():
+        rendezvous = distributed.rendezvous  # pyright: ignore[reportPrivateImportUsage]
         store, rank, size = next(iter(rendezvous("env://")))
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         with _others_there():
-            named = PrefixStore(_agreed_name(store, rank, size), store)
+            prefixed = distributed.PrefixStore  # pyright: ignore[reportPrivateImportUsage]
+            named = prefixed(_agreed_name(store, rank, size), store)
             distributed.init_process_group(backend, store=named, rank=rank, world_size=size)
         atexit.register(distributed.destroy_process_group)
     return TorchGroup()

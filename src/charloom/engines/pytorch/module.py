@@ -110,7 +110,8 @@ def _parts(module: nn.Module) -> dict[str, Any]:
         role = next((role for role, types in kinds.items() if type(part) in types), None)
         if role is None:
             inner = [*part.parameters(recurse=False), *part.buffers(recurse=False)]
-            if inner or not (part is module or isinstance(part, nn.Dropout) or [*part.children()]):
+            harmless = part is module or isinstance(part, (nn.Dropout, *_LISTS))
+            if inner or not (harmless or [*part.children()]):
                 _refuse(f"{name or 'itself'} is an nn.{type(part).__name__}")
         elif role in found:
             _refuse(f"{name} is a second {_KINDS[role]}")
@@ -125,6 +126,7 @@ def _parts(module: nn.Module) -> dict[str, Any]:
     return found
 
 
+_LISTS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 _KINDS = {
     "layers": "nn.LSTM, nn.GRU or nn.RNN",
     "head": "nn.Linear",

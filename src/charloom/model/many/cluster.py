@@ -70,8 +70,8 @@ class _Actor:
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to others
     try:
-        import ray
-        import ray.data
+        import ray  # pyright: ignore[reportMissingImports]
+        import ray.data  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         if error.name not in ("ray", "pyarrow", "pandas"):
             raise

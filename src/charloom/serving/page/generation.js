@@ -22,7 +22,7 @@ class GenerationPanel {
 
   // The quantities that are gates, in the order in which the server sends them.
   get gates() {
-    return Object.values(this.cell.quantities).filter(({ scale }) => scale === GATE);
+    return Object.values(this.cell?.quantities ?? {}).filter(({ scale }) => scale === GATE);
   }
 
   #showGates() {
@@ -95,7 +95,16 @@ class GenerationPanel {
     if (this.gates.length) this.#addColumn(gates);
   }
 
+  // In the colors of another theme.
+  recolor() {
+    if (!this.gates?.length) return;
+    const { drawn } = this;
+    this.#clearGates();
+    for (const levels of drawn) this.#addColumn(levels);
+  }
+
   #clearGates() {
+    this.drawn = []; // the levels of every column in sight
     const canvas = byId("gates");
     canvas.width = Math.max(canvas.clientWidth, GATE_LABELS + GATE_COLUMN);
     canvas.height = GATE_BAND * this.gates.length;
@@ -118,7 +127,9 @@ class GenerationPanel {
     if (GATE_LABELS + (this.columns + 1) * GATE_COLUMN > canvas.width) {
       const width = canvas.width - GATE_LABELS - GATE_COLUMN;
       pen.drawImage(canvas, GATE_LABELS + GATE_COLUMN, 0, width, canvas.height, GATE_LABELS, 0, width, canvas.height);
+      this.drawn.shift();
     } else this.columns += 1;
+    this.drawn.push(levels);
     const picture = new ImageData(1, levels.length);
     const palette = new Uint32Array(this.colors.scales.gate.rgba.buffer);
     new Uint32Array(picture.data.buffer).set(Array.from(levels, (level) => palette[level]));

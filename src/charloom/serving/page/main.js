@@ -14,7 +14,7 @@ const tour = new Tour(state, readText);
 const link = new Permalink(state, newspaper, tour);
 new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
-new GenerationPanel(state, data, colors, readText);
+const generation = new GenerationPanel(state, data, colors, readText);
 const training = new TrainingPanel(data, pageWorker, colors, readText);
 
 const FIRST_CURSOR = 24; // a character with some text before it
@@ -129,6 +129,7 @@ function redrawAll() {
   heatmap.recolor();
   newspaper.draw();
   strip.draw();
+  generation.recolor();
   training.recolor();
 }
 
