@@ -31,6 +31,7 @@ import charloom  # noqa: E402
 
 PROGRAM = TESTS / "peers" / "group_runs.py"
 STEPS = 400
+WAYS = ("rank", "node", "checkpoint")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -41,12 +42,12 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def started(
-    folder: Path, kinds: list[str], processes: int = 2, steps: int = STEPS, **more: str
+    folder: Path, kinds: list[str], processes: int = 2, steps: int | None = None, **more: str
 ) -> subprocess.Popen[str]:
     """A run under torchrun, in the background."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=3"]
     command += ["--monitor-interval=0.2", f"--nproc-per-node={processes}"]
-    command += [str(PROGRAM), str(folder), str(steps), *kinds]
+    command += [str(PROGRAM), str(folder), str(steps or STEPS), *kinds]
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -112,7 +113,9 @@ def trial(place: Path, how: str, chance: random.Random, expected: tuple) -> tupl
     return hit, "" if same else f"{how}: it differs from a run that was left alone"
 
 
-def play(seconds: float, most: int = 10**9, seed: int = 0) -> tuple[int, int, list[str]]:
+def play(
+    seconds: float, most: int = 10**9, seed: int = 0, ways: tuple[str, ...] = WAYS
+) -> tuple[int, int, list[str]]:
     """Trials until the time is over; how many, how many were hit in training, complaints."""
     chance, complaints, played, hits = random.Random(seed), [], 0, 0
     until = time.monotonic() + seconds
@@ -123,9 +126,13 @@ def play(seconds: float, most: int = 10**9, seed: int = 0) -> tuple[int, int, li
             return 0, 0, [told]
         expected = outcome(place / "alone" / "streams")
         while played < most and time.monotonic() < until:
-            how = ("rank", "node", "checkpoint")[played % 3]
+            how = ways[played % len(ways)]
             hit, complaint = trial(place, how, chance, expected)
             played, hits = played + 1, hits + hit
+            print(
+                f"run {played}: {how}, {'hit' if hit else 'too late'}, {complaint or 'equal'}",
+                flush=True,
+            )
             complaints += [complaint] if complaint else []
     return played, hits, complaints
 

@@ -196,19 +196,22 @@ def test_a_part_that_cannot_be_written_ends_the_job(place, monkeypatch):
         answer("texts/a.txt")
 
 
-def test_what_a_worker_that_died_has_left_is_removed(place):
-    part = part_of(place, Path("a[1].txt"), "jsonl")
+def test_what_a_process_that_died_has_left_is_removed(place):
+    Path("out").mkdir()
     child = os.fork()
     if child == 0:
-        with replacing(part) as file:
+        with replacing(part_of(Path("out"), Path("texts/a.txt"), "jsonl")) as file:
             file.write(b"half")
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    assert len(list(place.glob(".*partial"))) == 1
-    remove_partial(part)
-    assert list(place.glob(".*partial")) == []
-    assert not is_done(part, Path("texts/a.txt"))
+    Path("out/.mine.0a1b2c3d.partial").touch()
+    assert len(list(Path("out").glob(".*partial"))) == 2
+    assert not is_done(part_of(Path("out"), Path("texts/a.txt"), "jsonl"), Path("texts/a.txt"))
+    outcomes()
+    assert [file.name for file in Path("out").glob(".*partial")] == [".mine.0a1b2c3d.partial"]
+    remove_partial(Path("out"), [Path("out/mine")])
+    assert list(Path("out").glob(".*partial")) == []
 
 
 def test_inputs_of_one_name_in_two_folders_have_parts_of_their_own():

@@ -45,13 +45,12 @@ def work_on(
     items: Iterable[Item],
     prepare: Callable[[], Callable[[Item], Result]],
     workers: int,
-    lost: Callable[[Item], None] = lambda item: None,
 ) -> Iterator[tuple[Item, Result | Lost]]:
     """Yield every item with its result, as they are done.
 
     `prepare` runs once in each worker; what it returns answers the items. Both, items and
     results are pickled. A CharloomError in a worker is raised here; another exception ends the
-    worker. `lost` is called with the item of each worker that died.
+    worker.
 
     >>> import operator
     >>> from functools import partial
@@ -84,7 +83,6 @@ def work_on(
                 except (EOFError, ConnectionError):
                     running.remove(worker)
                     code = worker.end()
-                    lost(done)
                     if worker.attempts >= ATTEMPTS:
                         yield done, Lost(code)
                     else:
@@ -103,7 +101,6 @@ def work_on(
     finally:
         for worker in running:
             worker.end(now=True)
-            lost(worker.item)
 
 
 class _Worker(Generic[Item]):

@@ -124,6 +124,7 @@ def _outcomes(work: Work, inputs: list[str]) -> Iterator[FileOutcome]:
                 if outcome.error is not None:
                     errors.append(outcome)
                 yield outcome
+        remove_partial(work.folder, map(work.part, missing))
     finally:
         _write_errors(work.folder / ERRORS_FILE, errors)
 
@@ -137,8 +138,7 @@ def _done(work: Work, inputs: list[str]) -> Iterator[FileOutcome]:
     if workers == 1:
         yield from map(work(), inputs)
         return
-    lost = lambda source: remove_partial(work.part(source))  # noqa: E731
-    for source, outcome in work_on(inputs, work, workers, lost):
+    for source, outcome in work_on(inputs, work, workers):
         if isinstance(outcome, Lost):
             yield FileOutcome(input=source, error=f"{source}: {outcome}")
         else:
@@ -186,7 +186,7 @@ def _begin(
         except (OSError, ValueError) as error:
             raise ModelFileError(f"{path}: is damaged ({error}); choose another folder") from None
     if options.get("seed", 0) is None:
-        options["seed"] = before.get("seed") or secrets.randbelow(2**31)
+        options["seed"] = before.get("seed", secrets.randbelow(2**31))
     job = {
         "verb": verb,
         "model_sha256": digest,

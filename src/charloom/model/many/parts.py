@@ -49,14 +49,12 @@ def write_part(
         return write(file, rows, {ROW: int, **columns})
 
 
-def remove_partial(part: Path) -> None:
-    """Remove what a process that died has left of a part."""
-    for left in part.parent.glob(f".{_literally(part.name)}.*.partial"):
-        left.unlink(missing_ok=True)
-
-
-def _literally(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+def remove_partial(folder: Path, parts: Iterable[Path]) -> None:
+    """Remove what processes that died have left of some parts of a folder."""
+    names = {part.name for part in parts}
+    for left in folder.glob(".*.partial"):
+        if left.name[1:].rsplit(".", 2)[0] in names:
+            left.unlink(missing_ok=True)
 
 
 def _write_json_lines(
