@@ -58,8 +58,8 @@ class _Events:
 
     def __init__(self, folder: Path, step: int) -> None:
         try:
-            from tensorboard.compat.proto import event_pb2, summary_pb2
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
+            from tensorboard.compat.proto import event_pb2, summary_pb2  # pyright: ignore[reportMissingImports]
+            from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise SettingsError(
                 "tensorboard: is not installed; get it with: pip install 'charloom[tensorboard]'"
