@@ -58,7 +58,7 @@ def test_the_longest_span_is_the_longest_that_stands_in_the_text(indexed, texts)
         assert texts[one.number - 1][one.start :].startswith(one.text)
         assert one.text in indexed
         mine = {(one.number, one.start + k) for k in range(len(one.text))}
-        assert not mine & places
+        assert 2 * len(mine & places) < len(mine)
         places |= mine
 
 

@@ -91,7 +91,7 @@ class Novelty:
         return found
 
     def longest(self, count: int) -> list[CopiedSpan]:
-        """The longest copied spans, none of which overlaps with a longer one."""
+        """The longest copied spans, none of which is, for half of it or more, in longer ones."""
         spans: list[tuple[int, int, int]] = []
         for number, lengths in enumerate(self.lengths, start=1):
             ends = np.arange(len(lengths)) + lengths
@@ -103,7 +103,7 @@ class Novelty:
             if len(chosen) == count:
                 break
             place = taken[number - 1][start : start + length]
-            if not place.any():
+            if 2 * place.sum() < length:
                 place[:] = True
                 text = self.texts[number - 1][start : start + length]
                 chosen.append(CopiedSpan(number=number, start=start, text=text))
