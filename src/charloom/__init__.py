@@ -65,6 +65,9 @@ if TYPE_CHECKING:
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.oddity import OddPart as OddPart
+    from .model.rules.grammar import Grammar as Grammar
+    from .model.rules.grammar import JsonSchema as JsonSchema
+    from .model.rules.pattern import Pattern as Pattern
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
     from .model.text_state import TextState as TextState
@@ -103,7 +106,9 @@ _HOME = {
     "ContextReport": "inspection.memory.context",
     "CopyIndex": "text.copies",
     "CopyReport": "model.copying",
+    "Grammar": "model.rules.grammar",
     "InMemory": "text.reading",
+    "JsonSchema": "model.rules.grammar",
     "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
@@ -111,6 +116,7 @@ _HOME = {
     "OddSettings": "settings",
     "Page": "serving.offline.page",
     "Part": "model.scoring",
+    "Pattern": "model.rules.pattern",
     "Progress": "training.progress",
     "Recall": "inspection.memory.recall",
     "Report": "inspection.units.report",

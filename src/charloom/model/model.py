@@ -7,6 +7,7 @@ The verbs are short, and say where their work is done.
     to_torch, from_torch     a torch.nn.Module, and back
     next                     the distribution of the next character
     generate, generate_many  texts that follow a prompt
+    complete, fill           the likeliest that follow it, and that stand in a gap
     state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
     odd, calibrated          its lines that are too surprising for their length
@@ -38,7 +39,7 @@ from ..engines.weights import (
     parameter_count,
     weight_shapes,
 )
-from ..errors import SettingsError
+from ..errors import SettingsError, shown
 from ..settings import (
     AdaptationSettings,
     ComputingSettings,
@@ -56,9 +57,12 @@ from .calibration import Calibration
 from .characters import Characters, with_vocabulary
 from .container import FORMAT
 from .file import ModelFile, read_model, write_model
+from .filling import Fill, fills
 from .html import model_html
+from .likeliest import Continuations, likeliest
 from .predictor import Predictor
 from .provenance import Provenance
+from .rules.rule import Rule
 from .scoring import Part, Score
 from .text_state import TextState, read_on, with_drawn
 from .tracing import ALTERNATIVES, Trace
@@ -282,6 +286,7 @@ class Model:
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
         state: TextState | None = None,
+        rule: Rule | None = None,
     ) -> Iterator[str]:
         """Yield up to `length` characters that follow the prompt, in pieces, as made.
 
@@ -290,7 +295,9 @@ class Model:
         make up this share. Prompt and `stop` are normalized as the model's own text was. The
         text ends before `stop`, a string or several, and, for a
         model of lines, at the end of the line. The same seed gives the same text. With a
-        `state`, of `state_after`, the prompt goes on after the text that was read there.
+        `state`, of `state_after`, the prompt goes on after the text that was read there. With a
+        `rule`, such as a Pattern, what follows the prompt is a text that fulfils it
+        (docs/howto/rules.md).
         """
         return generation.generate(
             self.predictor,
@@ -299,6 +306,7 @@ class Model:
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
             before=self._checked(state),
+            rule=rule,
         )
 
     def generate_many(
@@ -313,6 +321,7 @@ class Model:
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
         state: TextState | None = None,
+        rule: Rule | None = None,
     ) -> list[str]:
         """`count` texts that follow one prompt, much faster than one after the other.
 
@@ -326,7 +335,73 @@ class Model:
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
             before=self._checked(state),
+            rule=rule,
         )
+
+    def complete(
+        self,
+        prompt: str = "",
+        *,
+        n: int = 10,
+        until: str | Sequence[str] | None = None,
+        length: int = 40,
+        most: int = 20_000,
+        state: TextState | None = None,
+    ) -> Continuations:
+        """The n most probable continuations of a prompt, with exact probabilities.
+
+        A continuation ends before `until`, a string or several (for a model of lines at the end
+        of the line), or after `length` characters (of a model of bytes, bytes). At most `most`
+        prefixes are opened; if that is not enough to be sure, `complete` is False and `bound`
+        says how probable a continuation can be that is not among them.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("ab."))
+        >>> found = model.complete("a", n=3, until=".", length=3)
+        >>> len(found.continuations), found.complete
+        (3, True)
+        >>> total = model.complete("a", n=100, until=".", length=3).total
+        >>> round(total, 6)
+        1.0
+        """
+        return likeliest(
+            self.predictor,
+            self.normalized(prompt, "prompt"),
+            n=n,
+            length=length,
+            stops=self._stops(until),
+            most=most,
+            before=self._checked(state),
+        )
+
+    def fill(
+        self,
+        text: str,
+        *,
+        gap: str = "___",
+        n: int = 10,
+        length: int = 12,
+        samples: int = 256,
+        seed: int = 0,
+    ) -> list[Fill]:
+        """What may stand in the gap of a text, by what stands on both sides, the likeliest first.
+
+        Candidates, of 1 to `length` characters, are the beginnings of `samples` texts drawn from
+        the left side. The probability of each is given both sides, and an estimate; more samples
+        make it better.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("ab ."))
+        >>> found = model.fill("a ___ b.", n=3, length=2)
+        >>> len(found), sum(one.probability for one in found) <= 1
+        (3, True)
+        """
+        text = self.normalized(text)
+        if not gap or text.count(gap) != 1:
+            raise SettingsError(
+                f"gap: {shown(repr(gap))} stands in the text {text.count(gap or text)} times; it "
+                "must stand there once"
+            )
+        left, _, right = text.partition(gap)
+        return fills(self.predictor, left, right, n=n, length=length, samples=samples, seed=seed)
 
     def state_after(
         self, text: Text, state: TextState | None = None, *, generated: str = ""

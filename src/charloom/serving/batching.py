@@ -25,8 +25,9 @@ import numpy as np
 from ..engines.base import State
 from ..engines.random import stream_seeds
 from ..engines.weights import Array
-from ..model.generation import writers_of
+from ..model.generation import drawn_evenly, restriction_of, writers_of
 from ..model.model import Model
+from ..model.rules.rule import Rule
 from ..model.tracing import judged, symbols
 from ..settings import SamplingSettings
 from ..text.batches import NOT_COUNTED
@@ -77,17 +78,20 @@ class Stream:
     def __init__(self, job: Job, number: int, seed: int, receive: Callable[[Piece], None]) -> None:
         self.job, self.number, self.seed, self.receive = job, number, seed, receive
         self.wanted = True
-        (self.writer,) = writers_of(job.model.predictor, 1, job.length, job.stop)
+        (self.writer,) = writers_of(job.model.predictor, 1, job.length, job.stop, job.rule)
         self.drawn = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._tokens: list[Token] = []  # drawn, not yet handed out
         self._handed_out = 0
         self._begun = Token("", 0.0, {})  # a character whose bytes are not all drawn
 
-    def write(self, ids: Array, tokens: Sequence[Token] = ()) -> Piece:
-        """Take ids that were drawn for it, and their tokens where those are asked for."""
+    def write(self, ids: Array, tokens: Sequence[Token] = (), states: Array | None = None) -> Piece:
+        """Take ids that were drawn for it, and their tokens where those are asked for.
+
+        `states` are those that the table of its rule comes to by the ids.
+        """
         self.drawn += len(ids)
-        text = self.writer.write(ids)
+        text = self.writer.write(ids, states)
         self._tokens += self._characters(ids, tokens) if tokens else ()
         certain = self.writer.read if self.writer.ended else self._handed_out + len(text)
         new = self._tokens[: certain - self._handed_out]
@@ -120,7 +124,7 @@ class Job:
 
     The streams are those of `Model.generate_many`: the first is that of `Model.generate`.
     `prompt` is normalized, or given as ids. With `likeliest` each stream has tokens with so
-    many alternatives; with `echo` it begins with the prompt.
+    many alternatives; with `echo` it begins with the prompt; a `rule` is for what follows.
     """
 
     def __init__(
@@ -134,8 +138,9 @@ class Job:
         stop: Sequence[str] = (),
         echo: bool = False,
         likeliest: int | None = None,
+        rule: Rule | None = None,
     ) -> None:
-        self.model, self.sampling = model, sampling
+        self.model, self.sampling, self.rule = model, sampling, rule
         self.length, self.stop, self.echo, self.likeliest = length, stop, echo, likeliest
         vocabulary, predictor = model.vocabulary, model.predictor
         own = vocabulary.encode(prompt) if isinstance(prompt, str) else prompt
@@ -382,11 +387,16 @@ class Batcher:
         first = Piece(job.text if job.echo else "", job.tokens, stream.finish)
         last = job.ids[-1:]
         if not len(last) and not stream.writer.ended:
-            last = predictor.drawn_evenly(np.array([stream.seed], np.uint64))
+            seeds = np.array([stream.seed], np.uint64)
+            last, states = drawn_evenly(predictor, [stream.writer], seeds)
             evenly = Token(
                 _token_names(self.model, last)[0], np.log(self.model.vocabulary.size), {}
             )
-            begun = stream.write(last, [evenly] if job.likeliest is not None else ())
+            begun = stream.write(
+                last,
+                [evenly] if job.likeliest is not None else (),
+                None if states is None else states[:, 0],
+            )
             tokens = [*first.tokens, *begun.tokens]
             first = Piece(first.text + begun.text, tokens, stream.finish)
         if not stream.writer.ended:
@@ -408,7 +418,8 @@ class Batcher:
         live, last, state = self._live, self._last, self._state
         assert state is not None
         affordable = max(int(ROUND_SECONDS / self._step_seconds), SHORTEST)
-        length = min(LONGEST, affordable, max(stream.writer.left for stream in live))
+        writers = [stream.writer for stream in live]
+        length, restriction = restriction_of(writers, min(LONGEST, affordable))
         start = time.monotonic()
         with self._lock:
             ids, self._state = self.model.engine.generate(
@@ -419,6 +430,7 @@ class Batcher:
                 np.array([stream.seed for stream in live], np.uint64),
                 np.array([stream.drawn for stream in live], np.int64),
                 self.model.predictor.forbidden,
+                restriction,
             )
         self._step_seconds = (time.monotonic() - start) / length
         self._last = ids[-1]
@@ -428,7 +440,8 @@ class Batcher:
         for b, stream in enumerate(live):
             if not stream.drawn:
                 self.measured.first_character(now - stream.job.submitted)
-            piece = stream.write(ids[:, b], tokens.get(b, ()))
+            states = None if restriction is None else restriction.states[1:, b]
+            piece = stream.write(ids[:, b], tokens.get(b, ()), states)
             self.measured.generated += len(piece.text)
             if piece.text or piece.tokens or piece.finish:
                 told.append((stream, piece))
