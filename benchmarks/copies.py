@@ -73,9 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megabytes", type=float, nargs="+", default=[50, 200, 1000])
     spawn = multiprocessing.get_context("spawn")
-    print(
-        "| text, MB | to sort it, s | a MB, s | peak memory, MB | of the text | looked up, chars/s |"
-    )
+    print("| text, MB | sorted in s | s per MB | peak memory, MB | of text | chars/s looked up |")
     print("| --- | --- | --- | --- | --- | --- |")
     for megabytes in parser.parse_args().megabytes:
         with spawn.Pool(1) as pool:

@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
     from .model.oddity import OddPart as OddPart
+    from .model.rules.copies import NoCopies as NoCopies
     from .model.rules.grammar import Grammar as Grammar
     from .model.rules.grammar import JsonSchema as JsonSchema
     from .model.rules.pattern import Pattern as Pattern
@@ -112,6 +113,7 @@ _HOME = {
     "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
+    "NoCopies": "model.rules.copies",
     "OddPart": "model.oddity",
     "OddSettings": "settings",
     "Page": "serving.offline.page",

@@ -93,3 +93,46 @@ def test_what_cannot_be_is_one_line(folder, capsys, monkeypatch, flags, message)
     assert shown.out == ""
     assert shown.err.startswith(f"charloom: {message}")
     assert len(shown.err.splitlines()) == 1
+
+
+def test_generate_writes_without_copied_spans(folder, capsys):
+    command = [
+        "generate",
+        folder / "book.run",
+        "--length",
+        "150",
+        "--seed",
+        "1",
+        "--prompt",
+        "th",
+    ]
+    free = run(capsys, *command)
+    made = run(capsys, *command, "--no-copies", "4", "--training-text", folder / "book.txt")
+    spans = [[text[i : i + 4] in BOOK for i in range(len(text) - 4)] for text in (free, made)]
+    assert any(spans[0])
+    assert not any(spans[1])
+    assert len(made) == 2 + 150 + 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--no-copies", "9"], "--no-copies and --training-text go together; give both"),
+        (["--training-text", "book.txt"], "--no-copies and --training-text go together"),
+        (["--no-copies", "1", "--training-text", "book.txt"], "--no-copies: 1 was given; it must"),
+        (["--no-copies", "9", "--training-text", "no.txt"], "no.txt: there is no such file"),
+        (
+            ["--no-copies", "9", "--training-text", "book.txt", "--pattern", "a+"],
+            "--pattern and --no-copies were given; give one of them",
+        ),
+    ],
+)
+def test_a_rule_against_copies_that_cannot_be_is_one_line(
+    folder, capsys, monkeypatch, flags, message
+):
+    monkeypatch.chdir(folder)
+    assert main(["generate", "book.run", *flags]) in (1, 2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"charloom: {message}")
+    assert len(shown.err.splitlines()) == 1

@@ -38,7 +38,15 @@ from .arguments import (
 )
 from .flags import chosen, flags, given, refuse
 from .many import PartsFolder, many_flags, on_many_files, refuse_many
-from .rules import RULES, GrammarFlag, JsonSchemaFlag, PatternFlag, rule_of
+from .rules import (
+    RULES,
+    GrammarFlag,
+    JsonSchemaFlag,
+    NoCopiesFlag,
+    PatternFlag,
+    TrainingTextFlag,
+    rule_of,
+)
 from .streams import say, tell
 
 
@@ -80,6 +88,8 @@ def generate(
     pattern: PatternFlag = None,
     json_schema: JsonSchemaFlag = None,
     grammar: GrammarFlag = None,
+    no_copies: NoCopiesFlag = None,
+    training_text: TrainingTextFlag = None,
     **values: Any,
 ) -> int:
     """Generate text with a model and print it as it is made.
@@ -94,7 +104,8 @@ def generate(
 
     Under a rule (--pattern, --json-schema, --grammar) what follows the prompt fulfils it as a
     whole, and within --length. A text ends where nothing may follow; where something may, it ends
-    as others do: at --stop, at the end of the line for a model of lines, or at --length.
+    as others do: at --stop, at the end of the line for a model of lines, or at --length. With
+    --no-copies the text, its prompt included, copies no N characters in a row.
 
     For example:
 
@@ -129,7 +140,7 @@ def generate(
         "state": before,
         "length": amount.length,
         "stop": stop or None,
-        "rule": rule_of(loaded, pattern, json_schema, grammar),
+        "rule": rule_of(loaded, pattern, json_schema, grammar, no_copies, training_text, prompt),
         **sampling.model_dump(),
     }
     if amount.count == 1:
