@@ -164,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     programs = {program.__name__: program for program in (logs, words, rate)}
     parser.add_argument("program", choices=list(programs))
-    parser.add_argument("--epochs", type=float, default=5.0, help="of training; of words 4 times")
+    parser.add_argument("--epochs", type=float, default=4.0, help="of training; of words 4 times")
     parser.add_argument("--lines", type=int, default=12_000, help="of a log, to train on")
     parser.add_argument("--words", type=int, default=20_000, help="of a language, at most")
     parser.add_argument("--turns", type=int, default=7, help="of rate")
