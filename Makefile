@@ -71,10 +71,11 @@ embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
 	@CHARLOOM_LIBRARY=build/embedding CFLAGS='$(SANITIZED)' $(BIN)/python -m pytest -q tests/interface
 
 # native/tools/stress/ under each. Unoptimized, because the unrolled tiles with checks in between
-# take minutes to optimize. What two threads do does not depend on the width of a vector: there, the
-# narrowest and the widest are enough.
-KERNELS_memory := baseline;avx2;avx512;avx512_bf16
-KERNELS_thread := baseline;avx512;avx512_bf16
+# take minutes to optimize, and only what this processor can run. What two threads do does not depend
+# on the width of a vector: there, the narrowest and the widest are enough.
+WIDE := $(shell grep -qw avx512f /proc/cpuinfo && echo ';avx512')$(shell grep -qw avx512_bf16 /proc/cpuinfo && echo ';avx512_bf16')
+KERNELS_memory := baseline;avx2$(WIDE)
+KERNELS_thread := baseline$(WIDE)
 FLAGS_memory := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 FLAGS_thread := -fsanitize=thread
 
