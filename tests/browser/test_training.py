@@ -22,7 +22,7 @@ def downloaded(page, folder: Path) -> Model:
 
 def train_to_the_end(page):
     page.click("#train")
-    page.wait_for_selector("#training[data-state=done]", timeout=120_000)
+    page.wait_for_selector("#training[data-state=done]")
 
 
 @pytest.mark.parametrize("kind", ["address", "file"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -118,6 +119,7 @@ def serve(
         ready(listening)
         with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
             sys.setswitchinterval(SWITCH_SECONDS)
+            gc.freeze()  # what is here stays: no collection has to look at it again
             uvicorn.Server(config).run(sockets=[listener])
         app.state.completions.close()
 
