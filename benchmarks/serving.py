@@ -246,6 +246,7 @@ def half_open(running: Running, count: int) -> Iterator[None]:
         whole = Request(seed=n, length=150).encoded(running.port)
         connection.sendall(whole[: len(whole) - (n % 20 != 0)])  # one of twenty is whole
         connections.append(connection)
+    time.sleep(1)  # until the server has accepted them and answered what is whole
     yield
     for connection in connections:
         connection.close()

@@ -120,9 +120,10 @@ def blogs_program() -> None:
     model = Model.untrained(ModelSettings(hidden_size=16), alphabet)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "page.html"
-        path.write_text(export(model, "the fox").html, encoding="utf-8")
+        path.write_text(export(model, "THE FOX").html, encoding="utf-8")
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=os.environ.get("CHARLOOM_BROWSER") or shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu"],
         )
         for _ in range(ROUNDS):
             page = browser.new_page(viewport={"width": 1600, "height": 1000})

@@ -125,6 +125,22 @@ def test_the_tour_goes_with_a_file_and_a_plain_rnn_too(open_page, file):
         page.click("#tour-end")
         page.wait_for_selector('#sheet:not([data-at="story"])')
         assert "state h" in page.locator("#cell text").all_text_contents()
+        box = page.locator("#cell svg").get_attribute("viewBox")
+        assert box is not None
+        assert int(box.split()[3]) <= 300  # no room for an article that it has not
+        assert page.is_hidden("#gates-told")
+
+
+def test_on_a_narrow_screen_the_tours_picture_is_near_and_its_buttons_stay_in_sight(
+    open_page, address
+):
+    page = open_page(address + "#tour=4", width=400)
+    page.wait_for_selector('#sheet[data-at="story"]')
+    assert page.locator("#cell").bounding_box()["y"] < 600
+    for place in ("0", "document.body.scrollHeight"):
+        page.evaluate(f"scrollTo(0, {place})")
+        box = page.locator("#tour-next").bounding_box()
+        assert 0 < box["y"] < 1000 - box["height"]
 
 
 # Links.

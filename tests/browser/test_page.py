@@ -235,16 +235,16 @@ def test_the_headline_is_what_the_model_expects_next(shared, trace):
 
 
 def test_it_steps_and_plays_both_ways(shared):
-    show(shared, cursor=10, layer=0, hovered=None)
+    show(shared, cursor=4, layer=0, hovered=None)
     shared.click('#steps button[data-step="3"]')
     shared.click("#next")
-    shared.wait_for_selector('#sheet[data-at="0 11"][data-step="0"]')
+    shared.wait_for_selector('#sheet[data-at="0 5"][data-step="0"]')
     for _ in range(5):
         shared.click("#back")
-    assert shared.evaluate("[state.cursor, newspaper.step]") == [9, 3]
+    assert shared.evaluate("[state.cursor, newspaper.step]") == [3, 3]
     shared.fill("#speed", "10")
     shared.click("#play-forward")
-    shared.wait_for_function("() => state.cursor >= 12")
+    shared.wait_for_function("() => state.cursor >= 5")
     shared.click("#play-backward")
     shared.wait_for_selector('#sheet[data-at="0 0"][data-step="0"]')
     shared.wait_for_function("() => newspaper.playing === 0")
