@@ -109,6 +109,7 @@ def serve(
             log_config=None,  # the default one fails where standard output is closed
             log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
             access_log=False,
+            proxy_headers=False,  # nothing here asks for the client's address
             server_header=False,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=2**16,
