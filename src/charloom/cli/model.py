@@ -38,7 +38,16 @@ from .arguments import (
 )
 from .flags import chosen, flags, given, refuse
 from .many import PartsFolder, many_flags, on_many_files, refuse_many
-from .rules import RULES, GrammarFlag, JsonSchemaFlag, PatternFlag, rule_of
+from .rules import (
+    RULES,
+    GrammarFlag,
+    JsonSchemaFlag,
+    PatternFlag,
+    TriesFlag,
+    ValidateFlag,
+    rule_of,
+    validator,
+)
 from .streams import say, tell
 
 
@@ -80,6 +89,8 @@ def generate(
     pattern: PatternFlag = None,
     json_schema: JsonSchemaFlag = None,
     grammar: GrammarFlag = None,
+    validate: ValidateFlag = None,
+    tries: TriesFlag = 100,
     **values: Any,
 ) -> int:
     """Generate text with a model and print it as it is made.
@@ -94,7 +105,9 @@ def generate(
 
     Under a rule (--pattern, --json-schema, --grammar) what follows the prompt fulfils it as a
     whole, and within --length. A text ends where nothing may follow; where something may, it ends
-    as others do: at --stop, at the end of the line for a model of lines, or at --length.
+    as others do: at --stop, at the end of the line for a model of lines, or at --length. What no
+    rule can say a program may, with --validate; the share that it accepts is told on standard
+    error, and the exit status is 1 where --tries were not enough.
 
     For example:
 
@@ -132,6 +145,19 @@ def generate(
         "rule": rule_of(loaded, pattern, json_schema, grammar),
         **sampling.model_dump(),
     }
+    if validate is not None:
+        if state_out is not None:
+            raise SettingsError("state_out: it is of one text as it is made; leave out --validate")
+        found = loaded.generate_checked(
+            validator(validate, prompt), prompt, count=amount.count, tries=tries, **options
+        )
+        if fresh:
+            tell(f"seed {sampling.seed}")
+        for one in found.texts:
+            say(prompt + one)
+        tell(f"{len(found.texts)} of {found.drawn} texts were accepted ({found.rate:.1%})")
+        return 0 if len(found.texts) == amount.count else 1
+    refuse(context, ("tries",), "has no effect without --validate")
     if amount.count == 1:
         pieces = loaded.generate(prompt, **options)
     else:

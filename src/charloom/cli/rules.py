@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +14,11 @@ import charloom
 from ..errors import SettingsError
 from .arguments import path
 
-RULES = ("pattern", "json_schema", "grammar")
+RULES = ("pattern", "json_schema", "grammar", "validate", "tries")
 """The names of the flags."""
 
 _TITLE = "Rules"
+_SECONDS = 60  # that a command has for one text
 
 PatternFlag = Annotated[
     str | None,
@@ -46,6 +49,50 @@ GrammarFlag = Annotated[
         rich_help_panel=_TITLE,
     ),
 ]
+
+
+ValidateFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--validate",
+        metavar="COMMAND",
+        help="only texts that this command, which reads one on standard input, ends well for; "
+        "others are drawn again",
+        rich_help_panel=_TITLE,
+    ),
+]
+TriesFlag = Annotated[
+    int,
+    typer.Option(
+        "--tries",
+        help="texts to draw, at most, for each that --validate accepts (at least 1)",
+        rich_help_panel=_TITLE,
+    ),
+]
+
+
+def validator(command: str, prompt: str) -> Callable[[str], bool]:
+    """A check of texts: whether a command of the shell ends with exit status 0."""
+
+    def check(text: str) -> bool:
+        try:
+            done = subprocess.run(
+                command,
+                shell=True,
+                input=(prompt + text).encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise SettingsError(
+                f"validate: {command!r} did not end in {_SECONDS} seconds for one text"
+            ) from None
+        if done.returncode in (126, 127):  # of the shell: no such command
+            raise SettingsError(f"validate: {command!r} cannot be run; see whether it is there")
+        return done.returncode == 0
+
+    return check
 
 
 def rule_of(

@@ -58,15 +58,17 @@ def generate_many(
     stop: str | Sequence[str] | None = None,
     before: TextState | None = None,
     rule: Rule | None = None,
+    first: int = 0,
 ) -> list[str]:
     """`count` texts that follow one prompt, each as of `generate`, drawn side by side.
 
-    The first is the one that `generate` yields, and a larger `count` only adds to them.
+    The first is the one that `generate` yields, and a larger `count` only adds to them. With
+    `first` the texts are those that come after so many.
     """
     AmountSettings(count=count)
     writers = writers_of(predictor, count, length, stop, rule)
     texts = [""] * count
-    for pieces in _pieces(predictor, prompt, writers, sampling, before):
+    for pieces in _pieces(predictor, prompt, writers, sampling, before, first):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
     return texts
 
@@ -77,10 +79,11 @@ def _pieces(
     writers: list[Writer],
     sampling: SamplingSettings | None,
     before: TextState | None,
+    first: int = 0,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
     engine, sampling = predictor.engine, sampling or SamplingSettings()
-    seeds = stream_seeds(sampling.seed, len(writers))
+    seeds = stream_seeds(sampling.seed, len(writers), first)
     last, state = after_prompt(predictor, prompt, before)
     drawn = before.drawn if before else 0
     if len(last):
