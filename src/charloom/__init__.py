@@ -59,6 +59,9 @@ if TYPE_CHECKING:
     from .model.compression import decompress as decompress
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
+    from .model.rules.grammar import Grammar as Grammar
+    from .model.rules.grammar import JsonSchema as JsonSchema
+    from .model.rules.pattern import Pattern as Pattern
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
     from .model.text_state import TextState as TextState
@@ -92,12 +95,15 @@ _HOME = {
     "Compressed": "model.compression",
     "CompressionSettings": "settings",
     "ContextReport": "inspection.memory.context",
+    "Grammar": "model.rules.grammar",
     "InMemory": "text.reading",
+    "JsonSchema": "model.rules.grammar",
     "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
     "Page": "serving.offline.page",
     "Part": "model.scoring",
+    "Pattern": "model.rules.pattern",
     "Progress": "training.progress",
     "Recall": "inspection.memory.recall",
     "Report": "inspection.units.report",

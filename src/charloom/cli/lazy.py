@@ -21,6 +21,8 @@ VERBS = {
     "tune": "tuning",
     "prepare": "many",
     "generate": "model",
+    "complete": "completing",
+    "fill": "completing",
     "evaluate": "model",
     "score": "model",
     "compare": "model",

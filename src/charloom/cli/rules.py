@@ -1,0 +1,113 @@
+"""The flags that say what a text may be."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import charloom
+
+from ..errors import SettingsError
+from .arguments import path
+
+RULES = ("pattern", "json_schema", "grammar", "validate", "tries")
+"""The names of the flags."""
+
+_TITLE = "Rules"
+_SECONDS = 60  # that a command has for one text
+
+PatternFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        metavar="REGEX",
+        help="only what matches this regular expression as a whole",
+        rich_help_panel=_TITLE,
+    ),
+]
+JsonSchemaFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--json-schema",
+        parser=path,
+        metavar="FILE",
+        help="only JSON that fits the schema in this file",
+        rich_help_panel=_TITLE,
+    ),
+]
+GrammarFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--grammar",
+        parser=path,
+        metavar="FILE",
+        help="only texts of the grammar in this file, in Lark's notation",
+        rich_help_panel=_TITLE,
+    ),
+]
+
+
+ValidateFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--validate",
+        metavar="COMMAND",
+        help="only texts that this command, which reads one on standard input, ends well for; "
+        "others are drawn again",
+        rich_help_panel=_TITLE,
+    ),
+]
+TriesFlag = Annotated[
+    int,
+    typer.Option(
+        "--tries",
+        help="texts to draw, at most, for each that --validate accepts (at least 1)",
+        rich_help_panel=_TITLE,
+    ),
+]
+
+
+def validator(command: str, prompt: str) -> Callable[[str], bool]:
+    """A check of texts: whether a command of the shell ends with exit status 0."""
+
+    def check(text: str) -> bool:
+        try:
+            done = subprocess.run(
+                command,
+                shell=True,
+                input=(prompt + text).encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise SettingsError(
+                f"validate: {command!r} did not end in {_SECONDS} seconds for one text"
+            ) from None
+        if done.returncode in (126, 127):  # of the shell: no such command
+            raise SettingsError(f"validate: {command!r} cannot be run; see whether it is there")
+        return done.returncode == 0
+
+    return check
+
+
+def rule_of(
+    model: charloom.Model, pattern: str | None, json_schema: Path | None, grammar: Path | None
+) -> charloom.Pattern | charloom.JsonSchema | charloom.Grammar | None:
+    """The rule that the flags give, if any."""
+    given = {"pattern": pattern, "json_schema": json_schema, "grammar": grammar}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) > 1:
+        named = " and ".join(f"`{name}`" for name in names)
+        raise SettingsError(f"{named} were given; give one of them", *names)
+    if pattern is not None:
+        return charloom.Pattern(model.normalized(pattern, "pattern"))
+    if json_schema is not None:
+        return charloom.JsonSchema("".join(charloom.read(json_schema)))
+    if grammar is not None:
+        return charloom.Grammar("".join(charloom.read(grammar)))
+    return None
