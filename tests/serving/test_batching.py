@@ -278,5 +278,43 @@ def test_a_slow_engine_draws_less_at_a_time(batcher_of, monkeypatch):
     assert max(lengths[1:]) <= batching.SHORTEST < LONGEST
 
 
+@pytest.mark.parametrize("stop", [[], ["x q"]])
+def test_a_stream_is_told_its_first_characters_at_once_and_others_now_and_then(
+    batcher_of, monkeypatch, stop
+):
+    monkeypatch.setattr(batching, "PIECE_SECONDS", 1e9)
+    model = MODELS["streams"]
+    made, (heard,) = job(model, "the", length=300, likeliest=0, stop=stop)
+    batcher_of(model).submit([made])
+    assert heard.text == "".join(model.generate("the", length=300, seed=0, stop=stop))
+    assert "".join(token.text for token in heard.tokens) == heard.text
+    first, last = heard.pieces
+    assert 0 < len(first.text) <= LONGEST
+    assert last.finish == "length"
+
+
+def test_prompts_of_texts_that_wait_are_read_together(batcher_of, monkeypatch):
+    model, slots, count = small_model(), 8, 40
+    together, seen, working = [], [], model.engine.surprisal
+
+    def counted(inputs, *others):
+        together.append(inputs.shape[1])
+        seen.append((batcher.busy, batcher.waiting))
+        return working(inputs, *others)
+
+    monkeypatch.setattr(model.engine, "surprisal", counted)
+    batcher = batcher_of(model, slots=slots)
+    jobs = [job(model, "the fox", seed=n, length=20 + n) for n in range(count)]
+    batcher.submit([made for made, _ in jobs])
+    texts = [heard.text for _, (heard,) in jobs]
+    assert sum(together) == count
+    assert len(together) <= 2 * count / slots
+    assert all(busy <= slots for busy, _ in seen)
+    assert seen[0] == (slots, count - slots)
+    monkeypatch.undo()
+    options = [{"seed": made.sampling.seed, "length": made.length} for made, _ in jobs]
+    assert texts == ["".join(model.generate("the fox", **one)) for one in options]
+
+
 def test_bounds_fit_together():
     assert guard.SLOTS + guard.QUEUE >= 1000

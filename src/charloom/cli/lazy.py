@@ -26,6 +26,8 @@ VERBS = {
     "evaluate": "model",
     "score": "model",
     "compare": "model",
+    "odd": "odd",
+    "copied": "copied",
     "compress": "compression",
     "decompress": "compression",
     "info": "model",

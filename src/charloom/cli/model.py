@@ -42,7 +42,9 @@ from .rules import (
     RULES,
     GrammarFlag,
     JsonSchemaFlag,
+    NoCopiesFlag,
     PatternFlag,
+    TrainingTextFlag,
     TriesFlag,
     ValidateFlag,
     rule_of,
@@ -89,6 +91,8 @@ def generate(
     pattern: PatternFlag = None,
     json_schema: JsonSchemaFlag = None,
     grammar: GrammarFlag = None,
+    no_copies: NoCopiesFlag = None,
+    training_text: TrainingTextFlag = None,
     validate: ValidateFlag = None,
     tries: TriesFlag = 100,
     **values: Any,
@@ -105,9 +109,10 @@ def generate(
 
     Under a rule (--pattern, --json-schema, --grammar) what follows the prompt fulfils it as a
     whole, and within --length. A text ends where nothing may follow; where something may, it ends
-    as others do: at --stop, at the end of the line for a model of lines, or at --length. What no
-    rule can say a program may, with --validate; the share that it accepts is told on standard
-    error, and the exit status is 1 where --tries were not enough.
+    as others do: at --stop, at the end of the line for a model of lines, or at --length. With
+    --no-copies the text, its prompt included, copies no N characters in a row. What no rule can say
+    a program may, with --validate; the share that it accepts is told on standard error, and the
+    exit status is 1 where --tries were not enough.
 
     For example:
 
@@ -142,7 +147,7 @@ def generate(
         "state": before,
         "length": amount.length,
         "stop": stop or None,
-        "rule": rule_of(loaded, pattern, json_schema, grammar),
+        "rule": rule_of(loaded, pattern, json_schema, grammar, no_copies, training_text, prompt),
         **sampling.model_dump(),
     }
     if validate is not None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import charloom
 
 from ..errors import SettingsError
-from .arguments import path
+from .arguments import path, text_name
 
-RULES = ("pattern", "json_schema", "grammar", "validate", "tries")
+RULES = (
+    "pattern",
+    "json_schema",
+    "grammar",
+    "no_copies",
+    "training_text",
+    "validate",
+    "tries",
+)
 """The names of the flags."""
 
 _TITLE = "Rules"
@@ -45,6 +53,25 @@ GrammarFlag = Annotated[
         parser=path,
         metavar="FILE",
         help="only texts of the grammar in this file, in Lark's notation",
+        rich_help_panel=_TITLE,
+    ),
+]
+NoCopiesFlag = Annotated[
+    int | None,
+    typer.Option(
+        "--no-copies",
+        metavar="N",
+        help="no N characters in a row that stand in --training-text (at least 2)",
+        rich_help_panel=_TITLE,
+    ),
+]
+TrainingTextFlag = Annotated[
+    Any,
+    typer.Option(
+        "--training-text",
+        parser=text_name,
+        metavar="FILE",
+        help="what --no-copies compares with: a file, folder or glob",
         rich_help_panel=_TITLE,
     ),
 ]
@@ -96,10 +123,21 @@ def validator(command: str, prompt: str) -> Callable[[str], bool]:
 
 
 def rule_of(
-    model: charloom.Model, pattern: str | None, json_schema: Path | None, grammar: Path | None
-) -> charloom.Pattern | charloom.JsonSchema | charloom.Grammar | None:
-    """The rule that the flags give, if any."""
-    given = {"pattern": pattern, "json_schema": json_schema, "grammar": grammar}
+    model: charloom.Model,
+    pattern: str | None,
+    json_schema: Path | None,
+    grammar: Path | None,
+    no_copies: int | None,
+    training_text: Path | str | None,
+    prompt: str,
+) -> charloom.Pattern | charloom.JsonSchema | charloom.Grammar | charloom.NoCopies | None:
+    """The rule that the flags give, if any, for what follows a prompt."""
+    given = {
+        "pattern": pattern,
+        "json_schema": json_schema,
+        "grammar": grammar,
+        "no_copies": no_copies,
+    }
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
         named = " and ".join(f"`{name}`" for name in names)
@@ -110,4 +148,11 @@ def rule_of(
         return charloom.JsonSchema("".join(charloom.read(json_schema)))
     if grammar is not None:
         return charloom.Grammar("".join(charloom.read(grammar)))
+    if (no_copies is None) != (training_text is None):
+        raise SettingsError(
+            "`no_copies` and `training_text` go together; give both", "no_copies", "training_text"
+        )
+    if no_copies is not None and training_text is not None:
+        index = charloom.CopyIndex.of(charloom.read(training_text, model.text_settings))
+        return charloom.NoCopies(index, no_copies, after=prompt)
     return None

@@ -10,6 +10,7 @@ The verbs are short, and say where their work is done.
     complete, fill           the likeliest that follow it, and that stand in a gap
     state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
+    odd, calibrated          its lines that are too surprising for their length
     trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
 """
@@ -43,14 +44,16 @@ from ..settings import (
     AdaptationSettings,
     ComputingSettings,
     ModelSettings,
+    OddSettings,
     SamplingSettings,
     TextSettings,
 )
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
-from . import fitting, generation, scoring, tracing
+from . import fitting, generation, oddity, scoring, tracing
 from .bases import find
+from .calibration import Calibration
 from .characters import Characters, with_vocabulary
 from .checking import Checked, generate_checked
 from .container import FORMAT
@@ -493,6 +496,62 @@ class Model:
         if adapt is None:
             return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
         return scoring.evaluate_adapting(self._learner(), self.pieces(text), adapt)
+
+    def odd(
+        self,
+        text: Text,
+        *,
+        threshold: float = 0.001,
+        calibration: Calibration | None = None,
+        live: bool = False,
+    ) -> oddity.OddParts:
+        r"""Yield the lines of a text that are too surprising for their length, in their order.
+
+        A line's p-value is at least the chance that a new line of the calibrating kind is as
+        surprising for its length (`charloom.model.calibration`). Odd are those with at most the
+        `threshold`, which is also the share of false alarms. Empty lines are passed over. A model
+        of lines that `train` made holds a `calibration`, by the lines that were held out; others
+        need one of `calibrated`. The iterator's `read` counts the lines. A text that arrives,
+        such as a log that is followed, is read piece by piece if it is `live`. SettingsError
+        without a calibration, or where no p-value is as low as the threshold.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("fox\n"), seed=1)
+        >>> usual = model.calibrated("fox\nofx\nxof\noxo\n" * 50)
+        >>> found = model.odd("fox\nffffffff\n\nxof\n", calibration=usual, threshold=0.01)
+        >>> [part.text for part in found]
+        ['ffffffff']
+        """
+        calibration = calibration or self.provenance.calibration
+        if calibration is None:
+            raise SettingsError(
+                "calibration: this model holds none; give a text like its own in which little is "
+                "odd"
+            )
+        self._check_window(calibration.window)
+        settings = OddSettings(threshold=threshold)
+        return oddity.OddParts(self._measuring, self.pieces(text), calibration, settings, live=live)
+
+    def calibrated(self, text: Text, *, window: int = 0) -> Calibration:
+        r"""What the lines of a text count for their length, for `odd`.
+
+        The text is like those that will be tested, not trained on, and in it little is odd.
+        With `window` a stream is tested in windows of so many characters in place of lines.
+        TextError for fewer than 40 of them.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("fox\n"))
+        >>> model.calibrated("fox\nofx\n" * 50).parts
+        50
+        """
+        self._check_window(OddSettings(window=window).window)
+        return oddity.calibrate(self._measuring, self.pieces(text), window)
+
+    def _check_window(self, window: int) -> None:
+        if window and self.lines:
+            raise SettingsError(
+                f"window: {window} was given, and this model reads each line by itself; use 0"
+            )
+        if not window and self.vocabulary.newline_id is None:
+            raise SettingsError("window: 0 was given, and this model knows no line feed; give more")
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.

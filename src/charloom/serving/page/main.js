@@ -161,12 +161,6 @@ addEventListener("afterprint", () => {
   text.fitToPaper(false);
 });
 
-// Pictures that are made bit by bit are saved as they stand.
-for (const id of ["gates", "loss", "training-gates"]) {
-  const canvas = byId(id);
-  const size = () => [canvas.clientWidth, canvas.clientHeight];
-  pictures.add({ id: `${id}-tools`, name: id, size, paint: (pen) => pen.drawImage(canvas, 0, 0, ...size()) });
-}
 byId("read-form").addEventListener("submit", (event) => {
   event.preventDefault();
   readText(byId("new-text").value);

@@ -1,7 +1,7 @@
 // What computes beside the page: a model that reads and generates, and one that is trained.
 //
-// The page sends { number, method, given } and gets { number, result } or { number, error }. A
-// long work is asked for in parts, so that another question waits for a part at most.
+// The page sends { number, method, given } and gets { number, result, seconds } or { number, error }.
+// A long work is asked for in parts, so that another question waits for a part at most.
 "use strict";
 
 importScripts(
@@ -101,7 +101,9 @@ const desk = new Desk();
 
 addEventListener("message", async ({ data: { number, method, given } }) => {
   try {
-    postMessage({ number, result: await desk[method](...given) });
+    const began = performance.now();
+    const result = await desk[method](...given);
+    postMessage({ number, result, seconds: (performance.now() - began) / 1000 });
   } catch (error) {
     const trapped = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
     postMessage({ number, error: trapped ? `this browser has no more memory for it (${error.message})` : error.message });
