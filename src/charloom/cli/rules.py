@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -100,6 +99,7 @@ TriesFlag = Annotated[
 
 def validator(command: str, prompt: str) -> Callable[[str], bool]:
     """A check of texts: whether a command of the shell ends with exit status 0."""
+    import subprocess  # which other commands need not wait for
 
     def check(text: str) -> bool:
         try:
