@@ -339,6 +339,9 @@ class AdaptationSettings(Settings):
     sequence_length: int = Field(
         default=64, ge=1, le=2**20, description="characters of a chunk, counted before its step"
     )
+    streams: int = Field(
+        default=4, ge=1, le=1024, description="stretches of a text that are read side by side"
+    )
 
 
 class CompressionSettings(Settings):
@@ -354,6 +357,23 @@ class CompressionSettings(Settings):
     )
     sequence_length: int = Field(
         default=32, ge=1, le=2**20, description="characters of a chunk, coded before its step"
+    )
+
+
+class OddSettings(Settings):
+    """Which lines of a text are odd."""
+
+    threshold: float = Field(
+        default=0.001,
+        gt=0,
+        le=1,
+        description="the largest p-value of an odd line, and the share of false alarms",
+    )
+    window: int = Field(
+        default=0,
+        ge=0,
+        le=LARGEST,
+        description="of a stream, test windows of so many characters; 0 is lines",
     )
 
 

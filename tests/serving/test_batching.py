@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from threading import Lock
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_tools import TEXT, small_model
 
-from charloom import Model, SamplingSettings
+from charloom import Grammar, Model, Pattern, SamplingSettings
 from charloom.engines.weights import initial_weights
 from charloom.serving import batching, guard
 from charloom.serving.batching import LONGEST, Batcher, Job, Piece
@@ -114,6 +115,25 @@ def test_every_text_is_the_one_made_alone(name, batcher_of):
         assert [one.text for one in heard] == alone
         ends = ["length" if len(t) == options["length"] else "stop" for t in alone]
         assert [one.pieces[-1].finish for one in heard] == ends
+
+
+@pytest.mark.parametrize("name", ["streams", "lines", "bytes", "no line feed"])
+def test_texts_under_rules_are_those_made_alone_whatever_is_beside_them(name, batcher_of):
+    model = MODELS[name]
+    rules = [None, Pattern("[a-z ]+x"), Pattern("th(e|o){2,9}"), Grammar('start: "f" /o+x/'), None]
+    batcher, asked = batcher_of(model), []
+    for seed in range(15):
+        rule, prompt = rules[seed % 5], ["", "the"][seed % 2]
+        made = job(
+            model, prompt, count=2, seed=seed, length=30, rule=rule, likeliest=[None, 1][seed % 2]
+        )
+        asked.append((made[1], prompt, seed, rule))
+        batcher.submit([made[0]])
+    for heard, prompt, seed, rule in asked:
+        alone = model.generate_many(prompt, count=2, seed=seed, length=30, rule=rule)
+        assert [one.text for one in heard] == alone
+        if isinstance(rule, Pattern):
+            assert all(re.fullmatch(rule.pattern, text) for text in alone)
 
 
 @pytest.mark.usefixtures("unknown_characters_are_expected")

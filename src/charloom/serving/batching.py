@@ -26,8 +26,9 @@ import numpy as np
 from ..engines.base import State
 from ..engines.random import stream_seeds
 from ..engines.weights import Array
-from ..model.generation import writers_of
+from ..model.generation import drawn_evenly, restriction_of, writers_of
 from ..model.model import Model
+from ..model.rules.rule import Rule
 from ..model.tracing import judged, symbols
 from ..settings import SamplingSettings
 from ..text.batches import NOT_COUNTED
@@ -84,7 +85,7 @@ class Stream:
     def __init__(self, job: Job, number: int, seed: int, receive: Callable[[Piece], None]) -> None:
         self.job, self.number, self.seed, self.receive = job, number, seed, receive
         self.wanted = True
-        (self.writer,) = writers_of(job.model.predictor, 1, job.length, job.stop)
+        (self.writer,) = writers_of(job.model.predictor, 1, job.length, job.stop, job.rule)
         self.drawn = 0
         self._ids: list[Array] = []  # drawn, not yet written
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -94,11 +95,17 @@ class Stream:
         self._told = -inf  # when something was handed out
         self._begun = Token("", 0.0, {})  # a character whose bytes are not all drawn
 
-    def take(self, ids: Array, tokens: Sequence[Token] = ()) -> None:
-        """Take ids that were drawn for it, and their tokens where those are asked for."""
+    def take(self, ids: Array, tokens: Sequence[Token] = (), states: Array | None = None) -> None:
+        """Take ids that were drawn for it, and their tokens where those are asked for.
+
+        `states` are those that the table of its rule comes to by the ids.
+        """
         self.drawn += len(ids)
-        self._ids.append(ids)
         self._tokens += self._characters(ids, tokens) if tokens else ()
+        if self.writer.follower is not None:
+            self._text += self.writer.write(ids, states)
+            return
+        self._ids.append(ids)
         if self.writer.stops or sum(map(len, self._ids)) >= self.writer.left:
             self._write()
 
@@ -148,7 +155,7 @@ class Job:
 
     The streams are those of `Model.generate_many`: the first is that of `Model.generate`.
     `prompt` is normalized, or given as ids. With `likeliest` each stream has tokens with so
-    many alternatives; with `echo` it begins with the prompt.
+    many alternatives; with `echo` it begins with the prompt; a `rule` is for what follows.
     """
 
     def __init__(
@@ -162,8 +169,9 @@ class Job:
         stop: Sequence[str] = (),
         echo: bool = False,
         likeliest: int | None = None,
+        rule: Rule | None = None,
     ) -> None:
-        self.model, self.sampling = model, sampling
+        self.model, self.sampling, self.rule = model, sampling, rule
         self.length, self.stop, self.echo, self.likeliest = length, stop, echo, likeliest
         vocabulary, predictor = model.vocabulary, model.predictor
         own = vocabulary.encode(prompt) if isinstance(prompt, str) else prompt
@@ -435,11 +443,16 @@ class Batcher:
         job, last = stream.job, stream.job.ids[-1:]
         piece = Piece(job.text if job.echo else "", job.tokens)
         if not len(last) and not stream.writer.ended:
-            last = self.model.predictor.drawn_evenly(np.array([stream.seed], np.uint64))
+            seeds = np.array([stream.seed], np.uint64)
+            last, states = drawn_evenly(self.model.predictor, [stream.writer], seeds)
             evenly = Token(
                 _token_names(self.model, last)[0], np.log(self.model.vocabulary.size), {}
             )
-            stream.take(last, [evenly] if job.likeliest is not None else ())
+            stream.take(
+                last,
+                [evenly] if job.likeliest is not None else (),
+                None if states is None else states[:, 0],
+            )
         if stream.writer.ended and (end := stream.hand_out(inf, 0)):
             piece = Piece(piece.text + end.text, [*piece.tokens, *end.tokens], end.finish)
         return piece, last
@@ -457,7 +470,8 @@ class Batcher:
         live, last, state = self._live, self._last, self._state
         assert state is not None
         affordable = max(int(ROUND_SECONDS / self._step_seconds), SHORTEST)
-        length = min(LONGEST, affordable, max(stream.writer.left for stream in live))
+        writers = [stream.writer for stream in live]
+        length, restriction = restriction_of(writers, min(LONGEST, affordable))
         start = time.monotonic()
         with self._lock:
             ids, self._state = self.model.engine.generate(
@@ -468,6 +482,7 @@ class Batcher:
                 np.array([stream.seed for stream in live], np.uint64),
                 np.array([stream.drawn for stream in live], np.int64),
                 self.model.predictor.forbidden,
+                restriction,
             )
         self._step_seconds = (time.monotonic() - start) / length
         self._last = ids[-1]
@@ -478,7 +493,8 @@ class Batcher:
         for b, stream in enumerate(live):
             if not stream.drawn:
                 self.measured.first_character(now - stream.job.submitted)
-            stream.take(ids[:, b], tokens.get(b, ()))
+            states = None if restriction is None else restriction.states[1:, b]
+            stream.take(ids[:, b], tokens.get(b, ()), states)
             if piece := stream.hand_out(now, every):
                 self.measured.generated += len(piece.text)
                 told.append((stream, piece))

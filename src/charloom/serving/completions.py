@@ -177,7 +177,7 @@ class Completions:
         body = await json_of(request)
         served = self._find(body.get("model"))
         settings = settings_of(body)
-        if len(await request.body()) < SHORT:
+        if len(await request.body()) < SHORT and settings.rule is None:
             answer = _Answer(served, settings, body)
         else:
             answer = await run_in_threadpool(_Answer, served, settings, body)
@@ -256,6 +256,7 @@ class _Answer:
                 stop=stops,
                 echo=settings.echo,
                 likeliest=settings.logprobs,
+                rule=settings.rule,
             )
             for first, prompt in zip(range(0, self._open, settings.n), prompts, strict=True)
         ]
