@@ -2,7 +2,7 @@
 "use strict";
 
 const MAGIC = "charloom archive 1\n";
-const MOST_DECOMPRESSED = 2 ** 28; // bytes: more than a page can hold in memory, or would end
+const MOST_DECOMPRESSED = 2 ** 24; // bytes, which take an hour
 const CODE_POINTS = 0x110000;
 const CHUNK = 512; // characters between two answers, where nothing is learned
 
@@ -24,7 +24,7 @@ async function readArchive(bytes) {
   const rest = bytes.subarray(end + 1);
   if (seal < 0 || (await sha256(json)) !== header.digest || (await sha256(rest)) !== header.code_sha256) throw damaged;
   if (header.kernels !== "baseline") throw new Error(`the archive was made with the kernels ${header.kernels} (--fast), which no page has; a page reads those that were made without`);
-  if (!(header.characters <= header.bytes && header.bytes <= MOST_DECOMPRESSED)) throw new Error(`the archive has ${header.bytes} bytes in it; a page reads at most ${MOST_DECOMPRESSED} (charloom decompress reads any)`);
+  if (!(header.characters <= header.bytes && header.bytes <= MOST_DECOMPRESSED)) throw new Error(`the archive holds ${counted(header.bytes, "byte")}; a page reads at most ${MOST_DECOMPRESSED.toLocaleString("en")} (charloom decompress reads any)`);
   return { header, held: rest.slice(0, header.model_bytes), code: rest.subarray(header.model_bytes) };
 }
 
