@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims site web wheel lib embedding clean
+.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims rules site web wheel lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -51,6 +51,9 @@ peers: .venv/installed-peers  ## compare with PyTorch, Keras and OpenAI's client
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.
 claims: .venv/installed-dev  ## claims about units in networks that know nothing
 	@$(BIN)/python tests/campaigns/claims.py
+
+rules: .venv/installed-dev  ## 10,000 texts under each of twenty patterns, all of which match
+	@$(BIN)/python tests/campaigns/rules.py
 
 bench: .venv/installed  ## time training, generation and memory against every peer
 	@$(BIN)/python benchmarks/bench.py

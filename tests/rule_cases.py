@@ -1,4 +1,28 @@
-"""Twenty patterns of the kinds that people write, for tests and for the longer campaign."""
+"""Twenty patterns of the kinds that people write, and models, for tests and the longer campaign."""
+
+from functools import cache
+
+from models import fox_model
+
+from charloom import Model, TrainingSettings, Vocabulary
+from charloom.model.provenance import Provenance
+
+ASCII = "".join(map(chr, range(32, 127))) + "\n"
+KINDS = ("characters", "bytes", "lines")
+
+
+@cache
+def rule_model(kind: str = "characters", characters: str = ASCII + "éß€") -> Model:
+    """Random weights; of characters, of bytes, or of lines."""
+    bytes_alone = kind == "bytes"
+    vocabulary = Vocabulary.bytes() if bytes_alone else Vocabulary.of(characters, unknown=True)
+    model = fox_model(vocabulary)
+    if kind == "lines":
+        provenance = Provenance(training=TrainingSettings(batches="lines"))
+        model = Model(model.settings, vocabulary, model.weights, provenance)
+        assert model.lines
+    return model
+
 
 PATTERNS = [
     r"\d{3}",

@@ -339,6 +339,9 @@ class AdaptationSettings(Settings):
     sequence_length: int = Field(
         default=64, ge=1, le=2**20, description="characters of a chunk, counted before its step"
     )
+    streams: int = Field(
+        default=4, ge=1, le=1024, description="stretches of a text that are read side by side"
+    )
 
 
 class CompressionSettings(Settings):

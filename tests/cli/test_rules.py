@@ -62,7 +62,23 @@ def test_wrong_rules_are_one_line(place, capsys):
     )
     many = complaint(capsys, "generate", "m", "a.txt", "-o", "out", "--pattern", "a")
     assert "--pattern: is of one text" in many
-    assert rules.RULES == ("pattern", "json_schema", "grammar")
+    assert "--tries: has no effect without --validate" in complaint(
+        capsys, "generate", "m", "--tries", "3"
+    )
+    missing = complaint(capsys, "generate", "m", "--validate", "no-such-program")
+    assert "--validate: 'no-such-program' cannot be run" in missing
+
+
+def test_a_program_accepts_or_refuses_texts(place, capsys):
+    command = ["generate", "m", "--prompt", "2", "--pattern", "[0-9]{2}", "--seed", "1"]
+    odd = [*command, "--count", "4", "--validate", "grep -q '[13579]$'"]
+    assert main(odd) == 0
+    out, error = capsys.readouterr()
+    assert re.fullmatch(r"(2\d[13579]\n){4}", out)
+    told = re.fullmatch(r"4 of (\d+) texts were accepted \((\d+\.\d)%\)\n", error)
+    assert told and float(told[2]) == pytest.approx(400 / int(told[1]), abs=0.06)
+    assert main([*command, "--validate", "false", "--tries", "5"]) == 1
+    assert capsys.readouterr() == ("", "0 of 5 texts were accepted (0.0%)\n")
 
 
 def test_complete_names_the_likeliest(place, capsys):
@@ -90,4 +106,4 @@ def test_fill_names_what_may_stand_in_a_gap(place, capsys):
     assert main(["fill", "m", "a _ b", "--gap", "_"]) == 0
     assert re.match(r"seed \d+\n", capsys.readouterr().err)
     assert "--gap: '___' stands in the text 0 times" in complaint(capsys, "fill", "m", "the fox")
-    assert completing.complete.__doc__
+    assert completing.fill.__doc__ and "pattern" in rules.RULES

@@ -15,7 +15,8 @@ from charloom.engines.base import StepSettings
 from charloom.engines.reference.engine import ReferenceEngine
 from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError, UnknownCharacterError
-from charloom.model.adaptation import adapted_nats
+from charloom.model import adaptation
+from charloom.model.adaptation import SHORTEST, adapted_nats, side_by_side
 from charloom.model.model import Model
 from charloom.model.provenance import Provenance
 from charloom.model.scoring import evaluate_adapting
@@ -26,8 +27,8 @@ from charloom.text.vocabulary import Vocabulary
 SHAPE = ModelSettings(hidden_size=5, num_layers=2)
 TEXT = "the fox and the crow\nand the fox\n\na crow\n" * 3
 KNOWN = Vocabulary.of(TEXT, unknown=True)
-STILL = AdaptationSettings(learning_rate=1e-30, sequence_length=7)
-FAST = AdaptationSettings(learning_rate=0.02, sequence_length=7)
+STILL = AdaptationSettings(learning_rate=1e-30, sequence_length=7, streams=1)
+FAST = AdaptationSettings(learning_rate=0.02, sequence_length=7, streams=1)
 
 
 def an_engine(vocabulary: Vocabulary) -> ReferenceEngine:
@@ -86,6 +87,83 @@ def test_what_a_chunk_counts_depends_on_nothing_after_it(lines):
 def test_the_chunks_of_lines_are_whole_lines_long_enough():
     texts = [text for text, _ in chunks("and\nthe crow\n\nfox\nfox and crow", lines=True)]
     assert texts == ["and\nthe crow\n", "\nfox\nfox and crow\n"]
+
+
+@pytest.fixture
+def short_stretches(monkeypatch):
+    monkeypatch.setattr(adaptation, "SHORTEST", 10)
+
+
+@hypothesis_settings(max_examples=50, deadline=None)
+@given(length=st.integers(0, 5 * SHORTEST), streams=st.integers(1, 9))
+def test_stretches_are_the_text_and_no_shorter_than_they_may_be(length, streams):
+    columns = side_by_side(np.arange(length), streams)
+    assert columns.T[columns.T != -1].tolist() == list(range(length))
+    assert 1 <= columns.shape[1] <= streams
+    assert columns.shape[1] == 1 or len(columns) >= SHORTEST
+    assert (columns[:-1] != -1).all()
+
+
+def test_several_streams_are_counted_before_they_are_learned_together(short_stretches):
+    text = TEXT[:33]  # stretches of 11, 11 and 11
+    settings = FAST.replace(streams=3)
+    columns = side_by_side(KNOWN.encode(text).astype(np.int32), 3)
+    engine, step = an_engine(KNOWN), StepSettings(learning_rate=0.02, beta1=0.0, beta2=0.999)
+    first = engine.train_step(columns[:6], columns[1:7], engine.zero_state(3), step)
+    second = engine.surprisal(columns[6:10], columns[7:11], first.state)
+    found = chunks(text, settings)
+    assert [len(piece) for piece, _ in found] == [3, 18, 12]
+    assert sorted("".join(piece for piece, _ in found)) == sorted(text)
+    assert found[0] == (text[0] + text[11] + text[22], pytest.approx(3 * np.log(KNOWN.size)))
+    assert found[1][1] == pytest.approx(first.nats)
+    assert found[2][1] == pytest.approx(second.nats.sum())
+
+
+@pytest.mark.parametrize("streams", [1, 2, 3])
+def test_no_character_tells_of_itself_or_of_what_is_read_later(short_stretches, streams):
+    """Each is changed in turn: what was counted before its own chunk stays, to the last bit."""
+    settings, text = FAST.replace(streams=streams), TEXT[:47]
+    whole = chunks(text, settings)
+    places = adaptation.side_by_side(np.arange(len(text)), streams)
+    for changed in range(len(text)):
+        (row,) = np.flatnonzero((places == changed).any(axis=1))
+        chunk = 0 if row == 0 else 1 + row // settings.sequence_length
+        other = chunks(
+            text[:changed] + "x" * (text[changed] != "x") + text[changed + 1 :], settings
+        )
+        if text[changed] != "x":
+            assert other[:chunk] == whole[:chunk]
+            assert other[chunk] != whole[chunk]
+
+
+def test_streams_that_hardly_learn_count_each_stretch_as_a_text_of_its_own(short_stretches):
+    found = sum(nats for _, nats in chunks(TEXT, STILL.replace(streams=4)))
+    length = -(-len(TEXT) // 4)
+    halves = [TEXT[at : at + length] for at in range(0, len(TEXT), length)]
+    assert found == pytest.approx(sum(nats for part in halves for _, nats in chunks(part, STILL)))
+
+
+@pytest.mark.parametrize("streams", [1, 3])
+def test_a_text_longer_than_memory_is_read_in_windows(short_stretches, monkeypatch, streams):
+    """One stream goes on from one to the next; several begin anew, with weights that learned."""
+    settings = FAST.replace(streams=streams)
+    whole = chunks(TEXT, settings)
+    monkeypatch.setattr(adaptation, "_WINDOW", 64)  # 9 chunks of 7
+    found = chunks(TEXT, settings)
+    if streams == 1:
+        assert found == whole
+        return
+    assert sorted("".join(piece for piece, _ in found)) == sorted(TEXT)
+    assert found[:2] == chunks(TEXT[:63], settings)[:2]
+    after = next(n for n, (piece, _) in enumerate(found) if n and len(piece) == streams)
+    assert found[after][0] == TEXT[63] + TEXT[83] + TEXT[103]
+    assert found[after + 1][1] != chunks(TEXT[63:], settings)[1][1]
+
+
+def test_chunks_of_lines_hold_as_much_as_those_of_all_streams():
+    text = "and\nthe crow\n\nfox\nfox and crow"
+    (only,) = chunks(text, FAST.replace(streams=3), lines=True)
+    assert only[0] == text + "\n"
 
 
 def test_the_pieces_of_a_text_do_not_matter():

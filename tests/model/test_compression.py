@@ -100,6 +100,16 @@ def test_learning_makes_it_smaller(tmp_path):
     assert sizes[1] < 0.7 * sizes[0]
 
 
+def test_a_file_is_learned_as_one_stream(tmp_path):
+    (tmp_path / "a").write_text(TEXT)
+    archives = [tmp_path / "one.loom", tmp_path / "default.loom"]
+    for archive, adapt in zip(archives, (FAST.replace(streams=1), FAST), strict=True):
+        compress(tmp_path / "a", archive, MODELS["none"], adapt=adapt)
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+    with pytest.raises(SettingsError, match=r"streams: 3 was given, .* one stream"):
+        compress(tmp_path / "a", archives[0], MODELS["none"], adapt=FAST.replace(streams=3))
+
+
 def test_a_model_inside_needs_no_other_and_the_same_file_makes_the_same_archive(tmp_path):
     assert there_and_back(tmp_path, TEXT.encode(), MODELS["unknown"], inside=True) == TEXT.encode()
     first = (tmp_path / "a.loom").read_bytes()

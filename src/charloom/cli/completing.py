@@ -17,7 +17,7 @@ from .arguments import AsJson, ModelPath, load, path
 from .flags import flags
 from .streams import say, tell
 
-_Count = Annotated[int, typer.Option("-n", help="how many to name (at least 1)")]
+_Count = Annotated[int, typer.Option("-n", "--n", help="how many to name (at least 1)")]
 
 
 @flags(ComputingSettings)

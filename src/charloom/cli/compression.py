@@ -18,6 +18,7 @@ from .arguments import AsJson, path, show
 from .flags import chosen, flags, refuse
 from .streams import is_terminal
 
+_LEARNING = ("learning_rate", "sequence_length")  # a file is one stream
 _Output = Annotated[
     Path | None, typer.Option("--output", "-o", parser=path, metavar="FILE", help="where to")
 ]
@@ -33,7 +34,7 @@ ModelAndArchive = Annotated[
 ]
 
 
-@flags(AdaptationSettings, instead="what suits the model, or a new network")
+@flags(AdaptationSettings, only=_LEARNING, instead="what suits the model, or a new network")
 def compress(
     context: typer.Context,
     files: ModelAndFile,
@@ -73,7 +74,7 @@ def compress(
             )
     else:
         if not adapt:
-            refuse(context, AdaptationSettings.model_fields, "has no effect without --adapt")
+            refuse(context, _LEARNING, "has no effect without --adapt")
         with _progress() as progress:
             found = charloom.compress(
                 file,

@@ -45,7 +45,10 @@ from .rules import (
     NoCopiesFlag,
     PatternFlag,
     TrainingTextFlag,
+    TriesFlag,
+    ValidateFlag,
     rule_of,
+    validator,
 )
 from .streams import say, tell
 
@@ -90,6 +93,8 @@ def generate(
     grammar: GrammarFlag = None,
     no_copies: NoCopiesFlag = None,
     training_text: TrainingTextFlag = None,
+    validate: ValidateFlag = None,
+    tries: TriesFlag = 100,
     **values: Any,
 ) -> int:
     """Generate text with a model and print it as it is made.
@@ -105,7 +110,9 @@ def generate(
     Under a rule (--pattern, --json-schema, --grammar) what follows the prompt fulfils it as a
     whole, and within --length. A text ends where nothing may follow; where something may, it ends
     as others do: at --stop, at the end of the line for a model of lines, or at --length. With
-    --no-copies the text, its prompt included, copies no N characters in a row.
+    --no-copies the text, its prompt included, copies no N characters in a row. What no rule can say
+    a program may, with --validate; the share that it accepts is told on standard error, and the
+    exit status is 1 where --tries were not enough.
 
     For example:
 
@@ -143,6 +150,19 @@ def generate(
         "rule": rule_of(loaded, pattern, json_schema, grammar, no_copies, training_text, prompt),
         **sampling.model_dump(),
     }
+    if validate is not None:
+        if state_out is not None:
+            raise SettingsError("state_out: it is of one text as it is made; leave out --validate")
+        found = loaded.generate_checked(
+            validator(validate, prompt), prompt, count=amount.count, tries=tries, **options
+        )
+        if fresh:
+            tell(f"seed {sampling.seed}")
+        for one in found.texts:
+            say(prompt + one)
+        tell(f"{len(found.texts)} of {found.drawn} texts were accepted ({found.rate:.1%})")
+        return 0 if len(found.texts) == amount.count else 1
+    refuse(context, ("tries",), "has no effect without --validate")
     if amount.count == 1:
         pieces = loaded.generate(prompt, **options)
     else:

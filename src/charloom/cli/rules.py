@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,10 +13,19 @@ import charloom
 from ..errors import SettingsError
 from .arguments import path, text_name
 
-RULES = ("pattern", "json_schema", "grammar", "no_copies", "training_text")
+RULES = (
+    "pattern",
+    "json_schema",
+    "grammar",
+    "no_copies",
+    "training_text",
+    "validate",
+    "tries",
+)
 """The names of the flags."""
 
 _TITLE = "Rules"
+_SECONDS = 60  # that a command has for one text
 
 PatternFlag = Annotated[
     str | None,
@@ -65,6 +75,51 @@ TrainingTextFlag = Annotated[
         rich_help_panel=_TITLE,
     ),
 ]
+
+
+ValidateFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--validate",
+        metavar="COMMAND",
+        help="only texts that this command, which reads one on standard input, ends well for; "
+        "others are drawn again",
+        rich_help_panel=_TITLE,
+    ),
+]
+TriesFlag = Annotated[
+    int,
+    typer.Option(
+        "--tries",
+        help="texts to draw, at most, for each that --validate accepts (at least 1)",
+        rich_help_panel=_TITLE,
+    ),
+]
+
+
+def validator(command: str, prompt: str) -> Callable[[str], bool]:
+    """A check of texts: whether a command of the shell ends with exit status 0."""
+    import subprocess  # which other commands need not wait for
+
+    def check(text: str) -> bool:
+        try:
+            done = subprocess.run(
+                command,
+                shell=True,
+                input=(prompt + text).encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise SettingsError(
+                f"validate: {command!r} did not end in {_SECONDS} seconds for one text"
+            ) from None
+        if done.returncode in (126, 127):  # of the shell: no such command
+            raise SettingsError(f"validate: {command!r} cannot be run; see whether it is there")
+        return done.returncode == 0
+
+    return check
 
 
 def rule_of(

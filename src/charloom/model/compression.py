@@ -117,6 +117,12 @@ def compress(
         weights, lines = model.weights, model.lines
         learning = None
         if adapt:
+            if "streams" in adapt.model_fields_set and adapt.streams != 1:
+                raise SettingsError(
+                    f"streams: {adapt.streams} was given, but a file is compressed as one stream; "
+                    "use `streams=1`",
+                    "streams",
+                )
             learning = Learning(
                 learning_rate=adapt.learning_rate,
                 final_learning_rate=adapt.learning_rate,

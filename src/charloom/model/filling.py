@@ -63,7 +63,9 @@ def fills(
     last, state = after_prompt(predictor, left, None)
     if not len(last) or not right:
         where = "after" if len(last) else "before"
-        raise SettingsError(f"text: nothing stands {where} the gap; for that there is `complete`")
+        raise SettingsError(
+            f"text: nothing stands {where} the gap; to continue a text there is complete"
+        )
     following = predictor.encoded(right)[:LOOK]
     halves = _candidates(predictor, last, state, length, samples, seed)
     ids = sorted({*halves[0], *halves[1]})

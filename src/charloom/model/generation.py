@@ -58,15 +58,17 @@ def generate_many(
     stop: str | Sequence[str] | None = None,
     before: TextState | None = None,
     rule: Rule | None = None,
+    first: int = 0,
 ) -> list[str]:
     """`count` texts that follow one prompt, each as of `generate`, drawn side by side.
 
-    The first is the one that `generate` yields, and a larger `count` only adds to them.
+    The first is the one that `generate` yields, and a larger `count` only adds to them. With
+    `first` the texts are those that come after so many.
     """
     AmountSettings(count=count)
     writers = writers_of(predictor, count, length, stop, rule)
     texts = [""] * count
-    for pieces in _pieces(predictor, prompt, writers, sampling, before):
+    for pieces in _pieces(predictor, prompt, writers, sampling, before, first):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
     return texts
 
@@ -77,10 +79,11 @@ def _pieces(
     writers: list[Writer],
     sampling: SamplingSettings | None,
     before: TextState | None,
+    first: int = 0,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
     engine, sampling = predictor.engine, sampling or SamplingSettings()
-    seeds = stream_seeds(sampling.seed, len(writers))
+    seeds = stream_seeds(sampling.seed, len(writers), first)
     last, state = after_prompt(predictor, prompt, before)
     drawn = before.drawn if before else 0
     if len(last):
@@ -166,6 +169,7 @@ class Writer:
 
     Attributes:
         left: how many characters may still come.
+        stops: the strings that it ends before.
         ended: whether the text is complete.
         stopped: whether it has ended before a stop string or by its rule, and not by its length.
         read: how many characters it has looked at, up to the end of that stop string.
@@ -185,7 +189,7 @@ class Writer:
         self.ended = length == 0 or self.stopped
         self.read = 0
         self._vocabulary = vocabulary
-        self._stops = stops
+        self.stops = stops
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""  # what may be the beginning of a stop string
 
@@ -204,7 +208,7 @@ class Writer:
         self.left -= len(new)
         self.read += len(new)
         self._held += new
-        found = [(at + len(s), at) for s in self._stops if (at := self._held.find(s)) >= 0]
+        found = [(at + len(s), at) for s in self.stops if (at := self._held.find(s)) >= 0]
         if found:
             end, start = min(found)
             self.ended = self.stopped = True
@@ -220,8 +224,8 @@ class Writer:
 
     def _waiting(self) -> int:
         """How many characters at the end of what is held begin a stop string."""
-        longest = max((len(stop) - 1 for stop in self._stops), default=0)
+        longest = max((len(stop) - 1 for stop in self.stops), default=0)
         for size in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
+            if any(stop.startswith(self._held[-size:]) for stop in self.stops):
                 return size
         return 0

@@ -6,7 +6,7 @@ The verbs are short, and say where their work is done.
     load, save               a file, with all of it
     to_torch, from_torch     a torch.nn.Module, and back
     next                     the distribution of the next character
-    generate, generate_many  texts that follow a prompt
+    generate, generate_many  texts that follow a prompt; with generate_checked, that pass a check
     complete, fill           the likeliest that follow it, and that stand in a gap
     state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -55,6 +55,7 @@ from . import fitting, generation, oddity, scoring, tracing
 from .bases import find
 from .calibration import Calibration
 from .characters import Characters, with_vocabulary
+from .checking import Checked, generate_checked
 from .container import FORMAT
 from .file import ModelFile, read_model, write_model
 from .filling import Fill, fills
@@ -331,6 +332,45 @@ class Model:
             self.predictor,
             self.normalized(prompt, "prompt"),
             count=count,
+            length=length,
+            sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
+            stop=self._stops(stop),
+            before=self._checked(state),
+            rule=rule,
+        )
+
+    def generate_checked(
+        self,
+        check: Callable[[str], bool],
+        prompt: str = "",
+        *,
+        count: int = 1,
+        tries: int = 100,
+        length: int = 500,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: str | Sequence[str] | None = None,
+        state: TextState | None = None,
+        rule: Rule | None = None,
+    ) -> Checked:
+        """The first `count` texts of `generate_many` that a check accepts: for what no rule says.
+
+        `check` is called with what follows the prompt. At most `tries` texts are drawn for each
+        that is asked for, so there may be fewer; `drawn` says how many it took.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("0123456789"))
+        >>> found = model.generate_checked(lambda text: int(text) % 7 == 0, count=3, length=4)
+        >>> [int(text) % 7 for text in found.texts], found.drawn >= 3
+        ([0, 0, 0], True)
+        """
+        return generate_checked(
+            self.predictor,
+            self.normalized(prompt, "prompt"),
+            check,
+            count=count,
+            tries=tries,
             length=length,
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),

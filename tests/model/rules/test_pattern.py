@@ -5,40 +5,21 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from functools import cache
 
 import numpy as np
 import pytest
-from models import fox_model
-from rule_cases import PATTERNS
+from rule_cases import KINDS, PATTERNS, rule_model
 
 import charloom
 from charloom import Model, Pattern
 from charloom.engines.loss import log_softmax
 from charloom.errors import SettingsError
-from charloom.model.provenance import Provenance
 from charloom.model.rules import automaton
 from charloom.model.rules.automaton import automaton_of
 from charloom.model.rules.endings import pruned, with_stops
 from charloom.model.rules.pattern import table_of
 from charloom.model.rules.utf8 import bytes_of
-from charloom.settings import TrainingSettings
 from charloom.text.vocabulary import Vocabulary
-
-ASCII = "".join(map(chr, range(32, 127))) + "\n"
-
-
-@cache
-def a_model(
-    kind: str = "characters", lines: bool = False, characters: str = ASCII + "éß€"
-) -> Model:
-    vocabulary = Vocabulary.bytes() if kind == "bytes" else Vocabulary.of(characters, unknown=True)
-    model = fox_model(vocabulary)
-    if lines:
-        provenance = Provenance(training=TrainingSettings(batches="lines"))
-        model = Model(model.settings, vocabulary, model.weights, provenance)
-        assert model.lines
-    return model
 
 
 def accepts(pattern: str, text: str) -> bool:
@@ -106,9 +87,9 @@ def test_a_pattern_of_too_many_states_ends_in_an_error_and_not_in_a_hang(monkeyp
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("kind", ["characters", "bytes", "lines"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_text_matches_whole_and_ends_inside_the_length(pattern, kind):
-    model = a_model("bytes" if kind == "bytes" else "characters", lines=kind == "lines")
+    model = rule_model(kind)
     texts = model.generate_many(count=100, length=60, seed=1, rule=Pattern(pattern))
     for text in texts:
         assert re.fullmatch(pattern, text, re.ASCII) and len(text) <= 60, text
@@ -120,14 +101,14 @@ def test_a_text_ends_where_nothing_may_follow_and_else_by_the_model():
     assert generated("") == ""
     assert len(generated("a*", length=7)) == 7
     lengths = {
-        len(text) for text in a_model(lines=True).generate_many(count=50, rule=Pattern("a*"))
+        len(text) for text in rule_model("lines").generate_many(count=50, rule=Pattern("a*"))
     }
     assert len(lengths) > 1  # the model of lines ends them by a line feed
 
 
 def test_the_length_is_kept_by_the_shortest_way_to_an_end():
     for length in (9, 10, 11):
-        texts = a_model().generate_many(
+        texts = rule_model().generate_many(
             count=20, length=length, rule=Pattern("[a-z]+,[a-z]+(abcd)?!!!!!!")
         )
         assert max(map(len, texts)) == length and all(text.endswith("!!!!!!") for text in texts)
@@ -136,11 +117,11 @@ def test_the_length_is_kept_by_the_shortest_way_to_an_end():
 
 
 def generated(pattern: str, **options) -> str:
-    return "".join(a_model().generate(rule=Pattern(pattern), **options))
+    return "".join(rule_model().generate(rule=Pattern(pattern), **options))
 
 
 def test_a_stop_string_ends_a_text_only_where_it_matches():
-    texts = a_model().generate_many(
+    texts = rule_model().generate_many(
         count=50, length=40, stop=["ab", "b!"], rule=Pattern("[ab!]{2,}")
     )
     for text in texts:
@@ -178,7 +159,7 @@ def test_texts_with_stops_are_those_that_a_brute_force_finds():
 
 
 def test_a_pattern_that_the_characters_cannot_fulfil_is_an_error_before_the_first():
-    model = a_model(characters="abc \n")
+    model = rule_model(characters="abc \n")
     with pytest.raises(SettingsError, match=r"no text matches it .* does not know '0', '1'"):
         model.generate(rule=Pattern(r"a\d"))
     with pytest.raises(SettingsError, match="no text matches it"):
@@ -206,7 +187,7 @@ def test_no_state_that_is_left_is_a_dead_end():
 
 
 def test_allowed_characters_keep_the_models_proportions():
-    model = a_model()
+    model = rule_model()
     shares = model.next("the ")
     allowed = {c: p for c, p in shares.items() if c in "abcxyz"}
     texts = model.generate_many("the ", count=5000, length=1, seed=3, rule=Pattern("[a-cx-z]"))
@@ -219,7 +200,7 @@ def test_allowed_characters_keep_the_models_proportions():
 
 def test_proportions_hold_for_every_character_of_a_text():
     """The probability of a whole text is the product of its characters' renormalized shares."""
-    model = a_model()
+    model = rule_model()
     found = model.generate_many(
         "x", count=5000, length=5, seed=8, rule=Pattern("(a|b)(c|d)|(a|c)e")
     )
@@ -232,7 +213,7 @@ def test_proportions_hold_for_every_character_of_a_text():
 
 
 def test_temperature_and_top_k_choose_among_what_is_allowed():
-    model = a_model()
+    model = rule_model()
     shares = model.next("the ")
     best = max("aeiou", key=lambda c: shares[c])
     assert (
@@ -243,7 +224,7 @@ def test_temperature_and_top_k_choose_among_what_is_allowed():
 
 @pytest.mark.parametrize("engine", ["reference", "native"])
 def test_engines_write_the_same_and_pieces_do_not_matter(engine):
-    model = a_model()
+    model = rule_model()
     same = Model(
         model.settings, model.vocabulary, model.weights, precision="float32", engine=engine
     )
@@ -257,7 +238,7 @@ def test_engines_write_the_same_and_pieces_do_not_matter(engine):
 
 
 def test_the_first_character_of_all_is_drawn_by_the_rule():
-    model = a_model(characters="abc")  # no line feed stands before it
+    model = rule_model(characters="abc")  # no line feed stands before it
     texts = model.generate_many(count=200, length=3, rule=Pattern("[ab]c*"))
     assert {text[0] for text in texts} == {"a", "b"}
     assert model.generate_many(count=2, length=3, rule=Pattern("")) == ["", ""]
@@ -283,7 +264,7 @@ def test_bytes_of_characters_are_what_utf8_says():
 
 
 def test_a_text_after_a_state_follows_the_rule_too():
-    model = a_model()
+    model = rule_model()
     state = model.state_after("the fox")
     assert re.fullmatch(r"\d{3}", "".join(model.generate(state=state, rule=Pattern(r"\d{3}"))))
 
