@@ -106,4 +106,4 @@ def test_fill_names_what_may_stand_in_a_gap(place, capsys):
     assert main(["fill", "m", "a _ b", "--gap", "_"]) == 0
     assert re.match(r"seed \d+\n", capsys.readouterr().err)
     assert "--gap: '___' stands in the text 0 times" in complaint(capsys, "fill", "m", "the fox")
-    assert completing.fill.__doc__ and len(rules.RULES) == 5
+    assert completing.fill.__doc__ and "pattern" in rules.RULES

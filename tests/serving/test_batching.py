@@ -293,6 +293,14 @@ def test_a_stream_is_told_its_first_characters_at_once_and_others_now_and_then(
     assert last.finish == "length"
 
 
+def test_no_more_is_drawn_than_the_longest_text_needs(batcher_of, monkeypatch):
+    monkeypatch.setattr(batching, "PIECE_SECONDS", 1e9)
+    model = small_model()
+    made, (heard,) = job(model, "the", length=101)
+    batcher_of(model).submit([made])
+    assert len(heard.text) == made.streams[0].drawn == 101
+
+
 def test_prompts_of_texts_that_wait_are_read_together(batcher_of, monkeypatch):
     model, slots, count = small_model(), 8, 40
     together, seen, working = [], [], model.engine.surprisal

@@ -58,7 +58,7 @@ class Table:
     @cached_property
     def final(self) -> Array:
         """(S,) bool Where nothing may follow, so that the text has ended."""
-        return ~(self.following >= 0).any(1)
+        return np.all(self.following < 0, axis=1)
 
     def allowed(self, state: int, left: int) -> Array:
         """(V,) bool Which ids may come next, where so many may still be drawn."""

@@ -106,7 +106,7 @@ class Stream:
             self._text += self.writer.write(ids, states)
             return
         self._ids.append(ids)
-        if self.writer.stops or sum(map(len, self._ids)) >= self.writer.left:
+        if self.writer.stops or self.left <= 0:
             self._write()
 
     def _write(self) -> None:
@@ -129,6 +129,11 @@ class Stream:
             return None
         self._told = now
         return piece
+
+    @property
+    def left(self) -> int:
+        """How many more ids it needs, at least."""
+        return self.writer.left - sum(map(len, self._ids))
 
     @property
     def finish(self) -> str | None:
@@ -470,8 +475,8 @@ class Batcher:
         live, last, state = self._live, self._last, self._state
         assert state is not None
         affordable = max(int(ROUND_SECONDS / self._step_seconds), SHORTEST)
-        writers = [stream.writer for stream in live]
-        length, restriction = restriction_of(writers, min(LONGEST, affordable))
+        most = min(LONGEST, affordable, max(stream.left for stream in live))
+        length, restriction = restriction_of([stream.writer for stream in live], most)
         start = time.monotonic()
         with self._lock:
             ids, self._state = self.model.engine.generate(

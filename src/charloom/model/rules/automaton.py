@@ -63,8 +63,8 @@ def automaton_of(pattern: str) -> Automaton:
     charloom.errors.SettingsError: pattern: '(?=a)b' was given; it has a (?=, which is not possible
     """
     try:
-        from interegular import InvalidSyntax, Unsupported, parse_pattern
-        from interegular.fsm import anything_else
+        from interegular import InvalidSyntax, Unsupported, parse_pattern  # pyright: ignore[reportMissingImports]
+        from interegular.fsm import anything_else  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise SettingsError(
             "pattern: interegular is needed, which is not installed; pip install 'charloom[rules]'"
@@ -87,7 +87,7 @@ def automaton_of(pattern: str) -> Automaton:
     for state in machine.states:
         numbers.setdefault(state, len(numbers))
     states = list(numbers)
-    classes = {symbol: machine.alphabet[symbol] for symbol in machine.alphabet}
+    classes: dict[Any, Any] = {symbol: machine.alphabet[symbol] for symbol in machine.alphabet}
     return Automaton(
         following=[
             {key: numbers[after] for key, after in machine.map.get(state, {}).items()}

@@ -59,7 +59,7 @@ def with_stops(automaton: Automaton, stops: Sequence[str]) -> Automaton:
     start: _At = (0, "", frozenset({0} if automaton.accepting[0] else ()))
     end: _At = (None, "", frozenset({0}))
     numbers = {start: 0, end: 1}
-    waiting = [start]
+    waiting: list[_At] = [start]
     following: dict[int, dict[int, int]] = {1: {}}
     while waiting:
         state = waiting.pop()

@@ -86,7 +86,7 @@ class JsonSchema(Rule):
 @lru_cache(maxsize=4)
 def _tokenizer(vocabulary: Vocabulary) -> Any:
     """The characters as the tokens of llguidance, and one more for the end of a text."""
-    from llguidance import LLTokenizer, TokenizerWrapper
+    from llguidance import LLTokenizer, TokenizerWrapper  # pyright: ignore[reportMissingImports]
 
     if vocabulary.kind == "bytes":
         tokens = [bytes([byte]) for byte in range(256)]
@@ -113,7 +113,7 @@ class _Tokens(SimpleNamespace):
 
 def _bound(name: str, grammar: str, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
     try:
-        from llguidance import LLMatcher
+        from llguidance import LLMatcher  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise SettingsError(
             f"{name}: llguidance is needed, which is not installed; pip install 'charloom[rules]'"

@@ -16,6 +16,7 @@ new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
 const generation = new GenerationPanel(state, data, colors, readText);
 const training = new TrainingPanel(data, pageWorker, colors, readText);
+new DecompressionPanel(pageWorker);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 

@@ -6,7 +6,8 @@
 
 importScripts(
   "../format.js", "../cells.js", "core.js", "random.js", "vocabulary.js", "model_file.js",
-  "predictor.js", "traced_text.js", "live_text.js", "batches.js", "first_values.js", "trainer.js");
+  "predictor.js", "traced_text.js", "live_text.js", "batches.js", "first_values.js", "trainer.js",
+  "coding.js", "archive.js");
 
 class Desk {
   // From the bytes of core.wasm.
@@ -84,6 +85,25 @@ class Desk {
 
   trainedFile() {
     return modelFile(this.trainer.model());
+  }
+
+  // From the bytes of an archive: how many characters are in it.
+  async startDecompressing(bytes) {
+    this.decompression?.predictor.network.close();
+    this.decompression = null;
+    this.decompression = await Decompression.start(this.core, bytes, this.predictor?.model);
+    return this.decompression.text.length;
+  }
+
+  // Some more of them, for about a tenth of a second: how many are there.
+  decompress() {
+    const end = performance.now() + 100;
+    while (!this.decompression.done && performance.now() < end) this.decompression.goOn();
+    return this.decompression.at;
+  }
+
+  decompressed() {
+    return this.decompression.file();
   }
 }
 
