@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims site web wheel lib embedding clean
+.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims rules site web wheel lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -14,7 +14,7 @@ demo: .venv/installed  ## train the blog's model, in a moment
 	@$(BIN)/charloom demo
 
 # Two processes, each with whole files, so that what a file's tests share is made once.
-PYTEST := python -m pytest -q -n 2 --dist loadfile
+PYTEST := python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
 test: .venv/installed-dev  ## run the tests
 	@$(BIN)/$(PYTEST)
 
@@ -52,6 +52,9 @@ peers: .venv/installed-peers  ## compare with PyTorch, Keras and OpenAI's client
 claims: .venv/installed-dev  ## claims about units in networks that know nothing
 	@$(BIN)/python tests/campaigns/claims.py
 
+rules: .venv/installed-dev  ## 10,000 texts under each of twenty patterns, all of which match
+	@$(BIN)/python tests/campaigns/rules.py
+
 bench: .venv/installed  ## time training, generation and memory against every peer
 	@$(BIN)/python benchmarks/bench.py
 
@@ -70,18 +73,16 @@ embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
 	@$(BIN)/cmake --build build/embedding --parallel 2 > build/embedding/log || { cat build/embedding/log; exit 1; }
 	@CHARLOOM_LIBRARY=build/embedding CFLAGS='$(SANITIZED)' $(BIN)/python -m pytest -q tests/interface
 
-# native/tools/stress/, once with each sanitizer. Unoptimized, because the unrolled tiles with
-# checks in between take minutes to optimize. Addresses are checked for all kernels; what does
-# not depend on the width of a vector, for the narrowest and the widest.
-ENDS := baseline;avx512;avx512_bf16
-KERNELS_address := baseline;avx2;avx512;avx512_bf16
-KERNELS_undefined := $(ENDS)
-KERNELS_thread := $(ENDS)
-FLAGS_address := -fsanitize=address
-FLAGS_undefined := -fsanitize=undefined,float-cast-overflow -fno-sanitize-recover=all
+# native/tools/stress/ under each. Unoptimized, because the unrolled tiles with checks in between
+# take minutes to optimize, and only what this processor can run. What two threads do does not depend
+# on the width of a vector: there, the narrowest and the widest are enough.
+WIDE := $(shell grep -qw avx512f /proc/cpuinfo && echo ';avx512')$(shell grep -qw avx512_bf16 /proc/cpuinfo && echo ';avx512_bf16')
+KERNELS_memory := baseline;avx2$(WIDE)
+KERNELS_thread := baseline$(WIDE)
+FLAGS_memory := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 FLAGS_thread := -fsanitize=thread
 
-sanitize: sanitize-address sanitize-undefined sanitize-thread  ## the C++ core under three sanitizers
+sanitize: sanitize-memory sanitize-thread  ## the C++ core under three sanitizers
 
 sanitize-%: .venv/bin/python
 	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCHARLOOM_KERNELS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \

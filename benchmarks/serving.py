@@ -5,10 +5,10 @@
     python benchmarks/serving.py --document docs/measurements.md
 
 A server in a process of its own answers clients of this one, over loopback and on the same cores,
-so its rate pays for both. The engine's own rate is that of 64 streams in this process, measured
-before and after every load; the ratio of each load is to the mean of the two beside it. On a busy
-machine the rates say little, and the ratio of processor times more. Every text is compared with
-the one that the engine makes alone.
+so its rate pays for both; the clients' processor time is told beside the server's. The engine's own
+rate is that of 64 streams in this process, measured before and after every load; the ratio of each
+load is to the mean of the two beside it. On a busy machine the rates say little, and the ratio of
+processor times more. Every text is compared with the one that the engine makes alone.
 """
 
 from __future__ import annotations
@@ -48,32 +48,39 @@ def main() -> None:
     lines = [f"Conditions: {conditions(model)}", "", "| | |", "| --- | --- |"]
     with tempfile.TemporaryDirectory() as folder, server(model, Path(folder)) as running:
         load(running, model, [Request(seed=1, length=50)])  # both are warm
-        ratios, costs, alone = [], [], [engine_rate(model)]
+        ratios, costs, alone = [], [], [engine_rate(model, given.seconds / 3)]
         for turn in range(given.rounds):
             requests = [Request(seed=n, length=given.length + n % 32) for n in range(given.streams)]
             before = cpu_seconds(running.process)
             seconds = load(running, model, requests)
             characters = sum(one.length for one in requests)
             costs.append((cpu_seconds(running.process) - before) / characters)
-            alone.append(engine_rate(model))
+            alone.append(engine_rate(model, given.seconds / 3))
             ratios.append(characters / seconds / statistics.mean(rate for rate, _ in alone[-2:]))
-            tell(f"turn {turn + 1}: {characters / seconds:,.0f} characters/s, {ratios[-1]:.0%}")
+            told = ", ".join(f"{one * 1e6:.1f}" for one in costs[-1])
+            tell(
+                f"turn {turn + 1}: {characters / seconds:,.0f} characters/s, {ratios[-1]:.0%}; us "
+                f"for each: {told} (server, its connections, clients); engine alone "
+                f"{alone[-1][1] * 1e6:.1f}"
+            )
             wrong = compare(model, requests if turn == 0 else requests[:STREAMS])
             assert wrong == 0, f"{wrong} texts are not those made alone"
         rate, own = (statistics.median(one[n] for one in alone) for n in (0, 1))
-        cost = statistics.median(costs)
+        cost, connections, clients = np.median(costs, axis=0)
         lines += [
             f"| engine alone, {STREAMS} streams | {rate:,.0f} characters/s, {own * 1e6:.1f} us of "
             "processor time for each |",
             f"| {given.streams:,} streams at once, of {given.length} characters and up "
             f"| {statistics.median(ratios):.0%} of that rate ({min(ratios):.0%} to "
             f"{max(ratios):.0%} in {len(ratios)} turns); none lost, each text the one made alone |",
-            f"| the server's processor time | {cost * 1e6:.1f} us for each character; the engine's "
-            f"own is {own / cost:.0%} of it |",
+            f"| the server's processor time | {cost * 1e6:.1f} us for each character, of which "
+            f"{connections * 1e6:.1f} us for connections; the engine's own is {own / cost:.0%} "
+            "of it |",
+            f"| the clients' processor time | {clients * 1e6:.1f} us for each character |",
             f"| memory of the server, at most | {peak_megabytes(running.process):,.0f} MB |",
         ]
-        for label, clients in (("", 0), (f", beside {given.idle} idle connections", given.idle)):
-            with half_open(running, clients):
+        for label, idle in (("", 0), (f", beside {given.idle} idle connections", given.idle)):
+            with half_open(running, idle):
                 waits = first_characters(running, 32, given.seconds)
             percentiles = [1000 * float(np.percentile(waits, p)) for p in (50, 95, 99)]
             lines.append(
@@ -239,6 +246,7 @@ def half_open(running: Running, count: int) -> Iterator[None]:
         whole = Request(seed=n, length=150).encoded(running.port)
         connection.sendall(whole[: len(whole) - (n % 20 != 0)])  # one of twenty is whole
         connections.append(connection)
+    time.sleep(1)  # until the server has accepted them and answered what is whole
     yield
     for connection in connections:
         connection.close()
@@ -282,10 +290,14 @@ def compare(model: Model, requests: list[Request]) -> int:
     return wrong
 
 
-def cpu_seconds(process: subprocess.Popen[str]) -> float:
-    """What a process has used of the processor."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_seconds(process: subprocess.Popen[str]) -> np.ndarray:
+    """What a server, its main thread (its connections), and this process used of the processor."""
+    own = time.process_time()
+    used = []
+    for path in (f"/proc/{process.pid}/stat", f"/proc/{process.pid}/task/{process.pid}/stat"):
+        fields = Path(path).read_text().rpartition(")")[2].split()
+        used.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
+    return np.array([*used, own])
 
 
 def peak_megabytes(process: subprocess.Popen[str]) -> float:

@@ -2,11 +2,17 @@
 
 One thread each, in turns within one run, the best of several; characters a second, and each as a
 share of the native baseline kernels, which compute the same bits. `python benchmarks/web.py`.
+
+`python benchmarks/web.py --blog` is another measurement: the blog's program, trained in the page in
+chromium and beside it in node, with all that the page shows on the way.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +25,7 @@ import numpy as np
 from charloom import Model, ModelSettings, SamplingSettings, Vocabulary
 from charloom.engines.base import StepSettings
 from charloom.engines.native import NativeEngine, available_kernels
+from charloom.serving.offline.page import export
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from worker_code import encoded, run_in_node
@@ -81,6 +88,89 @@ def torch_loop(H: int, L: int, characters: int) -> dict:
         return {"generated": characters / (time.perf_counter() - began)}
 
 
+BLOG = """
+  const trainer = new Trainer(core, given.settings);
+  const before = process.cpuUsage();
+  const began = performance.now();
+  const { AT_ONCE, LOOKS, WRITTEN } = given;
+  const part = (step, times) => Math.floor((step * times) / 500);
+  const due = (before, step, times) => part(step, times) > part(before, times);
+  trainer.look();
+  trainer.writeBack();
+  for (let step = 0; step < 500; step += AT_ONCE) {
+    trainer.train(AT_ONCE);
+    if (due(step, step + AT_ONCE, LOOKS)) trainer.look();
+    if (due(step, step + AT_ONCE, WRITTEN)) trainer.writeBack();
+  }
+  const seconds = (performance.now() - began) / 1000;
+  const used = process.cpuUsage(before);
+  return { told: seconds, worker: (used.user + used.system) / 1e6 };
+"""
+
+
+def blogs_program() -> None:
+    """Train the blog's model in the page and in node, in turns; print a line of JSON for each.
+
+    told: what the page says it computed, in elapsed seconds of its worker; worker, page: the
+    processor time of the worker's thread and of the page's own; elapsed: from the click to the end.
+    """
+    from playwright.sync_api import sync_playwright
+
+    alphabet = Vocabulary.of(ALPHABET)
+    model = Model.untrained(ModelSettings(hidden_size=16), alphabet)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = Path(folder) / "page.html"
+        path.write_text(export(model, "THE FOX").html, encoding="utf-8")
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHARLOOM_BROWSER") or shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu"],
+        )
+        for _ in range(ROUNDS):
+            page = browser.new_page(viewport={"width": 1600, "height": 1000})
+            page.goto(path.as_uri())
+            page.wait_for_selector("body[data-ready][data-opened]")
+            before, began = processor_seconds(), time.perf_counter()
+            page.click("#train")
+            page.wait_for_selector("#training[data-state=done]", timeout=300_000)
+            elapsed = time.perf_counter() - began
+            used = {who: after - before[who] for who, after in processor_seconds().items()}
+            told = float(page.get_attribute("#training", "data-seconds") or "nan")
+            numbers = {"told": told, **used, "elapsed": elapsed}
+            tell("chromium", numbers)
+            names = "({ settings: training.settings, AT_ONCE, LOOKS, WRITTEN })"
+            tell("node", run_in_node(BLOG, **page.evaluate(names)))
+            page.close()
+        browser.close()
+
+
+def processor_seconds() -> dict[str, float]:
+    """What this process's browser has used: the threads of its workers, and of its pages."""
+    parents, threads = {}, []
+    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            fields = rest.split()
+            process = int(stat.parts[2])
+            parents[process] = int(fields[1])
+            threads.append((process, name, int(fields[11]) + int(fields[12])))
+    ours = {os.getpid()}
+    while more := {child for child, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    pages = {process for process, name, _ in threads if name.startswith("DedicatedWorker")} & ours
+    spent = {"worker": 0.0, "page": 0.0}
+    for process, name, ticks in threads:
+        if process in pages:
+            who = "worker" if name.startswith("DedicatedWorker") else "page"
+            spent[who] += ticks / os.sysconf("SC_CLK_TCK")
+    return spent
+
+
+def tell(where: str, numbers: dict[str, float]) -> None:
+    print(
+        json.dumps({"blog in": where, **{k: round(v, 2) for k, v in numbers.items()}}), flush=True
+    )
+
+
 def main() -> None:
     """Measure every shape and print a line of JSON for each."""
     try:
@@ -118,4 +208,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     assert subprocess.run(["node", "--version"], capture_output=True, check=True)
-    main()
+    blogs_program() if "--blog" in sys.argv[1:] else main()

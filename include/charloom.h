@@ -6,8 +6,9 @@
  * of `Model.generate` in Python; nats are those of `Model.score`.
  *
  * Texts are UTF-8, given by their address and number of bytes, and pass the steps that every text
- * passes in Python: a byte order mark at the start is dropped, and CRLF and CR become LF. But letters
- * are not joined with their accents: see `charloom_wants_nfc`.
+ * passes in Python: a byte order mark at the start is dropped, and CRLF and CR become LF. All but one:
+ * this library has no Unicode tables and does NO NFC NORMALIZATION. Where `charloom_wants_nfc` is 1,
+ * the caller has to give text in that form.
  *
  * Any thread may use any handle. Calls on one handle wait for each other; calls on different handles
  * run side by side. A call that fails changes nothing but the message of `charloom_error`.
@@ -61,7 +62,11 @@ CHARLOOM_API void charloom_free(charloom_model *model); /* NULL is allowed */
 
 /* How many ids there are: V. */
 CHARLOOM_API int32_t charloom_vocabulary_size(const charloom_model *model);
-/* 1 if the model was trained on text in Unicode's form NFC, and wants such text. */
+/* 1 if the model was trained on text in Unicode's form NFC, where a letter and its accent are one
+ * character. Then give every text (and `stop`) in that form: g_utf8_normalize of GLib, utf8proc_NFC, or
+ * unorm2_normalize of ICU make it. Other text is not refused, but read as the model has never read it:
+ * an accent apart is another character, often an unknown one, and generation and nats differ from
+ * Python's, which normalizes by itself. Text without a character from U+0300 on is NFC. */
 CHARLOOM_API int charloom_wants_nfc(const charloom_model *model);
 
 /* Begin a new text. */

@@ -52,7 +52,7 @@ def section(name: str, command: Callable[..., Any]) -> str:
     ]
     tables: dict[str, list[inspect.Parameter]] = {OWN: [], **{t: [] for t in GROUPS.values()}}
     for flag in flags:
-        tables[info(flag).rich_help_panel or OWN].append(flag)
+        tables.setdefault(info(flag).rich_help_panel or OWN, []).append(flag)
     for title, members in tables.items():
         if members:
             rows = ["| flag | what it does | default |", "|---|---|---|", *map(row, members)]

@@ -98,8 +98,10 @@ def weights_from_keras(found: Found) -> Weights:
     }
 
 
-def losses_after_keras(found: Found, open_engine: OpenEngine) -> np.ndarray:
-    """The loss of every step, from Keras's first weights, in Keras's order of windows."""
+def losses_after_keras(
+    found: Found, open_engine: OpenEngine, steps: int | None = None
+) -> np.ndarray:
+    """The loss of the first steps, from Keras's first weights, in Keras's order of windows."""
     settings = ModelSettings(hidden_size=75, num_layers=1)
     engine = open_engine(settings, 27, weights_from_keras(found))
     losses = []
@@ -115,4 +117,6 @@ def losses_after_keras(found: Found, open_engine: OpenEngine) -> np.ndarray:
                 StepSettings(learning_rate=1e-3),
             )
             losses.append(step.nats / step.characters)
+            if len(losses) == steps:
+                return np.array(losses)
     return np.array(losses)

@@ -20,6 +20,15 @@ def fox_model(vocabulary: Vocabulary | None = None, **shape) -> Model:
     return Model(settings, vocabulary, initial_weights(settings, vocabulary.size, seed=0))
 
 
+def scaled_model(characters: str = "ab.", *, scale: float = 3, seed: int = 0, **options) -> Model:
+    """A small alphabet, and weights so large that its probabilities differ."""
+    shape = ModelSettings(hidden_size=6, num_layers=1)
+    vocabulary = Vocabulary.of(characters, **options)
+    weights = initial_weights(shape, vocabulary.size, seed=seed)
+    weights = {name: scale * values for name, values in weights.items()}
+    return Model(shape, vocabulary, weights, precision="float32")
+
+
 def spoken_model(**shape) -> Model:
     """Weights twice as large as the first ones, so that gates open and close."""
     settings = ModelSettings(**{"hidden_size": 9, "num_layers": 2, **shape})

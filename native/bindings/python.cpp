@@ -1,6 +1,7 @@
 // The Python module: which kernels this processor can run, and a network made of them.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
@@ -10,6 +11,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -120,7 +122,12 @@ public:
     void generate(In<int32_t, 1> last, Out<float, 3> hidden, Out<float, 3> cell,
                   In<double, 1> temperatures, In<int32_t, 1> top_ks, In<double, 1> top_ps,
                   In<uint64_t, 1> seeds, In<int64_t, 1> starts,
-                  const std::vector<int32_t>& forbidden, Out<int32_t, 2> ids) {
+                  const std::vector<int32_t>& forbidden, Out<int32_t, 2> ids,
+                  const std::vector<In<int32_t, 2>>& followings,
+                  const std::vector<In<int32_t, 1>>& distances,
+                  const std::vector<In<int32_t, 1>>& classes,
+                  std::optional<In<int32_t, 1>> tables, std::optional<In<int64_t, 1>> left,
+                  std::optional<Out<int32_t, 2>> states) {
         const size_t B = last.shape(0);
         auto state = check_state(hidden, cell, B);
         check(seeds.shape(0) == B && starts.shape(0) == B && temperatures.shape(0) == B &&
@@ -134,10 +141,20 @@ public:
         std::vector<Sampling> samplings(B);
         for (size_t b = 0; b < B; ++b)
             samplings[b] = {temperatures.data()[b], top_ks.data()[b], top_ps.data()[b]};
+        Generation asked{static_cast<int>(B), last.data(),  static_cast<int>(ids.shape(0)),
+                         samplings.data(),    seeds.data(), starts.data(),
+                         forbidden,           ids.data()};
+        std::vector<Restriction> restrictions;
+        if (tables && left && states) {
+            restrictions = restrictions_of(followings, distances, classes, *tables, *left);
+            check(restrictions.size() == B && states->shape(1) == B &&
+                      states->shape(0) == ids.shape(0) + 1,
+                  "shape of a restriction's states: (length + 1, B)");
+            asked.restrictions = restrictions.data();
+            asked.states = states->data();
+        }
         const Alone alone(mutex());
-        network_->generate({static_cast<int>(B), last.data(), static_cast<int>(ids.shape(0)),
-                            samplings.data(), seeds.data(), starts.data(), forbidden, ids.data()},
-                           state);
+        network_->generate(asked, state);
     }
 
 private:
@@ -165,6 +182,36 @@ private:
         check(logits.shape(0) == inputs.shape(0) && logits.shape(1) == inputs.shape(1) &&
                   logits.shape(2) == static_cast<size_t>(shape_.vocabulary),
               "shape of the logits");
+    }
+    // Of each stream, the table that `tables` numbers, if it is not negative. What the tables lead to
+    // is checked where it is used (sampler.cpp), since they may be large.
+    std::vector<Restriction> restrictions_of(const std::vector<In<int32_t, 2>>& followings,
+                                             const std::vector<In<int32_t, 1>>& distances,
+                                             const std::vector<In<int32_t, 1>>& classes,
+                                             const In<int32_t, 1>& tables,
+                                             const In<int64_t, 1>& left) const {
+        check(followings.size() == distances.size() && followings.size() == classes.size() &&
+                  tables.shape(0) == left.shape(0),
+              "number of tables");
+        std::vector<Restriction> every(followings.size());
+        for (size_t t = 0; t < every.size(); ++t) {
+            const auto states = static_cast<int32_t>(followings[t].shape(0));
+            const auto C = static_cast<int32_t>(followings[t].shape(1));
+            check(distances[t].shape(0) == followings[t].shape(0) &&
+                      classes[t].shape(0) == static_cast<size_t>(shape_.vocabulary),
+                  "shape of a table: (S, C), (S), (V)");
+            for (int v = 0; v < shape_.vocabulary; ++v)
+                check(classes[t].data()[v] >= 0 && classes[t].data()[v] < C, "class of an id");
+            every[t] = {followings[t].data(), distances[t].data(), classes[t].data(), states, C, 0};
+        }
+        std::vector<Restriction> found(tables.shape(0));
+        for (size_t b = 0; b < found.size(); ++b) {
+            const int32_t t = tables.data()[b];
+            check(t < static_cast<int32_t>(every.size()), "number of a table");
+            if (t >= 0) found[b] = every[t];
+            found[b].left = left.data()[b];
+        }
+        return found;
     }
     StatePointers check_state(Out<float, 3>& hidden, Out<float, 3>& cell, size_t B) const {
         for (auto* a : {&hidden, &cell})
@@ -226,7 +273,12 @@ NB_MODULE(_native, m) {
         .def("logits", &CheckedNetwork::logits)
         .def("surprise", &CheckedNetwork::surprise)
         .def("trace", &CheckedNetwork::trace)
-        .def("generate", &CheckedNetwork::generate);
+        .def("generate", &CheckedNetwork::generate, "last"_a, "hidden"_a, "cell"_a,
+             "temperatures"_a, "top_ks"_a, "top_ps"_a, "seeds"_a, "starts"_a, "forbidden"_a,
+             "ids"_a, "followings"_a = std::vector<In<int32_t, 2>>(),
+             "distances"_a = std::vector<In<int32_t, 1>>(),
+             "classes"_a = std::vector<In<int32_t, 1>>(), "tables"_a = nb::none(),
+             "left"_a = nb::none(), "states"_a = nb::none());
 }
 
 }  // namespace charloom

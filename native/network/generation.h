@@ -18,9 +18,14 @@ void generate_streams(const Generation& asked, int vocabulary, std::vector<int32
     for (int n = 0; n < asked.length; ++n) {
         step();
         each_logits([&](int b, const float* logits) {
+            const size_t at = static_cast<size_t>(n) * asked.B + b;
+            const Sampling& sampling = asked.samplings[b];
             const double number = uniform(asked.seeds[b], asked.starts[b] + n);
-            inputs[b] = sampler.draw(logits, asked.samplings[b], number);
-            asked.ids[static_cast<size_t>(n) * asked.B + b] = inputs[b];
+            inputs[b] = asked.restrictions
+                            ? sampler.draw(logits, sampling, number, asked.restrictions[b], n,
+                                           asked.states[at], asked.states[at + asked.B])
+                            : sampler.draw(logits, sampling, number);
+            asked.ids[at] = inputs[b];
         });
         if (n + 1 < asked.length) advance();
     }

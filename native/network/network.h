@@ -55,9 +55,21 @@ struct Sampling {
     double top_p;
 };
 
+// Which characters a stream may draw: engines/restriction.py. From state s, id v leads to the state
+// following[s * C + classes[v]], and it may be drawn if that is one of the `states` and its
+// distance is less than what is left. Without a table everything may be drawn.
+struct Restriction {
+    const int32_t* following = nullptr;  // (states, C)
+    const int32_t* distance = nullptr;   // (states)
+    const int32_t* classes = nullptr;    // (V), each from 0 to C - 1
+    int32_t states = 0, C = 0;
+    int64_t left = 0;  // before the first character of the call
+};
+
 // `length` characters for each of B streams, which go on after the ids `last`. Character n of
 // stream b is drawn as samplings[b] says, with random number starts[b] + n of the seed seeds[b],
-// and never one of those `forbidden`. `ids` is (length, B).
+// and never one of those `forbidden`. `ids` is (length, B). If there are `restrictions`, one for
+// each stream, then `states` is (length + 1, B): the first row is given, the others are written.
 struct Generation {
     int B;
     const int32_t* last;
@@ -67,6 +79,8 @@ struct Generation {
     const int64_t* starts;
     const std::vector<int32_t>& forbidden;
     int32_t* ids;
+    const Restriction* restrictions = nullptr;
+    int32_t* states = nullptr;
 };
 
 enum class Kind { weight, mean, mean_square };

@@ -8,22 +8,46 @@ namespace charloom {
 Sampler::Sampler(const std::vector<int32_t>& forbidden, int vocabulary) : p_(vocabulary) {
     for (int v = 0; v < vocabulary; ++v)
         if (std::find(forbidden.begin(), forbidden.end(), v) == forbidden.end())
-            allowed_.push_back(v);
+            known_.push_back(v);
 }
 
 int Sampler::draw(const float* logits, const Sampling& sampling, double uniform) {
+    order_ = known_;
+    return draw_of_order(logits, sampling, uniform);
+}
+
+int Sampler::draw(const float* logits, const Sampling& sampling, double uniform,
+                  const Restriction& restriction, int n, int32_t state, int32_t& after) {
+    after = -1;
+    const int32_t* following = nullptr;
+    order_.clear();
+    if (state >= 0 && state < restriction.states) {
+        following = restriction.following + static_cast<size_t>(state) * restriction.C;
+        for (int v : known_) {
+            const int32_t next = following[restriction.classes[v]];
+            if (next >= 0 && next < restriction.states &&
+                restriction.distance[next] < restriction.left - n)
+                order_.push_back(v);
+        }
+    }
+    if (order_.empty()) return draw(logits, sampling, uniform);
+    const int id = draw_of_order(logits, sampling, uniform);
+    after = following[restriction.classes[id]];
+    return id;
+}
+
+int Sampler::draw_of_order(const float* logits, const Sampling& sampling, double uniform) {
     // A NaN counts as the least likely, so that there is an order.
     auto logit = [&](int v) { return std::isnan(logits[v]) ? -INFINITY : logits[v]; };
     auto likelier = [&](int a, int b) {
         const float x = logit(a), y = logit(b);
         return x > y || (x == y && a < b);
     };
-    int best = allowed_.front();
-    for (int v : allowed_)
+    int best = order_.front();
+    for (int v : order_)
         if (logit(v) > logit(best)) best = v;
     if (sampling.temperature == 0) return best;
 
-    order_ = allowed_;
     const bool sorted = sampling.top_k > 0 || sampling.top_p < 1;
     if (sorted) std::sort(order_.begin(), order_.end(), likelier);
     if (sampling.top_k > 0 && sampling.top_k < static_cast<int>(order_.size()))

@@ -15,9 +15,11 @@
 
 Train with `train` and `resume`, search for better settings with `tune`, `prepare` a text too
 large for one machine; look at a run with `plot`, `export_log` and `tensorboard`. A `Model` has
-load, save, generate, generate_many, state_after, next, score, evaluate, trace, trace_pieces, fit
-and describe; `process_files` does such a verb for many files, and `compare` measures two models
-on one text. `compress` and `decompress` press a file to its bits. To look into a model:
+load, save, generate, generate_many, state_after, next, score, evaluate, odd, calibrated, trace,
+trace_pieces, fit and describe; `process_files` does such a verb for many files, and `compare`
+measures two models on one text. `copied` measures what of a model's texts stands in its training
+text, and a `CopyIndex` is such a text, made searchable. `compress` and `decompress` press a file
+to its bits. To look into a model:
 `explain`, `save_trace`, `save_page`, `serve`, `units`, `context`; and `recall` compares an LSTM
 with plain RNNs. `export_model` and `import_model` are for ONNX, Keras and others,
 `Model.to_torch` and `Model.from_torch` for PyTorch; `card` is a model's README.md. `read` gives
@@ -52,13 +54,21 @@ if TYPE_CHECKING:
     from .inspection.tensorboard import tensorboard as tensorboard
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
+    from .model.calibration import Calibration as Calibration
     from .model.comparison import Comparison as Comparison
     from .model.comparison import compare as compare
     from .model.compression import Compressed as Compressed
     from .model.compression import compress as compress
     from .model.compression import decompress as decompress
+    from .model.copying import CopyReport as CopyReport
+    from .model.copying import copied as copied
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
+    from .model.oddity import OddPart as OddPart
+    from .model.rules.copies import NoCopies as NoCopies
+    from .model.rules.grammar import Grammar as Grammar
+    from .model.rules.grammar import JsonSchema as JsonSchema
+    from .model.rules.pattern import Pattern as Pattern
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
     from .model.text_state import TextState as TextState
@@ -70,10 +80,12 @@ if TYPE_CHECKING:
     from .settings import CompressionSettings as CompressionSettings
     from .settings import ManySettings as ManySettings
     from .settings import ModelSettings as ModelSettings
+    from .settings import OddSettings as OddSettings
     from .settings import SamplingSettings as SamplingSettings
     from .settings import TextSettings as TextSettings
     from .settings import TrainingSettings as TrainingSettings
     from .settings import TuningSettings as TuningSettings
+    from .text.copies import CopyIndex as CopyIndex
     from .text.preparing import prepare as prepare
     from .text.reading import InMemory as InMemory
     from .text.reading import read as read
@@ -87,17 +99,26 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AdaptationSettings": "settings",
+    "Calibration": "model.calibration",
     "CharloomError": "errors",
     "Comparison": "model.comparison",
     "Compressed": "model.compression",
     "CompressionSettings": "settings",
     "ContextReport": "inspection.memory.context",
+    "CopyIndex": "text.copies",
+    "CopyReport": "model.copying",
+    "Grammar": "model.rules.grammar",
     "InMemory": "text.reading",
+    "JsonSchema": "model.rules.grammar",
     "ManySettings": "settings",
     "Model": "model.model",
     "ModelSettings": "settings",
+    "NoCopies": "model.rules.copies",
+    "OddPart": "model.oddity",
+    "OddSettings": "settings",
     "Page": "serving.offline.page",
     "Part": "model.scoring",
+    "Pattern": "model.rules.pattern",
     "Progress": "training.progress",
     "Recall": "inspection.memory.recall",
     "Report": "inspection.units.report",
@@ -114,6 +135,7 @@ _HOME = {
     "compare": "model.comparison",
     "compress": "model.compression",
     "context": "inspection.memory.context",
+    "copied": "model.copying",
     "decompress": "model.compression",
     "explain": "inspection.story",
     "export_log": "inspection.logs",

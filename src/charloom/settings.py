@@ -360,6 +360,23 @@ class CompressionSettings(Settings):
     )
 
 
+class OddSettings(Settings):
+    """Which lines of a text are odd."""
+
+    threshold: float = Field(
+        default=0.001,
+        gt=0,
+        le=1,
+        description="the largest p-value of an odd line, and the share of false alarms",
+    )
+    window: int = Field(
+        default=0,
+        ge=0,
+        le=LARGEST,
+        description="of a stream, test windows of so many characters; 0 is lines",
+    )
+
+
 class AmountSettings(Settings):
     """How much is generated."""
 

@@ -22,6 +22,9 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 )
 
+WAIT = 120_000
+"""Milliseconds for what has to come, however busy the machine is; nothing waits so long."""
+
 Opener = Callable[..., Any]
 
 
@@ -123,6 +126,7 @@ def is_own(message: str) -> bool:
 def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") -> Iterator[Any]:
     """A page that has read its text; on the way out, it must not have complained."""
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
+    context.set_default_timeout(WAIT)
     page = context.new_page()
     wrong: list[str] = []
     asked: list[str] = []
@@ -134,7 +138,7 @@ def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") 
         context.set_offline(True)
     page.wrong = wrong
     page.goto(address)
-    page.wait_for_selector("body[data-ready][data-opened]", timeout=60_000)
+    page.wait_for_selector("body[data-ready][data-opened]")
     yield page
     assert wrong == []
     own = (address.split("#")[0], "blob:")  # a file's worker comes out of the page

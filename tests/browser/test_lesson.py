@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import xml.etree.ElementTree as ET
+from collections import Counter
 from urllib.parse import parse_qs, quote_plus
 
 import numpy as np
@@ -18,8 +19,8 @@ def shown(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", "\u2212")
 
 
-def fragment(page) -> dict[str, str]:
-    page.wait_for_timeout(350)  # the address follows after a pause
+def fragment(page, holds: str) -> dict[str, str]:
+    page.wait_for_function("(part) => location.hash.includes(part)", arg=holds)  # after a pause
     parts = parse_qs(page.evaluate("location.hash").lstrip("#"), keep_blank_values=True)
     return {name: values[0] for name, values in parts.items()}
 
@@ -124,6 +125,22 @@ def test_the_tour_goes_with_a_file_and_a_plain_rnn_too(open_page, file):
         page.click("#tour-end")
         page.wait_for_selector('#sheet:not([data-at="story"])')
         assert "state h" in page.locator("#cell text").all_text_contents()
+        box = page.locator("#cell svg").get_attribute("viewBox")
+        assert box is not None
+        assert int(box.split()[3]) <= 300  # no room for an article that it has not
+        assert page.is_hidden("#gates-told")
+
+
+def test_on_a_narrow_screen_the_tours_picture_is_near_and_its_buttons_stay_in_sight(
+    open_page, address
+):
+    page = open_page(address + "#tour=4", width=400)
+    page.wait_for_selector('#sheet[data-at="story"]')
+    assert page.locator("#cell").bounding_box()["y"] < 600
+    for place in ("0", "document.body.scrollHeight"):
+        page.evaluate(f"scrollTo(0, {place})")
+        box = page.locator("#tour-next").bounding_box()
+        assert 0 < box["y"] < 1000 - box["height"]
 
 
 # Links.
@@ -135,7 +152,7 @@ def test_a_link_opens_the_same_text_place_unit_and_quantity(open_page, address):
     page.click("#read-form button")
     page.wait_for_function("() => state.given.startsWith('the Crow') && state.trace.done")
     page.evaluate("state.set({cursor: 9, layer: 0, unit: 7, quantity: 'o_t', phase: 2})")
-    parts = fragment(page)
+    parts = fragment(page, "quantity=o_t")
     assert parts["text"] == "the Crow & the Fox = 100% +1"
     other = open_page(page.url)
     kept = "[state.given, state.cursor, state.layer, state.unit, state.quantity, state.phase]"
@@ -159,7 +176,8 @@ def test_a_link_with_nonsense_or_hostile_text_opens_a_page(open_page, address, f
 # Pictures and print.
 
 NAMES = ["cell", "all-units", "text", "alternatives", "heat-map", "gates", "loss", "training-gates"]
-BIT_BY_BIT = ("gates", "loss", "training-gates")
+DENSE = {"heat-map": 3, "gates": 1, "training-gates": 3}
+"""Pictures with images in them, of what has too many numbers for shapes: how many, at most."""
 
 
 def test_every_picture_is_saved_as_png_and_as_svg(open_page, address, tmp_path):
@@ -167,7 +185,7 @@ def test_every_picture_is_saved_as_png_and_as_svg(open_page, address, tmp_path):
     page.evaluate("state.set({phase: 3, hovered: null})")
     page.wait_for_function("() => heatmap.tiles.size > 0")
     page.click("#train-step")
-    page.wait_for_selector("#training[data-step='1']", timeout=60_000)
+    page.wait_for_selector("#training[data-step='1']")
     names = page.evaluate("[...pictures.all.keys()]")
     assert sorted(names) == sorted(NAMES)
     for name in names:
@@ -187,7 +205,10 @@ def test_every_picture_is_saved_as_png_and_as_svg(open_page, address, tmp_path):
                 root = ET.fromstring(path.read_text("utf-8"))
                 assert root.tag == "{http://www.w3.org/2000/svg}svg"
                 assert [float(n) for n in root.get("viewBox").split()[2:]] == [width, height]
-                assert len(list(root.iter())) > (1 if name in BIT_BY_BIT else 8)
+                kinds = Counter(one.tag.rpartition("}")[2] for one in root.iter())
+                assert kinds["image"] <= DENSE.get(name, 0)
+                assert kinds["text"] >= (3 if name != "all-units" else 0)
+                assert kinds.total() >= 6
 
 
 def test_both_pens_draw_the_same_cell(open_page, address):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -22,13 +23,17 @@ def downloaded(page, folder: Path) -> Model:
 
 def train_to_the_end(page):
     page.click("#train")
-    page.wait_for_selector("#training[data-state=done]", timeout=120_000)
+    page.wait_for_selector("#training[data-state=done]")
 
 
 @pytest.mark.parametrize("kind", ["address", "file"])
 def test_the_blogs_program_runs_in_the_page(open_page, node, request, tmp_path, kind):
     page = open_page(request.getfixturevalue(kind))
+    began = time.monotonic()
     train_to_the_end(page)
+    computed = float(page.get_attribute("#training", "data-seconds"))
+    assert 0 < computed < time.monotonic() - began
+    assert f"Computed in {computed:.1f} s." in page.inner_text("#training-status")
     data = page.inner_text("#training-data")
     assert "15 characters and the one after them, 134 in all: One bright morni" in data
     assert "the 27 distinct characters, sorted and numbered: ␣ 0, , 1, . 2, C 3, F 4, O 5" in data

@@ -272,7 +272,8 @@ def test_a_terminal_that_is_closed_saves_the_run_unless_hangups_are_ignored(
 
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
-    steps = ["--hidden-size", "8", "--steps", "600" if ignored else "1000000"]
+    steps = ["--hidden-size", "8", "--steps", "200" if ignored else "1000000"]
+    steps += ["--validate-every", "20"]  # which takes a checkpoint
     process = subprocess.Popen(
         [*command, str(folder), *steps],
         stdin=follower, stdout=follower, stderr=follower, preexec_fn=begin,

@@ -37,11 +37,11 @@ def test_the_native_core_computes_what_pytorch_does_there_and_back(path: Path):
     check_against_torch(load(path), native32, rtol=1e-4, atol=1e-6)
 
 
-def test_the_reference_has_kerass_losses_over_500_steps_of_the_blogs_program():
+def test_the_reference_has_kerass_losses_over_the_first_100_steps_of_the_blogs_program():
     found = load(GOLDEN / "keras_fox.npz")
-    losses = losses_after_keras(found, reference64)
-    assert len(losses) == 500
-    assert_allclose(losses, found["losses"], rtol=1e-8, atol=1e-8)
+    losses = losses_after_keras(found, reference64, steps=100)
+    assert len(losses) == 100 and len(found["losses"]) == 500  # the rest is in tests/peers
+    assert_allclose(losses, found["losses"][:100], rtol=1e-8, atol=1e-8)
 
 
 def test_the_native_core_has_kerass_losses_over_500_steps_of_the_blogs_program():

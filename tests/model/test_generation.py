@@ -57,7 +57,7 @@ class Reciting:
     def surprisal(self, inputs, targets, state):
         raise AssertionError("a prompt of one character is not read ahead")
 
-    def generate(self, last, state, length, sampling, seeds, start, forbidden=()):
+    def generate(self, last, state, length, sampling, seeds, start, forbidden=(), restriction=None):
         drawn = self.ids[start : start + length]
         return np.repeat(drawn[:, None], len(last), axis=1), state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 
 import pytest
@@ -80,6 +81,11 @@ def test_what_only_this_server_has_is_in_extra_body(client, models):
     )
     alone = "".join(models["fox"].generate(PROMPT, length=40, seed=1, top_k=2))
     assert answer.choices[0].text == alone
+    stream = client.completions.create(
+        model="fox", prompt=PROMPT, stream=True, extra_body={"pattern": "[a-z]{3} [a-z]{3}"}
+    )
+    text = "".join(part.choices[0].text for part in stream)
+    assert re.fullmatch("[a-z]{3} [a-z]{3}", text)
 
 
 @pytest.mark.parametrize("name", ["fox", "lines"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from threading import Lock
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving_tools import TEXT, small_model
 
-from charloom import Model, SamplingSettings
+from charloom import Grammar, Model, Pattern, SamplingSettings
 from charloom.engines.weights import initial_weights
 from charloom.serving import batching, guard
 from charloom.serving.batching import LONGEST, Batcher, Job, Piece
@@ -114,6 +115,25 @@ def test_every_text_is_the_one_made_alone(name, batcher_of):
         assert [one.text for one in heard] == alone
         ends = ["length" if len(t) == options["length"] else "stop" for t in alone]
         assert [one.pieces[-1].finish for one in heard] == ends
+
+
+@pytest.mark.parametrize("name", ["streams", "lines", "bytes", "no line feed"])
+def test_texts_under_rules_are_those_made_alone_whatever_is_beside_them(name, batcher_of):
+    model = MODELS[name]
+    rules = [None, Pattern("[a-z ]+x"), Pattern("th(e|o){2,9}"), Grammar('start: "f" /o+x/'), None]
+    batcher, asked = batcher_of(model), []
+    for seed in range(15):
+        rule, prompt = rules[seed % 5], ["", "the"][seed % 2]
+        made = job(
+            model, prompt, count=2, seed=seed, length=30, rule=rule, likeliest=[None, 1][seed % 2]
+        )
+        asked.append((made[1], prompt, seed, rule))
+        batcher.submit([made[0]])
+    for heard, prompt, seed, rule in asked:
+        alone = model.generate_many(prompt, count=2, seed=seed, length=30, rule=rule)
+        assert [one.text for one in heard] == alone
+        if isinstance(rule, Pattern):
+            assert all(re.fullmatch(rule.pattern, text) for text in alone)
 
 
 @pytest.mark.usefixtures("unknown_characters_are_expected")
@@ -256,6 +276,52 @@ def test_a_slow_engine_draws_less_at_a_time(batcher_of, monkeypatch):
     batcher_of(model).submit([made])
     assert len(heard.text) == 30
     assert max(lengths[1:]) <= batching.SHORTEST < LONGEST
+
+
+@pytest.mark.parametrize("stop", [[], ["x q"]])
+def test_a_stream_is_told_its_first_characters_at_once_and_others_now_and_then(
+    batcher_of, monkeypatch, stop
+):
+    monkeypatch.setattr(batching, "PIECE_SECONDS", 1e9)
+    model = MODELS["streams"]
+    made, (heard,) = job(model, "the", length=300, likeliest=0, stop=stop)
+    batcher_of(model).submit([made])
+    assert heard.text == "".join(model.generate("the", length=300, seed=0, stop=stop))
+    assert "".join(token.text for token in heard.tokens) == heard.text
+    first, last = heard.pieces
+    assert 0 < len(first.text) <= LONGEST
+    assert last.finish == "length"
+
+
+def test_no_more_is_drawn_than_the_longest_text_needs(batcher_of, monkeypatch):
+    monkeypatch.setattr(batching, "PIECE_SECONDS", 1e9)
+    model = small_model()
+    made, (heard,) = job(model, "the", length=101)
+    batcher_of(model).submit([made])
+    assert len(heard.text) == made.streams[0].drawn == 101
+
+
+def test_prompts_of_texts_that_wait_are_read_together(batcher_of, monkeypatch):
+    model, slots, count = small_model(), 8, 40
+    together, seen, working = [], [], model.engine.surprisal
+
+    def counted(inputs, *others):
+        together.append(inputs.shape[1])
+        seen.append((batcher.busy, batcher.waiting))
+        return working(inputs, *others)
+
+    monkeypatch.setattr(model.engine, "surprisal", counted)
+    batcher = batcher_of(model, slots=slots)
+    jobs = [job(model, "the fox", seed=n, length=20 + n) for n in range(count)]
+    batcher.submit([made for made, _ in jobs])
+    texts = [heard.text for _, (heard,) in jobs]
+    assert sum(together) == count
+    assert len(together) <= 2 * count / slots
+    assert all(busy <= slots for busy, _ in seen)
+    assert seen[0] == (slots, count - slots)
+    monkeypatch.undo()
+    options = [{"seed": made.sampling.seed, "length": made.length} for made, _ in jobs]
+    assert texts == ["".join(model.generate("the fox", **one)) for one in options]
 
 
 def test_bounds_fit_together():

@@ -56,6 +56,22 @@ def events(answer) -> list:
     return [json.loads(part.removeprefix("data: ")) for part in parts[:-2]]
 
 
+def test_a_rule_is_for_what_is_generated(page, models):
+    rule = {"pattern": "[a-z]{3,9}!?"}
+    found = asked(page, prompt="the ", max_tokens=20, n=3, seed=5, **rule)
+    alone = models["fox"].generate_many(
+        "the ", count=3, length=20, seed=5, rule=charloom.Pattern(rule["pattern"])
+    )
+    assert [choice["text"] for choice in found["choices"]] == alone
+    assert {choice["finish_reason"] for choice in found["choices"]} <= {"stop", "length"}
+    assert re.fullmatch("f+", asked(page, grammar="start: /f+/")["choices"][0]["text"])
+    answer = asked(page, 400, pattern="(?=a)b")
+    assert answer["error"]["param"] == "pattern" and "not possible" in answer["error"]["message"]
+    assert "no text" in asked(page, 400, json_schema={"type": "integer"})["error"]["message"]
+    assert "give one of" in asked(page, 400, pattern="a", grammar="b")["error"]["message"]
+    assert "shortest" in asked(page, 400, pattern="a{99}", max_tokens=20)["error"]["message"]
+
+
 def test_a_text_is_the_one_that_generate_makes(page, models):
     for name, model in models.items():
         answer = asked(page, model=name, prompt="the Fox", max_tokens=30, seed=7, top_k=9)

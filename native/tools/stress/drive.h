@@ -84,6 +84,32 @@ inline Record drive(Subject& subject, const Case& c, const Batch& batch, bool so
         check(halves == ids, "2 and then 3 characters are not 5");
     }
 
+    // Even and odd ids by turns, from whichever stream b % 3 begins with; the third has no table.
+    // What leads out of a table is no way, and after 3 ids nothing may come.
+    const Ids following{1, 99, -7, 0}, distance{1, 0};
+    Ids classes(vocabulary);
+    for (int v = 0; v < vocabulary; ++v) classes[v] = v % 2;
+    std::vector<Restriction> restrictions(B);
+    Ids states(6 * static_cast<size_t>(B));
+    for (int b = 0; b < B; ++b) {
+        states[b] = b % 3;
+        if (b % 3 < 2)
+            restrictions[b] = {following.data(), distance.data(), classes.data(), 2, 2, 3};
+    }
+    state = batch.start;
+    const Ids turns =
+        subject.generate(B, first, state, 5, SAMPLINGS, {}, 0, restrictions, states.data());
+    record.add(turns);
+    record.add(states);
+    for (int b = 0; b < B && vocabulary > 1; ++b)
+        for (int n = 0; b % 3 < 2 && n < 3 && states[(n + 1) * B + b] >= 0; ++n)
+            check(turns[n * B + b] % 2 == (n + b % 3) % 2 &&
+                      states[(n + 1) * B + b] == (n + 1 + b % 3) % 2,
+                  "an id that a table does not allow is generated");
+    for (int b = 0; b < B; ++b)
+        check(states[5 * B + b] == -1 && (vocabulary < 2 || b % 3 > 1 || states[B + b] >= 0),
+              "the states of a table are wrong");
+
     for (long step = 1; step <= 3; ++step) {
         state = batch.start;
         const Floats before = subject.everything();

@@ -119,14 +119,16 @@ struct Subject {
 
     // Stream b is drawn as samplings[b % their number] says.
     Ids generate(int B, Ids last, State& state, int length, const std::vector<Sampling>& samplings,
-                 const Ids& forbidden, int64_t start = 0) {
+                 const Ids& forbidden, int64_t start = 0,
+                 const std::vector<Restriction>& restrictions = {}, int32_t* states = nullptr) {
         Ids ids(static_cast<size_t>(length) * B);
         std::vector<uint64_t> seeds(B);
         std::vector<Sampling> each(B);
         for (int b = 0; b < B; ++b) seeds[b] = 100 + b, each[b] = samplings[b % samplings.size()];
         const std::vector<int64_t> starts(B, start);
         network->generate({B, last.data(), length, each.data(), seeds.data(), starts.data(),
-                           forbidden, ids.data()},
+                           forbidden, ids.data(),
+                           restrictions.empty() ? nullptr : restrictions.data(), states},
                           state.pointers());
         return ids;
     }

@@ -25,6 +25,7 @@ GROUPS = {
     "AmountSettings": "Sampling",
     "SamplingSettings": "Sampling",
     "AdaptationSettings": "Adapting",
+    "OddSettings": "Odd lines",
     "ComputingSettings": "Computing",
     "ManySettings": "Many files",
     "TuningSettings": "The search",
@@ -34,7 +35,14 @@ GROUPS = {
 }
 """The title under which help lists the flags of each class of settings."""
 
-NAMES = {"selections": "select", "patterns": "pattern", "spaces": "space", "start_from": "from"}
+NAMES = {
+    "selections": "select",
+    "patterns": "pattern",
+    "spaces": "space",
+    "start_from": "from",
+    "calibration": "calibrate",
+    "sizes": "size",
+}
 """Arguments of the library whose flags have other names: some are given one at a time, and `from`
 is no name in Python."""
 

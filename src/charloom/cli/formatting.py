@@ -11,6 +11,9 @@ from typing import Any, Literal
 
 import charloom
 
+_SHORT = 20
+"""Values of a list that are shown; a longer one is told by its length."""
+
 
 def total(score: charloom.Score) -> dict[str, Any]:
     """A score with all that is computed from it."""
@@ -67,6 +70,8 @@ def _shown(value: Any) -> str:
             return f"{value:,}"
         case float():
             return f"{value:,.6g}"
+        case list() | tuple() if len(value) > _SHORT:
+            return f"{len(value):,} values"
     return charloom.visible(str(value))
 
 

@@ -38,6 +38,18 @@ from .arguments import (
 )
 from .flags import chosen, flags, given, refuse
 from .many import PartsFolder, many_flags, on_many_files, refuse_many
+from .rules import (
+    RULES,
+    GrammarFlag,
+    JsonSchemaFlag,
+    NoCopiesFlag,
+    PatternFlag,
+    TrainingTextFlag,
+    TriesFlag,
+    ValidateFlag,
+    rule_of,
+    validator,
+)
 from .streams import say, tell
 
 
@@ -76,6 +88,13 @@ def generate(
             parser=path, metavar="FILE", help="write the state after the text to this file"
         ),
     ] = None,
+    pattern: PatternFlag = None,
+    json_schema: JsonSchemaFlag = None,
+    grammar: GrammarFlag = None,
+    no_copies: NoCopiesFlag = None,
+    training_text: TrainingTextFlag = None,
+    validate: ValidateFlag = None,
+    tries: TriesFlag = 100,
     **values: Any,
 ) -> int:
     """Generate text with a model and print it as it is made.
@@ -88,14 +107,23 @@ def generate(
     --length 0, and --state goes on from there. With the same --seed a text in two halves is that
     of one command.
 
+    Under a rule (--pattern, --json-schema, --grammar) what follows the prompt fulfils it as a
+    whole, and within --length. A text ends where nothing may follow; where something may, it ends
+    as others do: at --stop, at the end of the line for a model of lines, or at --length. With
+    --no-copies the text, its prompt included, copies no N characters in a row. What no rule can say
+    a program may, with --validate; the share that it accepts is told on standard error, and the
+    exit status is 1 where --tries were not enough.
+
     For example:
 
         charloom generate book.run --prompt "The Fox" --temperature 0.7
+        charloom generate names.run --count 10 --pattern "[A-Z][a-z]{2,5}"
     """
     if output is not None:
         if prompt is not None or prompt_file is not None:
             raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
         refuse(context, ("state", "state_out"), "is of one text, and -o was given")
+        refuse(context, RULES, "is of one text, and -o was given")
         names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
         options = {name: values[name] for name in names}
         return on_many_files("generate", model, text, output, values, stop=stop, **options)
@@ -119,8 +147,22 @@ def generate(
         "state": before,
         "length": amount.length,
         "stop": stop or None,
+        "rule": rule_of(loaded, pattern, json_schema, grammar, no_copies, training_text, prompt),
         **sampling.model_dump(),
     }
+    if validate is not None:
+        if state_out is not None:
+            raise SettingsError("state_out: it is of one text as it is made; leave out --validate")
+        found = loaded.generate_checked(
+            validator(validate, prompt), prompt, count=amount.count, tries=tries, **options
+        )
+        if fresh:
+            tell(f"seed {sampling.seed}")
+        for one in found.texts:
+            say(prompt + one)
+        tell(f"{len(found.texts)} of {found.drawn} texts were accepted ({found.rate:.1%})")
+        return 0 if len(found.texts) == amount.count else 1
+    refuse(context, ("tries",), "has no effect without --validate")
     if amount.count == 1:
         pieces = loaded.generate(prompt, **options)
     else:

@@ -22,6 +22,7 @@ import numpy as np
 from ..settings import ModelSettings, SamplingSettings
 from .loss import ranks, surprisal
 from .random import uniform
+from .restriction import Restriction
 from .sampling import draw
 from .weights import Array, Weights
 
@@ -244,17 +245,23 @@ class Engine(ABC):
         seeds: Array,
         start: int | Array,
         forbidden: tuple[int, ...] = (),
+        restriction: Restriction | None = None,
     ) -> tuple[Array, State]:
         """Draw `length` ids for each of B streams, feeding each back.
 
         `last` (B,) int32 is the character to read first, `seeds` (B,) uint64 the seed of
         each stream, `start` how many characters were drawn before: drawing 10 and then 10
         more equals drawing 20. `sampling` and `start` are for all streams, or one for each.
-        What a stream draws does not depend on the others. Returns (length, B) int32 ids and
-        the state before the last of them is read.
+        What a stream draws does not depend on the others. A `restriction` says what each may
+        draw, and gets the states that its tables come to. Returns (length, B) int32 ids and the
+        state before the last of them is read.
         """
         drawn = np.empty((length, len(last)), np.int32)
         for n in range(length):
             logits, state = self.logits(last[None], state)
-            last = drawn[n] = draw(logits[0], sampling, uniform(seeds, start + n), forbidden)
+            masks = restriction.masks(n) if restriction else None
+            uniforms = uniform(seeds, start + n)
+            last = drawn[n] = draw(logits[0], sampling, uniforms, forbidden, masks)
+            if restriction and masks:
+                restriction.move(n, last, masks)
         return drawn, state

@@ -18,6 +18,7 @@ from . import _native  # pyright: ignore[reportAttributeAccessIssue]
 from .base import Activations, Engine, OptimizerState, State, Step, StepSettings, Surprisal
 from .cell import CELLS
 from .int8 import rounded
+from .restriction import Restriction
 from .weights import Array, Weights, check_weights, weight_shapes
 
 _WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
@@ -193,6 +194,7 @@ class NativeEngine(Engine):
         seeds: Array,
         start: int | Array,
         forbidden: tuple[int, ...] = (),
+        restriction: Restriction | None = None,
     ) -> tuple[Array, State]:
         """(length, B) ids drawn inside C++, and the state before the last is read."""
         after = state.numpy()
@@ -210,8 +212,25 @@ class NativeEngine(Engine):
             np.array(np.broadcast_to(start, B), np.int64),
             list(forbidden),
             ids,
+            *_tables(restriction),
         )
         return ids, after
+
+
+def _tables(restriction: Restriction | None) -> tuple[Any, ...]:
+    """What C++ takes of a restriction: each table once, and which of them each stream has."""
+    if restriction is None:
+        return ()
+    tables = {id(table): table for table in restriction.tables if table is not None}
+    numbers = {key: number for number, key in enumerate(tables)}
+    return (
+        [table.following for table in tables.values()],
+        [table.distance for table in tables.values()],
+        [table.classes for table in tables.values()],
+        np.array([numbers.get(id(table), -1) for table in restriction.tables], np.int32),
+        restriction.left,
+        restriction.states,
+    )
 
 
 def _ids(ids: Array) -> Array:

@@ -52,7 +52,12 @@ def uniform(seeds: NDArray[np.uint64], index: int | NDArray[np.int64]) -> NDArra
     return np.ldexp((z >> np.uint64(11)).astype(np.float64), -53)
 
 
-def stream_seeds(seed: int, streams: int) -> NDArray[np.uint64]:
-    """(B,) A seed for each stream, such that stream 0 alone equals stream 0 of many."""
-    sequences = (np.random.SeedSequence([seed, stream]) for stream in range(streams))
+def stream_seeds(seed: int, streams: int, first: int = 0) -> NDArray[np.uint64]:
+    """(B,) A seed for each stream, such that stream 0 alone equals stream 0 of many.
+
+    >>> bool((stream_seeds(7, 5)[3:] == stream_seeds(7, 2, first=3)).all())
+    True
+    """
+    numbers = range(first, first + streams)
+    sequences = (np.random.SeedSequence([seed, stream]) for stream in numbers)
     return np.array([s.generate_state(1, np.uint64)[0] for s in sequences], np.uint64)

@@ -20,12 +20,14 @@ def draw(
     sampling: SamplingSettings | Sequence[SamplingSettings],
     uniforms: Array,
     forbidden: tuple[int, ...] = (),
+    masks: Sequence[Array | None] | None = None,
 ) -> Array:
     """(B,) int32 One id for each row of logits (B, V), decided by its number in [0, 1).
 
     Temperature, then `top_k`, then `top_p`, each on what the one before has left; among
     equals the lower id comes first. Of what is left the ids share [0, 1) in their order.
-    `sampling` is for all rows, or one for each.
+    `sampling` is for all rows, or one for each. `masks` (V,) bool, one for each row, say what
+    else may not be drawn.
 
     >>> likely = np.log(np.array([[0.1, 0.6, 0.3]]))
     >>> [int(draw(likely, SamplingSettings(), np.array([u]))[0]) for u in (0.05, 0.15, 0.8)]
@@ -33,11 +35,14 @@ def draw(
     >>> int(draw(likely, SamplingSettings(temperature=0), np.array([0.05]), (1,))[0])
     2
     """
-    allowed = np.delete(np.arange(logits.shape[-1], dtype=np.int32), forbidden)
-    rows = logits[:, allowed].astype(np.float32)
-    each = [sampling] * len(rows) if isinstance(sampling, SamplingSettings) else sampling
-    drawn = zip(rows, each, uniforms, strict=True)
-    return allowed[[_draw_one(logits, one, u) for logits, one, u in drawn]]
+    known = np.delete(np.arange(logits.shape[-1], dtype=np.int32), forbidden)
+    B = len(logits)
+    each = [sampling] * B if isinstance(sampling, SamplingSettings) else sampling
+    drawn = np.empty(B, np.int32)
+    for b, (mask, one, u) in enumerate(zip(masks or [None] * B, each, uniforms, strict=True)):
+        ids = known if mask is None else known[mask[known]]
+        drawn[b] = ids[_draw_one(logits[b, ids].astype(np.float32), one, u)]
+    return drawn
 
 
 def _draw_one(logits: Array, sampling: SamplingSettings, u: float) -> int:

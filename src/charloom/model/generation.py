@@ -11,12 +11,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..engines.random import stream_seeds
+from ..engines.random import stream_seeds, uniform
+from ..engines.restriction import Restriction
+from ..engines.sampling import draw
 from ..engines.weights import Array
 from ..errors import SettingsError
 from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
 from .predictor import Predictor
+from .rules.rule import Follower, Rule
 from .text_state import TextState, after_prompt
 
 _LONGEST_PIECE = 16  # characters; the first is one, and each is twice as long as the last
@@ -30,6 +33,7 @@ def generate(
     sampling: SamplingSettings | None = None,
     stop: str | Sequence[str] | None = None,
     before: TextState | None = None,
+    rule: Rule | None = None,
 ) -> Iterator[str]:
     """Yield up to `length` characters that follow the prompt, in short pieces, as made.
 
@@ -37,9 +41,10 @@ def generate(
     and for a model of lines before a line feed. An empty prompt starts after
     a line feed, or, where the vocabulary has none, with a character drawn evenly. The
     unknown character is never drawn; in a prompt it is read, with a warning that names it.
-    With `before` the prompt goes on after that text.
+    With `before` the prompt goes on after that text; with a `rule` only what it allows is drawn.
     """
-    pieces = _pieces(predictor, prompt, writers_of(predictor, 1, length, stop), sampling, before)
+    writers = writers_of(predictor, 1, length, stop, rule)
+    pieces = _pieces(predictor, prompt, writers, sampling, before)
     return (piece for (piece,) in pieces if piece)
 
 
@@ -52,15 +57,18 @@ def generate_many(
     sampling: SamplingSettings | None = None,
     stop: str | Sequence[str] | None = None,
     before: TextState | None = None,
+    rule: Rule | None = None,
+    first: int = 0,
 ) -> list[str]:
     """`count` texts that follow one prompt, each as of `generate`, drawn side by side.
 
-    The first is the one that `generate` yields, and a larger `count` only adds to them.
+    The first is the one that `generate` yields, and a larger `count` only adds to them. With
+    `first` the texts are those that come after so many.
     """
     AmountSettings(count=count)
-    writers = writers_of(predictor, count, length, stop)
+    writers = writers_of(predictor, count, length, stop, rule)
     texts = [""] * count
-    for pieces in _pieces(predictor, prompt, writers, sampling, before):
+    for pieces in _pieces(predictor, prompt, writers, sampling, before, first):
         texts = [text + piece for text, piece in zip(texts, pieces, strict=True)]
     return texts
 
@@ -71,38 +79,76 @@ def _pieces(
     writers: list[Writer],
     sampling: SamplingSettings | None,
     before: TextState | None,
+    first: int = 0,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
     engine, sampling = predictor.engine, sampling or SamplingSettings()
-    seeds = stream_seeds(sampling.seed, len(writers))
+    seeds = stream_seeds(sampling.seed, len(writers), first)
     last, state = after_prompt(predictor, prompt, before)
     drawn = before.drawn if before else 0
     if len(last):
         last, state = np.repeat(last, len(writers)), state.repeat(len(writers))
     else:
-        last = predictor.drawn_evenly(seeds)
+        last, states = drawn_evenly(predictor, writers, seeds)
         state = engine.zero_state(len(writers))
         drawn = 1
-        yield [writer.write(last[b : b + 1]) for b, writer in enumerate(writers)]
+        yield [
+            writer.write(last[b : b + 1], None if states is None else states[:, b])
+            for b, writer in enumerate(writers)
+        ]
     live = np.array([b for b, writer in enumerate(writers) if not writer.ended], int)
     kept, size = live, 1  # kept: the streams that go on, of those in `last` and `state`
     while len(live):
         state = state.select(kept)
-        size = min(size, max(writers[b].left for b in live))
+        size, restriction = restriction_of([writers[b] for b in live], size)
         new, state = engine.generate(
-            last[kept], state, size, sampling, seeds[live], drawn, predictor.forbidden
+            last[kept], state, size, sampling, seeds[live], drawn, predictor.forbidden, restriction
         )
         pieces = [""] * len(writers)
         for column, b in enumerate(live):
-            pieces[b] = writers[b].write(new[:, column])
+            states = restriction.states[1:, column] if restriction else None
+            pieces[b] = writers[b].write(new[:, column], states)
         yield pieces
         kept = np.array([c for c, b in enumerate(live) if not writers[b].ended], int)
         last, live = new[-1], live[kept]
         drawn, size = drawn + size, min(2 * size, _LONGEST_PIECE)
 
 
+def restriction_of(writers: Sequence[Writer], length: int) -> tuple[int, Restriction | None]:
+    """How many ids, at most `length`, can be drawn for texts that go on, and under which tables."""
+    length = min(length, max(writer.left for writer in writers))
+    followers = [writer.follower for writer in writers]
+    if not any(followers):
+        return length, None
+    length = min(length, *(follower.steps for follower in followers if follower))
+    return length, Restriction.starting(
+        [follower and follower.table for follower in followers],
+        [follower.state if follower else -1 for follower in followers],
+        [follower.left if follower else 0 for follower in followers],
+        length,
+    )
+
+
+def drawn_evenly(
+    predictor: Predictor, writers: Sequence[Writer], seeds: Array
+) -> tuple[Array, Array | None]:
+    """(B,) the first id of texts that stand after nothing; (1, B) the states after it, by rules."""
+    _, restriction = restriction_of(writers, 1)
+    if restriction is None:
+        return predictor.drawn_evenly(seeds), None
+    masks, even = restriction.masks(0), np.zeros((len(writers), predictor.vocabulary.size))
+    uniforms = uniform(seeds, 0)
+    ids = draw(even, SamplingSettings(), uniforms, predictor.forbidden, masks)
+    restriction.move(0, ids, masks)
+    return ids, restriction.states[1:]
+
+
 def writers_of(
-    predictor: Predictor, count: int, length: int, stop: str | Sequence[str] | None
+    predictor: Predictor,
+    count: int,
+    length: int,
+    stop: str | Sequence[str] | None,
+    rule: Rule | None = None,
 ) -> list[Writer]:
     """What turns the ids of `count` texts into characters, and ends them."""
     AmountSettings(length=length)
@@ -111,7 +157,11 @@ def writers_of(
         raise SettingsError("stop: '' was given; it must have at least one character")
     if predictor.lines:
         stops.append("\n")
-    return [Writer(predictor.vocabulary, length, stops) for _ in range(count)]
+    bound = rule and rule.bound(predictor, stops)
+    return [
+        Writer(predictor.vocabulary, length, stops, bound and bound.begin(length))
+        for _ in range(count)
+    ]
 
 
 class Writer:
@@ -119,23 +169,37 @@ class Writer:
 
     Attributes:
         left: how many characters may still come.
+        stops: the strings that it ends before.
         ended: whether the text is complete.
-        stopped: whether it has ended before a stop string, and not by its length.
+        stopped: whether it has ended before a stop string or by its rule, and not by its length.
         read: how many characters it has looked at, up to the end of that stop string.
+        follower: of the rule that it is under, if any.
 
     """
 
-    def __init__(self, vocabulary: Vocabulary, length: int, stops: list[str]) -> None:
-        self.left = length
-        self.ended, self.stopped = length == 0, False
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        length: int,
+        stops: list[str],
+        follower: Follower | None = None,
+    ) -> None:
+        self.left, self.follower = length, follower
+        self.stopped = follower is not None and follower.complete
+        self.ended = length == 0 or self.stopped
         self.read = 0
         self._vocabulary = vocabulary
-        self._stops = stops
+        self.stops = stops
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""  # what may be the beginning of a stop string
 
-    def write(self, ids: Array) -> str:
-        """The characters that are certain now; those that may begin a stop string wait."""
+    def write(self, ids: Array, states: Array | None = None) -> str:
+        """The characters that are certain now; those that may begin a stop string wait.
+
+        `states` are those that the tables of a rule come to by the ids.
+        """
+        if self.follower is not None and states is not None:
+            ids = ids[: self.follower.take(ids, states)]
         if self._vocabulary.kind == "bytes":  # a character may be cut: the decoder keeps it
             new = self._decoder.decode(bytes(ids.astype(np.uint8)))
         else:
@@ -144,13 +208,14 @@ class Writer:
         self.left -= len(new)
         self.read += len(new)
         self._held += new
-        found = [(at + len(s), at) for s in self._stops if (at := self._held.find(s)) >= 0]
+        found = [(at + len(s), at) for s in self.stops if (at := self._held.find(s)) >= 0]
         if found:
             end, start = min(found)
             self.ended = self.stopped = True
             self.read -= len(self._held) - end
             return self._held[:start]
-        if self.left == 0:
+        self.stopped = self.follower is not None and self.follower.complete
+        if self.left == 0 or (self.follower is not None and self.follower.ended):
             self.ended = True
             return self._held
         certain = len(self._held) - self._waiting()
@@ -159,8 +224,8 @@ class Writer:
 
     def _waiting(self) -> int:
         """How many characters at the end of what is held begin a stop string."""
-        longest = max((len(stop) - 1 for stop in self._stops), default=0)
+        longest = max((len(stop) - 1 for stop in self.stops), default=0)
         for size in range(min(longest, len(self._held)), 0, -1):
-            if any(stop.startswith(self._held[-size:]) for stop in self._stops):
+            if any(stop.startswith(self._held[-size:]) for stop in self.stops):
                 return size
         return 0

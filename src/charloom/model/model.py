@@ -6,9 +6,11 @@ The verbs are short, and say where their work is done.
     load, save               a file, with all of it
     to_torch, from_torch     a torch.nn.Module, and back
     next                     the distribution of the next character
-    generate, generate_many  texts that follow a prompt
+    generate, generate_many  texts that follow a prompt; with generate_checked, that pass a check
+    complete, fill           the likeliest that follow it, and that stand in a gap
     state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
+    odd, calibrated          its lines that are too surprising for their length
     trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
 """
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -37,25 +39,31 @@ from ..engines.weights import (
     parameter_count,
     weight_shapes,
 )
-from ..errors import SettingsError
+from ..errors import SettingsError, shown
 from ..settings import (
     AdaptationSettings,
     ComputingSettings,
     ModelSettings,
+    OddSettings,
     SamplingSettings,
     TextSettings,
 )
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
-from . import fitting, generation, scoring, tracing
+from . import fitting, generation, oddity, scoring, tracing
 from .bases import find
+from .calibration import Calibration
 from .characters import Characters, with_vocabulary
+from .checking import Checked, generate_checked
 from .container import FORMAT
 from .file import ModelFile, read_model, write_model
+from .filling import Fill, fills
 from .html import model_html
+from .likeliest import Continuations, likeliest
 from .predictor import Predictor
 from .provenance import Provenance
+from .rules.rule import Rule
 from .scoring import Part, Score
 from .text_state import TextState, read_on, with_drawn
 from .tracing import ALTERNATIVES, Trace
@@ -279,6 +287,7 @@ class Model:
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
         state: TextState | None = None,
+        rule: Rule | None = None,
     ) -> Iterator[str]:
         """Yield up to `length` characters that follow the prompt, in pieces, as made.
 
@@ -287,7 +296,9 @@ class Model:
         make up this share. Prompt and `stop` are normalized as the model's own text was. The
         text ends before `stop`, a string or several, and, for a
         model of lines, at the end of the line. The same seed gives the same text. With a
-        `state`, of `state_after`, the prompt goes on after the text that was read there.
+        `state`, of `state_after`, the prompt goes on after the text that was read there. With a
+        `rule`, such as a Pattern, what follows the prompt is a text that fulfils it
+        (docs/howto/rules.md).
         """
         return generation.generate(
             self.predictor,
@@ -296,6 +307,7 @@ class Model:
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
             before=self._checked(state),
+            rule=rule,
         )
 
     def generate_many(
@@ -310,6 +322,7 @@ class Model:
         seed: int = 0,
         stop: str | Sequence[str] | None = None,
         state: TextState | None = None,
+        rule: Rule | None = None,
     ) -> list[str]:
         """`count` texts that follow one prompt, much faster than one after the other.
 
@@ -323,7 +336,112 @@ class Model:
             sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
             stop=self._stops(stop),
             before=self._checked(state),
+            rule=rule,
         )
+
+    def generate_checked(
+        self,
+        check: Callable[[str], bool],
+        prompt: str = "",
+        *,
+        count: int = 1,
+        tries: int = 100,
+        length: int = 500,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        stop: str | Sequence[str] | None = None,
+        state: TextState | None = None,
+        rule: Rule | None = None,
+    ) -> Checked:
+        """The first `count` texts of `generate_many` that a check accepts: for what no rule says.
+
+        `check` is called with what follows the prompt. At most `tries` texts are drawn for each
+        that is asked for, so there may be fewer; `drawn` says how many it took.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("0123456789"))
+        >>> found = model.generate_checked(lambda text: int(text) % 7 == 0, count=3, length=4)
+        >>> [int(text) % 7 for text in found.texts], found.drawn >= 3
+        ([0, 0, 0], True)
+        """
+        return generate_checked(
+            self.predictor,
+            self.normalized(prompt, "prompt"),
+            check,
+            count=count,
+            tries=tries,
+            length=length,
+            sampling=SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed),
+            stop=self._stops(stop),
+            before=self._checked(state),
+            rule=rule,
+        )
+
+    def complete(
+        self,
+        prompt: str = "",
+        *,
+        n: int = 10,
+        until: str | Sequence[str] | None = None,
+        length: int = 40,
+        most: int = 20_000,
+        state: TextState | None = None,
+    ) -> Continuations:
+        """The n most probable continuations of a prompt, with exact probabilities.
+
+        A continuation ends before `until`, a string or several (for a model of lines at the end
+        of the line), or after `length` characters (of a model of bytes, bytes). At most `most`
+        prefixes are opened; if that is not enough to be sure, `complete` is False and `bound`
+        says how probable a continuation can be that is not among them.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("ab."))
+        >>> found = model.complete("a", n=3, until=".", length=3)
+        >>> len(found.continuations), found.complete
+        (3, True)
+        >>> total = model.complete("a", n=100, until=".", length=3).total
+        >>> round(total, 6)
+        1.0
+        """
+        return likeliest(
+            self.predictor,
+            self.normalized(prompt, "prompt"),
+            n=n,
+            length=length,
+            stops=self._stops(until),
+            most=most,
+            before=self._checked(state),
+        )
+
+    def fill(
+        self,
+        text: str,
+        *,
+        gap: str = "___",
+        n: int = 10,
+        length: int = 12,
+        samples: int = 256,
+        seed: int = 0,
+    ) -> list[Fill]:
+        """What may stand in the gap of a text, by what stands on both sides, the likeliest first.
+
+        Candidates, of 1 to `length` characters, are the beginnings of `samples` texts drawn from
+        the left side. The probability of each is given both sides, and an estimate; more samples
+        make it better.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("ab ."))
+        >>> found = model.fill("a ___ b.", n=3, length=2)
+        >>> len(found), sum(one.probability for one in found) <= 1
+        (3, True)
+        """
+        text = self.normalized(text)
+        if not gap or text.count(gap) != 1:
+            raise SettingsError(
+                f"gap: {shown(repr(gap))} stands in the text {text.count(gap or text)} times; it "
+                "must stand there once"
+            )
+        left, _, right = text.partition(gap)
+        return fills(self.predictor, left, right, n=n, length=length, samples=samples, seed=seed)
 
     def state_after(
         self, text: Text, state: TextState | None = None, *, generated: str = ""
@@ -378,6 +496,62 @@ class Model:
         if adapt is None:
             return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
         return scoring.evaluate_adapting(self._learner(), self.pieces(text), adapt)
+
+    def odd(
+        self,
+        text: Text,
+        *,
+        threshold: float = 0.001,
+        calibration: Calibration | None = None,
+        live: bool = False,
+    ) -> oddity.OddParts:
+        r"""Yield the lines of a text that are too surprising for their length, in their order.
+
+        A line's p-value is at least the chance that a new line of the calibrating kind is as
+        surprising for its length (`charloom.model.calibration`). Odd are those with at most the
+        `threshold`, which is also the share of false alarms. Empty lines are passed over. A model
+        of lines that `train` made holds a `calibration`, by the lines that were held out; others
+        need one of `calibrated`. The iterator's `read` counts the lines. A text that arrives,
+        such as a log that is followed, is read piece by piece if it is `live`. SettingsError
+        without a calibration, or where no p-value is as low as the threshold.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("fox\n"), seed=1)
+        >>> usual = model.calibrated("fox\nofx\nxof\noxo\n" * 50)
+        >>> found = model.odd("fox\nffffffff\n\nxof\n", calibration=usual, threshold=0.01)
+        >>> [part.text for part in found]
+        ['ffffffff']
+        """
+        calibration = calibration or self.provenance.calibration
+        if calibration is None:
+            raise SettingsError(
+                "calibration: this model holds none; give a text like its own in which little is "
+                "odd"
+            )
+        self._check_window(calibration.window)
+        settings = OddSettings(threshold=threshold)
+        return oddity.OddParts(self._measuring, self.pieces(text), calibration, settings, live=live)
+
+    def calibrated(self, text: Text, *, window: int = 0) -> Calibration:
+        r"""What the lines of a text count for their length, for `odd`.
+
+        The text is like those that will be tested, not trained on, and in it little is odd.
+        With `window` a stream is tested in windows of so many characters in place of lines.
+        TextError for fewer than 40 of them.
+
+        >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("fox\n"))
+        >>> model.calibrated("fox\nofx\n" * 50).parts
+        50
+        """
+        self._check_window(OddSettings(window=window).window)
+        return oddity.calibrate(self._measuring, self.pieces(text), window)
+
+    def _check_window(self, window: int) -> None:
+        if window and self.lines:
+            raise SettingsError(
+                f"window: {window} was given, and this model reads each line by itself; use 0"
+            )
+        if not window and self.vocabulary.newline_id is None:
+            raise SettingsError("window: 0 was given, and this model knows no line feed; give more")
 
     def trace(self, text: Text, *, alternatives: int = ALTERNATIVES) -> Trace:
         """Every gate, cell and hidden state while a text is read, under the blog's names.

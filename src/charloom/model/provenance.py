@@ -1,8 +1,9 @@
 """Provenance: how a model came about, as far as that is known.
 
 It is the `record` of a model file (docs/file-format.md). Every field may be missing, since
-a model can be made without a run. Two are used again: `text`, because other texts are read
-as the model's own was, and `training`, because a model of lines reads every line by itself.
+a model can be made without a run. Three are used again: `text`, because other texts are read
+as the model's own was, `training`, because a model of lines reads every line by itself, and
+`calibration`, by which the odd ones among other lines are found.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue
 
 from ..settings import Settings, TextSettings, TrainingSettings
+from .calibration import Calibration
 from .scoring import Score
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
@@ -98,6 +100,9 @@ class Provenance(Settings):
     corpus: CorpusFacts | None = Field(default=None, description="the text")
     split: SplitFacts | None = Field(default=None, description="which part was trained on")
     base: BaseFacts | None = Field(default=None, description="the model that it started from")
+    calibration: Calibration | None = Field(
+        default=None, description="what the lines that were held out count for their length"
+    )
 
     @property
     def lines(self) -> bool:

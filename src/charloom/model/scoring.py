@@ -122,13 +122,15 @@ def evaluate(
     segments: int = SEGMENTS,
     warmup: int = WARMUP,
     utf8_bytes: int | None = None,
+    each: Callable[[Iterable[Surprisals]], Iterable[Surprisals]] = iter,
 ) -> Score:
     """The total of a text given as ids, which may be memory-mapped.
 
     Unless `exact`, a stream is read as parallel segments, each warmed up on the characters
     before it: many times faster, and near the exact total (docs/measurements.md). Lines are
     independent, so their total is always exact. `utf8_bytes` is the length of the text;
-    without it unknown characters count no bytes, since ids do not tell their length.
+    without it unknown characters count no bytes, since ids do not tell their length. What is
+    found passes through `each` on its way.
     """
     total = Score()
     for start in range(0, len(ids), _BLOCK):
@@ -138,7 +140,7 @@ def evaluate(
     if utf8_bytes is not None:
         total += Score(utf8_bytes=utf8_bytes - total.utf8_bytes)
     blocks = (ids[start : start + _BLOCK] for start in range(0, len(ids), _BLOCK))
-    return total + _total(predictor, blocks, exact, segments, warmup)
+    return total + _total(predictor, blocks, exact, segments, warmup, each)
 
 
 def evaluate_text(
@@ -154,7 +156,7 @@ def evaluate_text(
     Unknown characters are counted in full, and one logged warning names them;
     UnknownCharacterError where the vocabulary has no unknown.
     """
-    text = _Text(predictor, pieces)
+    text = TextInBlocks(predictor, pieces)
     total = _total(predictor, text.blocks(), exact, segments, warmup)
     return total + text.counted
 
@@ -163,7 +165,7 @@ def evaluate_adapting(
     learner: Predictor, pieces: Iterable[str], settings: AdaptationSettings
 ) -> Score:
     """The total of a text that `learner`, whose weights change, learns from chunk by chunk."""
-    text = _Text(learner, pieces)
+    text = TextInBlocks(learner, pieces)
     total = sum(nats for _, nats in adapted_nats(learner, text.blocks(), settings))
     return Score(nats=total) + text.counted
 
@@ -182,10 +184,10 @@ def score_text(
     """
     if by not in _BORDERS:
         raise SettingsError(f"by: {by!r} was given; it must be character, word or line")
-    text = _Text(predictor, pieces, keep=True)
+    text = TextInBlocks(predictor, pieces, keep=True)
     found = surprisals(predictor, text.blocks())
     if predictor.vocabulary.kind == "bytes":
-        found = _whole_characters(found)
+        found = whole_characters(found)
     parts = _characters(text, found, predictor.vocabulary.unknown_id)
     begins = _BORDERS[by]
     return _grouped(parts, begins) if begins else parts
@@ -197,13 +199,18 @@ def by_word(characters: Iterable[Part]) -> Iterator[Part]:
 
 
 def _total(
-    predictor: Predictor, blocks: Iterable[Array], exact: bool, segments: int, warmup: int
+    predictor: Predictor,
+    blocks: Iterable[Array],
+    exact: bool,
+    segments: int,
+    warmup: int,
+    each: Callable[[Iterable[Surprisals]], Iterable[Surprisals]] = iter,
 ) -> Score:
     if exact or predictor.lines:
         found = surprisals(predictor, blocks)
     else:
         found = segment_surprisals(predictor, blocks, segments=segments, warmup=warmup)
-    return Score(nats=sum(float(some.nats.sum()) for some in found))
+    return Score(nats=sum(float(some.nats.sum()) for some in each(found)))
 
 
 def _counts(vocabulary: Vocabulary, ids: Array) -> Score:
@@ -227,19 +234,26 @@ def _utf8_bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-class _Text:
+class TextInBlocks:
     """A text that is encoded and counted as it is read, and kept until taken if wanted."""
 
-    def __init__(self, predictor: Predictor, pieces: Iterable[str], *, keep: bool = False) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        pieces: Iterable[str],
+        *,
+        keep: bool = False,
+        warn: bool = True,
+    ) -> None:
         self.counted = Score()
         self._vocabulary = predictor.vocabulary
         self._pieces = pieces
         self._lines = predictor.lines
-        self._keep = keep
+        self._keep, self._warn = keep, warn
         self._kept = ""
 
     def blocks(self) -> Iterator[Array]:
-        """Its ids; at the end, one warning for all characters that were unknown."""
+        """Its ids; at the end, if wanted, one warning for all characters that were unknown."""
         unknown: Counter[str] = Counter()
         last = "\n"
         for piece in self._pieces:
@@ -247,7 +261,8 @@ class _Text:
             last = piece[-1:] or last
         if self._lines and last != "\n":
             yield self._ids("\n", unknown)
-        warn_of_unknown(unknown)
+        if self._warn:
+            warn_of_unknown(unknown)
 
     def take(self, characters: int) -> str:
         """The next characters of what was kept."""
@@ -270,13 +285,16 @@ class _Text:
         return ids
 
 
-def _whole_characters(found: Iterable[Surprisals]) -> Iterator[Surprisals]:
+def whole_characters(found: Iterable[Surprisals]) -> Iterator[Surprisals]:
     """The surprisal of bytes joined into that of characters."""
     held = Surprisals(np.empty(0, np.uint8), np.empty(0), np.empty(0, np.int32))
     for some in found:
         held = Surprisals(*(np.concatenate(pair) for pair in zip(held, some, strict=True)))
         begins = np.flatnonzero(_begins(held.ids))
-        if len(begins):  # the last character may go on in what comes next
+        if len(begins) and held.ids[-1] < 0x80:  # ASCII, which is whole
+            yield _joined(held, begins, len(held.ids))
+            held = Surprisals(*(values[:0] for values in held))
+        elif len(begins):  # the last character may go on in what comes next
             yield _joined(held, begins[:-1], begins[-1])
             held = Surprisals(*(values[begins[-1] :] for values in held))
     if len(held.ids):
@@ -292,7 +310,9 @@ def _joined(utf8: Surprisals, begins: Array, end: int) -> Surprisals:
     return Surprisals(utf8.ids[begins], nats, ranks)
 
 
-def _characters(text: _Text, found: Iterable[Surprisals], unknown_id: int | None) -> Iterator[Part]:
+def _characters(
+    text: TextInBlocks, found: Iterable[Surprisals], unknown_id: int | None
+) -> Iterator[Part]:
     start = 0
     for some in found:
         characters = text.take(len(some.nats))

@@ -52,16 +52,16 @@ class Surprisals(NamedTuple):
 def surprisals(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisals]:
     """Every position of a text in order, by the definition."""
     if not predictor.lines:
-        return _stream(predictor, blocks)
-    if predictor.line_start is None:
-        raise SettingsError("a vocabulary without a line feed cannot score lines")
-    return _lines(predictor, blocks, predictor.line_start)
+        # Always in the same steps, so that the blocks do not matter, not even to the last bit.
+        return _stream(predictor, regrouped(blocks, _steps(predictor.vocabulary, 1)))
+    newline = _line_start(predictor)
+    return _lines(predictor, _pools(blocks, newline), newline)
 
 
 def segment_surprisals(
     predictor: Predictor, blocks: Iterable[Array], *, segments: int, warmup: int
 ) -> Iterator[Surprisals]:
-    """Every position once, out of order, and much sooner: an approximation of `surprisals`.
+    """Every position in order, and much sooner: an approximation of `surprisals`.
 
     The text is cut into segments, read side by side from a zero state, each after a warm-up
     on the `warmup` characters before it. A segment is at least four warm-ups long, so a
@@ -84,21 +84,42 @@ def segment_surprisals(
             state = engine.surprisal(inputs, np.full_like(inputs, NOT_COUNTED), state).state
         if not len(before):
             state = state.cleared(0)  # nothing stands before the text
+        all_nats, all_ranks = np.zeros(len(ids)), np.zeros(len(ids), np.int32)
         for t in _times(length, steps):
             at = starts + t  # (T, B)
             counted = at + 1 < len(ids)
             at[~counted] = 0
             targets = np.where(counted, ids[at + 1], NOT_COUNTED).astype(np.int32)
             nats, ranks, state = _surprisal(predictor, ids[at], targets, state)
-            yield _counted(vocabulary, targets[counted], nats[counted], ranks[counted])
+            all_nats[at[counted] + 1] = nats[counted]
+            all_ranks[at[counted] + 1] = ranks[counted]
+        yield _counted(vocabulary, ids[first:], all_nats[first:], all_ranks[first:])
         before = ids[-warmup - 1 :]
+
+
+def arriving_surprisals(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisals]:
+    """Every position in order, as soon as it is there; of a model of lines, as its line has ended.
+
+    Where the text is there already, `surprisals` is faster.
+    """
+    if not predictor.lines:
+        steps = _steps(predictor.vocabulary, 1)
+        cut = (b[at : at + steps] for b in blocks for at in range(0, len(b), steps))
+        return _stream(predictor, cut)
+    newline = _line_start(predictor)
+    return _lines(predictor, _ended(blocks, newline), newline)
+
+
+def _line_start(predictor: Predictor) -> int:
+    if predictor.line_start is None:
+        raise SettingsError("a vocabulary without a line feed cannot score lines")
+    return predictor.line_start
 
 
 def _stream(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisals]:
     vocabulary, state = predictor.vocabulary, predictor.engine.zero_state(1)
     last = np.empty(0, np.int32)
-    # Always in the same steps, so that the blocks do not matter, not even to the last bit.
-    for block in regrouped(blocks, _steps(vocabulary, 1)):
+    for block in blocks:
         if not len(last):
             yield _counted(vocabulary, block[:1], *_blind(vocabulary))
             last, block = block[:1].astype(np.int32), block[1:]
@@ -109,10 +130,10 @@ def _stream(predictor: Predictor, blocks: Iterable[Array]) -> Iterator[Surprisal
             last = ids[-1:]
 
 
-def _lines(predictor: Predictor, blocks: Iterable[Array], newline: int) -> Iterator[Surprisals]:
-    """Lines of similar length are read side by side; they leave in their own order."""
+def _lines(predictor: Predictor, pools: Iterable[Array], newline: int) -> Iterator[Surprisals]:
+    """Of each pool, lines of similar length are read side by side; they leave in their order."""
     vocabulary, zero = predictor.vocabulary, predictor.engine.zero_state(_STREAMS)
-    for ids in _pools(blocks, newline):
+    for ids in pools:
         text = np.concatenate([[newline], ids]).astype(np.int32)
         all_nats, all_ranks = np.zeros(len(ids)), np.zeros(len(ids), np.int32)
         stops = np.flatnonzero(ids == newline) + 1
@@ -192,5 +213,24 @@ def _pools(blocks: Iterable[Array], newline: int) -> Iterator[Array]:
         waiting.append(block[start:])
         held += len(block) - start
     if held:
-        ids = np.concatenate(waiting)
-        yield ids if ids[-1] == newline else np.append(ids, ids.dtype.type(newline))
+        yield _with_end(np.concatenate(waiting), newline)
+
+
+def _ended(blocks: Iterable[Array], newline: int) -> Iterator[Array]:
+    """The same ids in blocks of the lines that have ended by then."""
+    waiting: list[Array] = []
+    for block in blocks:
+        stops = np.flatnonzero(block == newline)
+        stop = stops[-1] + 1 if len(stops) else 0
+        if stop:
+            yield np.concatenate([*waiting, block[:stop]])
+            waiting = []
+        if stop < len(block):
+            waiting.append(block[stop:])
+    if waiting:
+        yield _with_end(np.concatenate(waiting), newline)
+
+
+def _with_end(ids: Array, newline: int) -> Array:
+    """Some lines, the last one ended."""
+    return ids if ids[-1] == newline else np.append(ids, ids.dtype.type(newline))

@@ -18,6 +18,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +26,9 @@ import numpy as np
 from ..engines.base import State
 from ..engines.random import stream_seeds
 from ..engines.weights import Array
-from ..model.generation import writers_of
+from ..model.generation import drawn_evenly, restriction_of, writers_of
 from ..model.model import Model
+from ..model.rules.rule import Rule
 from ..model.tracing import judged, symbols
 from ..settings import SamplingSettings
 from ..text.batches import NOT_COUNTED
@@ -36,11 +38,17 @@ from .metrics import Measurements
 LONGEST = 16
 """Characters that are drawn before anybody can leave, or join."""
 
-ROUND_SECONDS = 0.05
+ROUND_SECONDS = 0.02
 """A draw is shorter than LONGEST where it would take longer than this..."""
 
-SHORTEST = 8
-"""... but no shorter than this, since handing out what is new takes time, too."""
+SHORTEST = 4
+"""... but no shorter than this."""
+
+PIECE_SECONDS = 0.05
+"""After its first characters, a stream is told what is new so often, not after every draw..."""
+
+QUEUED_PIECE_SECONDS = 0.5
+"""... and so often where other texts wait: each piece takes time that they could have."""
 
 READ = 512
 """Characters of prompts that are read in one round, all together..."""
@@ -77,23 +85,55 @@ class Stream:
     def __init__(self, job: Job, number: int, seed: int, receive: Callable[[Piece], None]) -> None:
         self.job, self.number, self.seed, self.receive = job, number, seed, receive
         self.wanted = True
-        (self.writer,) = writers_of(job.model.predictor, 1, job.length, job.stop)
+        (self.writer,) = writers_of(job.model.predictor, 1, job.length, job.stop, job.rule)
         self.drawn = 0
+        self._ids: list[Array] = []  # drawn, not yet written
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._tokens: list[Token] = []  # drawn, not yet handed out
+        self._text = ""  # written, not yet handed out
+        self._tokens: list[Token] = []
         self._handed_out = 0
+        self._told = -inf  # when something was handed out
         self._begun = Token("", 0.0, {})  # a character whose bytes are not all drawn
 
-    def write(self, ids: Array, tokens: Sequence[Token] = ()) -> Piece:
-        """Take ids that were drawn for it, and their tokens where those are asked for."""
+    def take(self, ids: Array, tokens: Sequence[Token] = (), states: Array | None = None) -> None:
+        """Take ids that were drawn for it, and their tokens where those are asked for.
+
+        `states` are those that the table of its rule comes to by the ids.
+        """
         self.drawn += len(ids)
-        text = self.writer.write(ids)
         self._tokens += self._characters(ids, tokens) if tokens else ()
+        if self.writer.follower is not None:
+            self._text += self.writer.write(ids, states)
+            return
+        self._ids.append(ids)
+        if self.writer.stops or self.left <= 0:
+            self._write()
+
+    def _write(self) -> None:
+        if self._ids:
+            self._text += self.writer.write(np.concatenate(self._ids))
+            self._ids = []
+
+    def hand_out(self, now: float, every: float) -> Piece | None:
+        """What is new, if it has ended or was told nothing for `every` seconds."""
+        if not self.writer.ended and now < self._told + every:
+            return None
+        self._write()
+        text, self._text = self._text, ""
         certain = self.writer.read if self.writer.ended else self._handed_out + len(text)
         new = self._tokens[: certain - self._handed_out]
         self._tokens = self._tokens[len(new) :]
         self._handed_out += len(new)
-        return Piece(text, new, self.finish)
+        piece = Piece(text, new, self.finish)
+        if not (text or new or piece.finish):
+            return None
+        self._told = now
+        return piece
+
+    @property
+    def left(self) -> int:
+        """How many more ids it needs, at least."""
+        return self.writer.left - sum(map(len, self._ids))
 
     @property
     def finish(self) -> str | None:
@@ -120,7 +160,7 @@ class Job:
 
     The streams are those of `Model.generate_many`: the first is that of `Model.generate`.
     `prompt` is normalized, or given as ids. With `likeliest` each stream has tokens with so
-    many alternatives; with `echo` it begins with the prompt.
+    many alternatives; with `echo` it begins with the prompt; a `rule` is for what follows.
     """
 
     def __init__(
@@ -134,8 +174,9 @@ class Job:
         stop: Sequence[str] = (),
         echo: bool = False,
         likeliest: int | None = None,
+        rule: Rule | None = None,
     ) -> None:
-        self.model, self.sampling = model, sampling
+        self.model, self.sampling, self.rule = model, sampling, rule
         self.length, self.stop, self.echo, self.likeliest = length, stop, echo, likeliest
         vocabulary, predictor = model.vocabulary, model.predictor
         own = vocabulary.encode(prompt) if isinstance(prompt, str) else prompt
@@ -258,13 +299,18 @@ class Batcher:
 
     @property
     def waiting(self) -> int:
-        """Streams that have no slot, and whose prompts are not being read."""
+        """Streams for which there is no slot."""
         with self._changed:
-            return sum(len(job.streams) for job in self._waiting)
+            return sum(len(job.streams) for job in self._waiting) + self._begun - self.busy
 
     @property
     def busy(self) -> int:
-        """Streams that are drawn, or whose prompts are being read."""
+        """Streams that have a slot, or will have one when their prompts are read."""
+        return min(self._begun, self.slots)
+
+    @property
+    def _begun(self) -> int:
+        """Streams that are drawn, or whose prompts are read or being read."""
         reading = sum(len(job.streams) for job in self._reading)
         return len(self._live) + len(self._ready) + reading
 
@@ -272,7 +318,7 @@ class Batcher:
         """Begin them as soon as there is room; RequestError (429) if the queue is full."""
         streams = sum(len(job.streams) for job in jobs)
         with self._changed:
-            if self.waiting + streams > self.queue + max(self.slots - self.busy, 0):
+            if self.waiting + streams > self.queue + self.slots - self.busy:
                 raise RequestError(
                     f"{self.waiting} texts are waiting; try again later",
                     429,
@@ -309,8 +355,7 @@ class Batcher:
                     self._changed.wait()
                 if self._closed:
                     return
-                while self._waiting and self.busy < self.slots:
-                    self._reading.append(self._waiting.popleft())
+                self._admit()
             try:
                 self._round()
             except Exception as error:
@@ -320,6 +365,16 @@ class Batcher:
                 lost += [stream for job in self._reading for stream in job.streams]
                 self._reset()
                 self._tell([(stream, Piece(finish="error")) for stream in lost])
+
+    def _admit(self) -> None:
+        """Begin jobs for which there are slots, and some more each time few are left.
+
+        Reading many prompts together takes hardly longer than reading one.
+        """
+        few = len(self._ready) < self.slots // 4
+        most = 2 * self.slots if few else self.slots
+        while self._waiting and self._begun < most:
+            self._reading.append(self._waiting.popleft())
 
     def _round(self) -> None:
         start = time.monotonic()
@@ -366,34 +421,46 @@ class Batcher:
 
     def _begin(self) -> list[tuple[Stream, Piece]]:
         """Let streams whose prompts are read go on, as far as there are slots."""
-        told: list[tuple[Stream, Piece]] = []
         for job in [job for job in self._reading if not job.room]:
             self._reading.remove(job)
             self._ready.extend(job.streams)
-        while self._ready and len(self._live) < self.slots:
+        told: list[tuple[Stream, Piece]] = []
+        joining: list[tuple[Stream, Array]] = []
+        while self._ready and len(self._live) + len(joining) < self.slots:
             stream = self._ready.popleft()
-            if stream.wanted:
-                told.append((stream, self._join(stream)))
+            if not stream.wanted:
+                continue
+            piece, last = self._first(stream)
+            if piece.text or piece.tokens or piece.finish:
+                told.append((stream, piece))
+            if not piece.finish:
+                joining.append((stream, last))
+        if joining:
+            self._live += [stream for stream, _ in joining]
+            self._last = np.concatenate([self._last, *(last for _, last in joining)])
+            states = [stream.job.state for stream, _ in joining]
+            first, others = (self._state or states[0]), (states if self._state else states[1:])
+            self._state = first.beside(*others)
         return told
 
-    def _join(self, stream: Stream) -> Piece:
-        """Give a stream a slot; what is known of it before anything is drawn."""
-        job, predictor = stream.job, self.model.predictor
-        first = Piece(job.text if job.echo else "", job.tokens, stream.finish)
-        last = job.ids[-1:]
+    def _first(self, stream: Stream) -> tuple[Piece, Array]:
+        """What is known of a stream before anything is drawn, and the id to begin with."""
+        job, last = stream.job, stream.job.ids[-1:]
+        piece = Piece(job.text if job.echo else "", job.tokens)
         if not len(last) and not stream.writer.ended:
-            last = predictor.drawn_evenly(np.array([stream.seed], np.uint64))
+            seeds = np.array([stream.seed], np.uint64)
+            last, states = drawn_evenly(self.model.predictor, [stream.writer], seeds)
             evenly = Token(
                 _token_names(self.model, last)[0], np.log(self.model.vocabulary.size), {}
             )
-            begun = stream.write(last, [evenly] if job.likeliest is not None else ())
-            tokens = [*first.tokens, *begun.tokens]
-            first = Piece(first.text + begun.text, tokens, stream.finish)
-        if not stream.writer.ended:
-            self._live.append(stream)
-            self._last = np.concatenate([self._last, last])
-            self._state = job.state if self._state is None else self._state.beside(job.state)
-        return first
+            stream.take(
+                last,
+                [evenly] if job.likeliest is not None else (),
+                None if states is None else states[:, 0],
+            )
+        if stream.writer.ended and (end := stream.hand_out(inf, 0)):
+            piece = Piece(piece.text + end.text, [*piece.tokens, *end.tokens], end.finish)
+        return piece, last
 
     def _keep(self) -> None:
         """Take the slots of those that have ended, or that nobody wants."""
@@ -408,7 +475,8 @@ class Batcher:
         live, last, state = self._live, self._last, self._state
         assert state is not None
         affordable = max(int(ROUND_SECONDS / self._step_seconds), SHORTEST)
-        length = min(LONGEST, affordable, max(stream.writer.left for stream in live))
+        most = min(LONGEST, affordable, max(stream.left for stream in live))
+        length, restriction = restriction_of([stream.writer for stream in live], most)
         start = time.monotonic()
         with self._lock:
             ids, self._state = self.model.engine.generate(
@@ -419,18 +487,21 @@ class Batcher:
                 np.array([stream.seed for stream in live], np.uint64),
                 np.array([stream.drawn for stream in live], np.int64),
                 self.model.predictor.forbidden,
+                restriction,
             )
         self._step_seconds = (time.monotonic() - start) / length
         self._last = ids[-1]
         tokens = self._tokens(ids, last, state)
         now = time.monotonic()
+        every = QUEUED_PIECE_SECONDS if self._waiting or self._ready else PIECE_SECONDS
         told = []
         for b, stream in enumerate(live):
             if not stream.drawn:
                 self.measured.first_character(now - stream.job.submitted)
-            piece = stream.write(ids[:, b], tokens.get(b, ()))
-            self.measured.generated += len(piece.text)
-            if piece.text or piece.tokens or piece.finish:
+            states = None if restriction is None else restriction.states[1:, b]
+            stream.take(ids[:, b], tokens.get(b, ()), states)
+            if piece := stream.hand_out(now, every):
+                self.measured.generated += len(piece.text)
                 told.append((stream, piece))
         return told
 

@@ -16,6 +16,9 @@ from pydantic import Field
 from ..engines.weights import Array
 from ..errors import SettingsError, shown
 from ..model.model import Model
+from ..model.rules.grammar import Grammar, JsonSchema
+from ..model.rules.pattern import Pattern
+from ..model.rules.rule import Rule
 from ..settings import SamplingSettings
 from . import guard
 from .guard import RequestError
@@ -73,6 +76,15 @@ class CompletionSettings(SamplingSettings):
     )
     echo: bool = Field(default=False, description="begin with the prompt, scored with logprobs")
     stream: bool = Field(default=False, description="send what is there as it is made")
+    pattern: str | None = Field(
+        default=None, description="the text matches this regular expression as a whole"
+    )
+    json_schema: dict[str, Any] | bool | None = Field(
+        default=None, description="the text is JSON that fits this schema"
+    )
+    grammar: str | None = Field(
+        default=None, description="the text is one of this grammar, in Lark's notation"
+    )
     stream_options: dict[str, Any] = Field(
         default={}, description='{"include_usage": true} adds the counts at the end of a stream'
     )
@@ -82,6 +94,19 @@ class CompletionSettings(SamplingSettings):
         """How the next character is drawn."""
         names = SamplingSettings.model_fields
         return SamplingSettings(**{name: getattr(self, name) for name in names})
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule that the texts are under, if any."""
+        given = {
+            Pattern: self.pattern,
+            JsonSchema: self.json_schema,
+            Grammar: self.grammar,
+        }
+        rules = [kind(value) for kind, value in given.items() if value is not None]
+        if len(rules) > 1:
+            raise SettingsError("pattern: give one of pattern, json_schema and grammar")
+        return rules[0] if rules else None
 
     @property
     def stops(self) -> list[str]:
@@ -122,7 +147,7 @@ def settings_of(body: dict[str, Any]) -> CompletionSettings:
                 param=name,
             )
     settings = CompletionSettings(**given)
-    _ = settings.stops
+    _ = settings.stops, settings.rule
     return settings
 
 

@@ -177,7 +177,7 @@ class Completions:
         body = await json_of(request)
         served = self._find(body.get("model"))
         settings = settings_of(body)
-        if len(await request.body()) < SHORT:
+        if len(await request.body()) < SHORT and settings.rule is None:
             answer = _Answer(served, settings, body)
         else:
             answer = await run_in_threadpool(_Answer, served, settings, body)
@@ -256,6 +256,7 @@ class _Answer:
                 stop=stops,
                 echo=settings.echo,
                 likeliest=settings.logprobs,
+                rule=settings.rule,
             )
             for first, prompt in zip(range(0, self._open, settings.n), prompts, strict=True)
         ]
@@ -274,9 +275,14 @@ class _Answer:
 
         return receive
 
+    @property
+    def ended(self) -> bool:
+        """Whether no more pieces come."""
+        return not self._open or self.failed
+
     async def pieces(self) -> AsyncIterator[list[tuple[_Choice, Piece]]]:
         """Yield the pieces that came since the last time, until all streams have ended."""
-        while self._open and not self.gone and not self.failed:
+        while not self.ended and not self.gone:
             await self._changed.wait()
             self._changed.clear()
             new, self._new = self._new, []
@@ -403,9 +409,10 @@ class _Stream(Response):
         try:
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             async for new in answer.pieces():
-                await sent(b"".join(answer.events(new)))
-            if not answer.gone:
-                await sent(b"".join(answer.end()), more=False)
+                if answer.ended:
+                    await sent(b"".join([*answer.events(new), *answer.end()]), more=False)
+                else:
+                    await sent(b"".join(answer.events(new)))
         finally:
             watching.cancel()
             answer.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -108,6 +109,7 @@ def serve(
             log_config=None,  # the default one fails where standard output is closed
             log_level="critical",  # what goes wrong here is told by app.py; the rest is no news
             access_log=False,
+            proxy_headers=False,  # nothing here asks for the client's address
             server_header=False,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=2**16,
@@ -118,6 +120,7 @@ def serve(
         ready(listening)
         with contextlib.suppress(KeyboardInterrupt):  # which is how one ends it
             sys.setswitchinterval(SWITCH_SECONDS)
+            gc.freeze()  # what is here stays: no collection has to look at it again
             uvicorn.Server(config).run(sockets=[listener])
         app.state.completions.close()
 

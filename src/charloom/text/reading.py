@@ -272,8 +272,10 @@ def _decoded(
         if stretch and stretch.stop is not None:
             file.seek(first)
             file = _Limited(file, stretch.stop - first)
+        # standard input may be a log that is followed: what is there is read at once
+        get = getattr(file, "read1", file.read) if source == "-" else file.read
         try:
-            while block := file.read(PIECE):
+            while block := get(PIECE):
                 if position == 0:
                     start = block[:PIECE]
                     if told := kind_of(start):

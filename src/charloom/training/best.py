@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..engines.weights import Weights
+from ..model.calibration import Calibration
 from ..model.model import Model
 from ..model.provenance import Provenance
 from .plan import Plan
@@ -19,6 +22,7 @@ class Best:
         self._plan, self._trainer = plan, trainer
         self._model: Model | None = None
         self._weights: Weights | None = None
+        self._calibration: Calibration | None = None
         if saving is not None and not trainer.start.is_best:
             self._model = saving.best_model(plan, trainer.start)
         elif trainer.start.best_step is not None:
@@ -27,6 +31,7 @@ class Best:
     def keep(self) -> None:
         """The network as it is now is the best."""
         self._weights = self._trainer.weights()
+        self._calibration = self._trainer.calibration()
 
     def model(self, position: Position) -> Model:
         """The same object until there is a better one."""
@@ -37,6 +42,7 @@ class Best:
 
     def _made(self, position: Position, step: int) -> Model:
         plan, engine = self._plan, self._trainer.engine
+        perhaps: dict[str, Any] = {"base": plan.base, "calibration": self._calibration}
         provenance = Provenance(
             step=step,
             steps=position.steps,
@@ -47,7 +53,7 @@ class Best:
             training=plan.training,
             corpus=plan.corpus,
             split=plan.split,
-            **({"base": plan.base} if plan.base else {}),
+            **{name: known for name, known in perhaps.items() if known is not None},
         )
         return Model(
             plan.model,

@@ -18,6 +18,7 @@ from ..engines.joining import group_of
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
+from ..model.calibration import Calibration, LineTotals
 from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import TrainingSettings
@@ -74,6 +75,8 @@ class Trainer:
         self.start = start.position
         """Where it is opened."""
         self._zero: float | None = None  # on the clock, when the run would have begun
+        self._calibration: Calibration | None = None
+        self._measured = False
 
     def weights(self) -> Weights:
         """A copy of the weights."""
@@ -161,8 +164,22 @@ class Trainer:
 
     def validate(self) -> Score:
         """Measure the network on all that is held out."""
-        measured = evaluate(self.predictor, self._held_out) if self.group.leads else None
-        return self.group.same(cast("Score", measured))
+        measured, calibration = None, None
+        if self.group.leads and self.predictor.lines:
+            lines = LineTotals(self.predictor.vocabulary)
+            measured = evaluate(self.predictor, self._held_out, each=lines.through)
+            calibration = lines.calibration()
+        elif self.group.leads:
+            measured = evaluate(self.predictor, self._held_out)
+        measured, self._calibration = self.group.same((measured, calibration))
+        self._measured = True
+        return cast("Score", measured)
+
+    def calibration(self) -> Calibration | None:
+        """By the held-out lines, as the last validation found them; of lines alone."""
+        if self.predictor.lines and not self._measured:
+            self.validate()  # in a run that goes on from its best step
+        return self._calibration
 
     def checkpoint(self, position: Position) -> Checkpoint:
         """A copy of all that going on from here needs."""

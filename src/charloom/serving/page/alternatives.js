@@ -87,6 +87,7 @@ function alternativeRow(symbol, probability, length, came) {
   bar.style.width = `${Math.max(length * 100, 0.5)}%`;
   const track = element("td", "", "track");
   track.append(bar);
-  row.append(header, track, element("td", percent(probability), "probability"), element("td", came ? "came" : "", "note"));
+  const note = came ? "came" : symbol === "\ufffd" ? "unknown" : "";
+  row.append(header, track, element("td", percent(probability), "probability"), element("td", note, "note"));
   return row;
 }

@@ -10,7 +10,7 @@ class CellPanel {
     pictures.add({
       id: "cell-tools",
       name: "cell",
-      size: () => CELL_LAYOUTS[this.layout].size,
+      size: () => this.#size,
       paint: (pen) => this.#picture(pen).draw(),
     });
   }
@@ -19,9 +19,13 @@ class CellPanel {
     return this.frame.clientWidth < NARROW ? "narrow" : "wide";
   }
 
+  get #size() {
+    return cellLayout(this.layout, this.cell).size;
+  }
+
   draw(cell, given) {
     Object.assign(this, { cell, given });
-    const pen = new SvgPen(...CELL_LAYOUTS[this.layout].size);
+    const pen = new SvgPen(...this.#size);
     const picture = this.#picture(pen);
     picture.draw();
     pen.root.setAttribute("role", "img");

@@ -25,12 +25,11 @@ const CELL_LAYOUTS = {
     article: [[433, 84], [696, 84]],
     branch: [[630, 84], [630, 186]],
     tanh: [630, 128],
-    show: { box: [530, 210], ends: [[630, 186], [630, 234]], control: [[582, 210], [620, 210]] },
+    show: { box: [540, 210], ends: [[630, 186], [630, 234]], control: [[592, 210], [620, 210]] },
     headline: [[630, 234], [630, 300], [696, 300]],
-    direct: [[472, 210], [630, 210], [630, 300], [696, 300]], // where there is no article
-    recall: { box: [530, 210], ends: [[420, 284], [420, 250]], control: [[505, 236], [505, 267], [430, 267]] },
-    bus: [[24, 300], [530, 300]],
-    feeds: { keep: [[178, 300], [178, 236]], add: [[296, 300], [296, 236]], candidate: [[420, 300], [420, 236]], show: [[530, 300], [530, 236]], recall: [[530, 300], [530, 236]] },
+    recall: { box: [540, 210], ends: [[420, 284], [420, 250]], control: [[515, 236], [515, 267], [430, 267]] },
+    bus: [[24, 300], [540, 300]],
+    feeds: { keep: [[178, 300], [178, 236]], add: [[296, 300], [296, 236]], candidate: [[420, 300], [420, 236]], show: [[540, 300], [540, 236]], recall: [[540, 300], [540, 236]] },
     character: { box: [84, 342], wire: [[84, 324], [84, 300]], label: [112, 347, "left"] },
     busLabel: [24, 290, "left"],
     labels: { old: [24, 46], kept: [222, 46], added: [440, 118], article: [447, 46], headline: [642, 258] },
@@ -52,13 +51,40 @@ const CELL_LAYOUTS = {
     tanh: [96, 440],
     show: { box: [252, 365], ends: [[150, 440], [198, 440]], control: [[200, 365], [174, 365], [174, 430]] },
     headline: [[198, 440], [346, 440]],
-    direct: [[252, 306], [252, 440], [346, 440]],
     recall: { box: [252, 365], ends: [[336, 280], [308, 280]], control: [[290, 339], [290, 320], [322, 320], [322, 290]] },
     bus: [[340, 44], [340, 365]],
     feeds: { keep: [[340, 120], [304, 120]], add: [[340, 205], [304, 205]], candidate: [[340, 280], [304, 280]], show: [[340, 365], [304, 365]], recall: [[340, 365], [304, 365]] },
     character: { box: [252, 44], wire: [[272, 44], [340, 44]], label: [252, 80, "center"] },
     busLabel: [350, 16, "right"],
     labels: { old: [62, 34], kept: [62, 176], added: [62, 310], article: [62, 366], headline: [206, 464] },
+  },
+};
+
+// Of a cell without an article, which has no wires to draw but one.
+const CELL_LAYOUTS_WITHOUT_ARTICLE = {
+  wide: {
+    title: [696, 182],
+    titleAlign: "right",
+    size: [720, 208],
+    candidate: { box: [420, 46] },
+    direct: [[472, 46], [630, 46], [630, 136], [696, 136]],
+    bus: [[24, 136], [420, 136]],
+    feeds: { candidate: [[420, 136], [420, 72]] },
+    character: { box: [84, 178], wire: [[84, 160], [84, 136]], label: [112, 183, "left"] },
+    busLabel: [24, 126, "left"],
+    labels: { headline: [642, 94] },
+  },
+  narrow: {
+    title: [196, 280],
+    titleAlign: "right",
+    size: [360, 300],
+    candidate: { box: [252, 140] },
+    direct: [[252, 166], [252, 236], [346, 236]],
+    bus: [[340, 44], [340, 140]],
+    feeds: { candidate: [[340, 140], [304, 140]] },
+    character: { box: [252, 44], wire: [[272, 44], [340, 44]], label: [252, 80, "center"] },
+    busLabel: [350, 16, "right"],
+    labels: { headline: [236, 261] },
   },
 };
 
@@ -70,7 +96,7 @@ const SWITCHES = { keep: "kept", add: "added", show: "headline", recall: "added"
 class CellPicture {
   constructor(pen, colors, layout, cell, given) {
     Object.assign(this, { pen, colors, cell, ...given });
-    this.at = CELL_LAYOUTS[layout];
+    this.at = cellLayout(layout, cell);
     const { drawing = () => ({}), flow: flows } = cell.newspaper;
     this.parts = { ...(flows && given.flow.article !== undefined ? { keep: { label: "kept", value: given.flow.keep } } : {}), ...drawing(given.values) };
     this.words = { ...CELL_WORDS, ...this.parts.words };
@@ -97,7 +123,7 @@ class CellPicture {
     for (const [name, stage] of Object.entries(SWITCHES)) {
       const gap = { keep: flow.kept, add: flow.added, show: flow.headline }[name];
       if (this.parts[name]) this.#drawSwitch(at[name], this.parts[name].value, gap, reached(stage));
-      else if (at[name].ends && name !== "recall" && flow.article !== undefined) this.#flow(at[name].ends, gap, reached(stage));
+      else if (at[name]?.ends && name !== "recall" && flow.article !== undefined) this.#flow(at[name].ends, gap, reached(stage));
     }
     if (flow.article !== undefined) this.#drawPlus();
     if (this.parts.show) this.#drawTanh();
@@ -253,6 +279,10 @@ class CellPicture {
     pen.fillStyle = color;
     pen.fillText(text, x, y);
   }
+}
+
+function cellLayout(layout, { newspaper }) {
+  return (newspaper.headings ? CELL_LAYOUTS : CELL_LAYOUTS_WITHOUT_ARTICLE)[layout];
 }
 
 // How the flows are called, unless the cell's record says otherwise.

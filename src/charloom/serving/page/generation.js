@@ -18,6 +18,7 @@ class GenerationPanel {
     byId("stop").addEventListener("click", () => this.stopping?.abort());
     byId("use-text").addEventListener("click", () => read(this.prompt + this.generated));
     state.on(["trace"], () => this.#showGates());
+    pictures.add({ id: "gates-tools", name: "gates", size: () => [byId("gates").width, byId("gates").height], paint: (pen) => this.#paintGates(pen) });
   }
 
   // The quantities that are gates, in the order in which the server sends them.
@@ -110,13 +111,27 @@ class GenerationPanel {
     canvas.height = GATE_BAND * this.gates.length;
     canvas.style.height = `${canvas.height}px`;
     this.pen = canvas.getContext("2d");
-    this.pen.fillStyle = this.colors.paper;
-    this.pen.fillRect(0, 0, canvas.width, canvas.height);
     this.columns = 0;
-    this.pen.font = "13px system-ui, sans-serif";
-    this.pen.fillStyle = this.colors.muted;
-    this.pen.textBaseline = "middle";
-    this.gates.forEach(({ name }, n) => this.pen.fillText(name, 4, (n + 0.5) * GATE_BAND));
+    this.#drawLabels(this.pen);
+  }
+
+  #drawLabels(pen) {
+    pen.fillStyle = this.colors.paper;
+    pen.fillRect(0, 0, byId("gates").width, byId("gates").height);
+    pen.font = "13px system-ui, sans-serif";
+    pen.fillStyle = this.colors.muted;
+    pen.textBaseline = "middle";
+    this.gates.forEach(({ name }, n) => pen.fillText(name, 4, (n + 0.5) * GATE_BAND));
+  }
+
+  // With another pen: the columns are an image, the rest is not.
+  #paintGates(pen) {
+    const { width, height } = byId("gates");
+    const columns = element("canvas");
+    [columns.width, columns.height] = [width - GATE_LABELS, height];
+    columns.getContext("2d").drawImage(byId("gates"), -GATE_LABELS, 0);
+    this.#drawLabels(pen);
+    pen.drawImage(columns, GATE_LABELS, 0, columns.width, height);
   }
 
   // Puts a column of levels, gate by gate, at the right; once it is full, all others move left.

@@ -9,7 +9,12 @@ class PageWorker {
   #asked = 0;
 
   // The result of one of the worker's methods; the first that is asked for starts it.
-  async ask(method, ...given) {
+  async ask(...asked) {
+    return (await this.timed(...asked)).result;
+  }
+
+  // The same, { result, seconds }: how long the worker computed, whatever the page did meanwhile.
+  async timed(method, ...given) {
     await (this.started ??= this.#start());
     return this.#send(method, given);
   }
@@ -18,10 +23,10 @@ class PageWorker {
     const stored = byId("worker");
     const source = stored ? URL.createObjectURL(new Blob([await inflated(stored)])) : "worker/worker.js";
     this.worker = new Worker(source);
-    this.worker.addEventListener("message", ({ data: { number, result, error } }) => {
+    this.worker.addEventListener("message", ({ data: { number, result, seconds, error } }) => {
       const [resolve, reject] = this.#waiting.get(number);
       this.#waiting.delete(number);
-      if (error === undefined) resolve(result);
+      if (error === undefined) resolve({ result, seconds });
       else reject(new Error(error));
     });
     this.worker.addEventListener("error", (event) => this.#failed(event));

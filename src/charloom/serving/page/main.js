@@ -16,6 +16,7 @@ new AlternativesPanel(state, colors);
 new SelectionPanel(state, data);
 const generation = new GenerationPanel(state, data, colors, readText);
 const training = new TrainingPanel(data, pageWorker, colors, readText);
+new DecompressionPanel(pageWorker);
 
 const FIRST_CURSOR = 24; // a character with some text before it
 
@@ -161,12 +162,6 @@ addEventListener("afterprint", () => {
   text.fitToPaper(false);
 });
 
-// Pictures that are made bit by bit are saved as they stand.
-for (const id of ["gates", "loss", "training-gates"]) {
-  const canvas = byId(id);
-  const size = () => [canvas.clientWidth, canvas.clientHeight];
-  pictures.add({ id: `${id}-tools`, name: id, size, paint: (pen) => pen.drawImage(canvas, 0, 0, ...size()) });
-}
 byId("read-form").addEventListener("submit", (event) => {
   event.preventDefault();
   readText(byId("new-text").value);

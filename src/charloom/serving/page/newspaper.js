@@ -71,7 +71,7 @@ class NewspaperPanel {
     }));
     const { headings = [], drawnNote } = cell.newspaper;
     byId("steps").hidden = this.steps.length < 2;
-    byId("article").hidden = byId("article-note").hidden = !headings.length;
+    byId("article").hidden = byId("article-note").hidden = byId("gates-told").hidden = !headings.length;
     byId("drawn-note").textContent = drawnNote ?? "";
     byId("article").querySelectorAll("thead .equation").forEach((header, n) => (header.textContent = headings[n]));
   }

@@ -119,7 +119,7 @@ class Tour {
     byId("tour").hidden = false;
     document.body.classList.toggle("touring", step < TOUR.length - 1); // where there is little room
     byId("tour").dataset.step = step + 1;
-    byId("tour-count").textContent = `Step ${step + 1} of ${TOUR.length} · ← and → on the keyboard, Esc to end`;
+    byId("tour-count").replaceChildren(`Step ${step + 1} of ${TOUR.length}`, element("span", " · ← and → on the keyboard, Esc to end", "keys"));
     byId("tour-title").textContent = title;
     byId("tour-text").textContent = text + this.#otherCell(story);
     byId("tour-back").disabled = step === 0;

@@ -143,9 +143,8 @@ class TrainingPanel {
 
   // A result of the worker, whose time is counted.
   async #timed(run, ...asked) {
-    const began = performance.now();
-    const result = await this.worker.ask(...asked);
-    run.seconds += (performance.now() - began) / 1000;
+    const { result, seconds } = await this.worker.timed(...asked);
+    run.seconds += seconds;
     return result;
   }
 
@@ -153,7 +152,7 @@ class TrainingPanel {
     const { last, heldOut } = this.pictures;
     const held = heldOut === null ? "" : `, of the text held out ${inBits(heldOut).toFixed(2)}`;
     this.#tell(`Step ${step} of ${steps}, pass ${Math.floor((step - 1) / perEpoch) + 1} of ${Math.ceil(steps / perEpoch)}. Loss ${last.toFixed(3)} nats, ${inBits(last).toFixed(2)} bits a character${held}. Computed in ${seconds.toFixed(1)} s.`);
-    byId("training").dataset.step = step;
+    Object.assign(byId("training").dataset, { step, seconds });
   }
 
   async #download() {

@@ -5,11 +5,18 @@ const LOSS_HEIGHT = 150;
 const LOSS_MARGIN = { left: 34, right: 8, top: 8, bottom: 18 };
 const GATES_BAND = 66; // pixels, of all units of one gate
 const GATES_LEFT = 88;
+const GATES_TOP = 20; // where the characters stand
 
 class TrainingPictures {
   constructor(colors) {
     this.colors = colors;
     this.draw = oncePerFrame(() => this.#draw());
+    const width = () => byId("loss").parentElement.clientWidth;
+    this.all = {
+      loss: { size: () => [width(), LOSS_HEIGHT], paint: (pen) => this.#paintLoss(pen, width()) },
+      "training-gates": { size: () => [width(), GATES_BAND * this.gates.length + GATES_TOP], paint: (pen) => this.#paintGates(pen, width()) },
+    };
+    for (const [name, picture] of Object.entries(this.all)) pictures.add({ id: `${name}-tools`, name, ...picture });
     new ResizeObserver(this.draw).observe(byId("loss").parentElement);
     this.clear();
   }
@@ -50,19 +57,25 @@ class TrainingPictures {
   #draw() {
     for (const id of ["loss", "loss-note", "training-gates", "training-gates-note"]) byId(id).hidden = !this.heading;
     if (!this.heading) return;
-    this.#drawLoss();
-    if (this.seen) this.#drawGates();
+    for (const [name, { size, paint }] of Object.entries(this.all)) paint(sizedPen(byId(name), ...size()));
+    byId("loss-note").textContent = `The loss of every step: the mean surprisal of what was to be predicted, in bits.${this.held.length ? " Dashed: that of the text held out, which shows when more training only learns by heart." : ""}`;
+    const read = this.heading.windows ? "each character as the last of its window" : "from the start of the text";
+    byId("training-gates-note").textContent = `The gates of every unit after the last step, ${read}. Blank is closed (0), solid is open (1).`;
   }
 
-  #drawLoss() {
+  // The gates of the cell that is trained, in the order in which the worker sends them.
+  get gates() {
+    return Object.values(CELLS.lstm.quantities).filter(({ scale }) => scale === GATE);
+  }
+
+  #paintLoss(pen, width) {
     const { colors, losses, held, heading: { steps, symbols } } = this;
-    const canvas = byId("loss");
-    const width = canvas.parentElement.clientWidth;
-    const pen = sizedPen(canvas, width, LOSS_HEIGHT);
     const { left, right, top, bottom } = LOSS_MARGIN;
     const most = Math.max(Math.log2(symbols.length), ...losses.slice(0, 20).map(inBits)) * 1.02;
     const x = (step) => left + (step / steps) * (width - left - right);
     const y = (nats) => top + (1 - Math.min(inBits(nats) / most, 1)) * (LOSS_HEIGHT - top - bottom);
+    pen.fillStyle = colors.paper;
+    pen.fillRect(0, 0, width, LOSS_HEIGHT);
     pen.font = "11px system-ui, sans-serif";
     pen.fillStyle = colors.muted;
     pen.strokeStyle = colors.rule;
@@ -86,15 +99,14 @@ class TrainingPictures {
     curve(losses.map((loss, n) => [n + 1, loss]), colors.ink, 1.5);
     curve(held, colors["orange-curve"], 2, [6, 3]);
     pen.setLineDash([]);
-    byId("loss-note").textContent = `The loss of every step: the mean surprisal of what was to be predicted, in bits.${held.length ? " Dashed: that of the text held out, which shows when more training only learns by heart." : ""}`;
   }
 
-  #drawGates() {
-    const { colors, seen: { characters, gates, units } } = this;
-    const names = Object.values(CELLS.lstm.quantities).filter(({ scale }) => scale === GATE);
-    const canvas = byId("training-gates");
-    const width = canvas.parentElement.clientWidth;
-    const pen = sizedPen(canvas, width, GATES_BAND * names.length + 20);
+  #paintGates(pen, width) {
+    const { colors, seen } = this;
+    pen.fillStyle = colors.paper;
+    pen.fillRect(0, 0, width, GATES_BAND * this.gates.length + GATES_TOP);
+    if (!seen) return;
+    const { characters, gates, units } = seen;
     const column = (width - GATES_LEFT) / characters.length;
     const palette = new Uint32Array(colors.scales.gate.rgba.buffer);
     pen.fillStyle = colors.muted;
@@ -102,7 +114,7 @@ class TrainingPictures {
     pen.textBaseline = "middle";
     this.picture ??= element("canvas");
     [this.picture.width, this.picture.height] = [characters.length, units];
-    names.forEach(({ name }, n) => {
+    this.gates.forEach(({ name }, n) => {
       const image = new ImageData(characters.length, units);
       const pixels = new Uint32Array(image.data.buffer);
       for (let t = 0; t < characters.length; t++) {
@@ -110,11 +122,9 @@ class TrainingPictures {
       }
       this.picture.getContext("2d").putImageData(image, 0, 0);
       pen.imageSmoothingEnabled = false;
-      pen.drawImage(this.picture, GATES_LEFT, 20 + n * GATES_BAND, width - GATES_LEFT, GATES_BAND - 4);
-      pen.fillText(name, 4, 20 + (n + 0.5) * GATES_BAND);
+      pen.drawImage(this.picture, GATES_LEFT, GATES_TOP + n * GATES_BAND, width - GATES_LEFT, GATES_BAND - 4);
+      pen.fillText(name, 4, GATES_TOP + (n + 0.5) * GATES_BAND);
     });
-    const read = this.heading.windows ? "each character as the last of its window" : "from the start of the text";
-    byId("training-gates-note").textContent = `The gates of every unit after the last step, ${read}. Blank is closed (0), solid is open (1).`;
     pen.textAlign = "center";
     if (column < 6) return;
     pen.font = `12px ${getComputedStyle(byId("text")).fontFamily}`;

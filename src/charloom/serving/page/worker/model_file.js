@@ -33,12 +33,10 @@ function readModel(bytes) {
 
 // The bytes of a model file, which charloom and PyTorch load.
 async function modelFile({ settings, vocabulary, record, weights }) {
-  const { hidden_size: H, embedding_size: E } = settings;
   const tensors = {};
   for (const name of weightNames(settings)) {
     const values = weights[name];
-    const columns = name === "embedding.weight" ? E : name.endsWith("bias") || name.includes(".bias_")
-      ? 0 : name.endsWith("weight_ih_l0") ? E || vocabulary.size : H;
+    const columns = columnsOf(name, settings, vocabulary.size);
     const shape = columns ? [values.length / columns, columns] : [values.length];
     const [first, ...others] = storedNames(name);
     tensors[first] = { values, shape };
@@ -64,12 +62,37 @@ async function modelFile({ settings, vocabulary, record, weights }) {
     bytes.set(new Uint8Array(buffer, byteOffset, byteLength), at);
     at += byteLength;
   }
-  if (!globalThis.crypto?.subtle) throw new Error("this browser makes no SHA-256 for a page that came over plain HTTP; open the page as a file, from this machine, or over HTTPS");
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const hexadecimal = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hexadecimal = await sha256(bytes);
   const mark = new TextDecoder("latin1").decode(bytes.subarray(8, 8 + length)).indexOf(DIGEST_MARK);
   bytes.set(new TextEncoder().encode(hexadecimal), 8 + mark + DIGEST_MARK.length);
   return bytes;
+}
+
+// How many columns a weight has; 0 for one that is a row of numbers.
+function columnsOf(name, { hidden_size, embedding_size }, vocabularySize) {
+  if (name === "embedding.weight") return embedding_size;
+  if (name.includes("bias")) return 0;
+  return name.endsWith("weight_ih_l0") ? embedding_size || vocabularySize : hidden_size;
+}
+
+// The SHA-256 of some bytes, in hexadecimal.
+async function sha256(bytes) {
+  if (!globalThis.crypto?.subtle) throw new Error("this browser makes no SHA-256 for a page that came over plain HTTP; open the page as a file, from this machine, or over HTTPS");
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// The SHA-256 of vocabulary and weights: Model.digest in Python.
+async function modelDigest({ settings, vocabulary, weights }) {
+  const { characters, kind, unknown } = vocabulary.toJSON();
+  const escaped = JSON.stringify(characters).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const parts = [`{"characters": ${escaped}, "kind": "${kind}", "unknown": ${unknown}}`];
+  for (const name of weightNames(settings)) {
+    const values = weights[name];
+    const columns = columnsOf(name, settings, vocabulary.size);
+    parts.push(`${name} (${columns ? `${values.length / columns}, ${columns}` : `${values.length},`})`, values);
+  }
+  return sha256(await new Blob(parts).arrayBuffer());
 }
 
 // A layer's bias from PyTorch's two: their sum, but for the gates whose second is apart.

@@ -1,12 +1,13 @@
 // What computes beside the page: a model that reads and generates, and one that is trained.
 //
-// The page sends { number, method, given } and gets { number, result } or { number, error }. A
-// long work is asked for in parts, so that another question waits for a part at most.
+// The page sends { number, method, given } and gets { number, result, seconds } or { number, error }.
+// A long work is asked for in parts, so that another question waits for a part at most.
 "use strict";
 
 importScripts(
   "../format.js", "../cells.js", "core.js", "random.js", "vocabulary.js", "model_file.js",
-  "predictor.js", "traced_text.js", "live_text.js", "batches.js", "first_values.js", "trainer.js");
+  "predictor.js", "traced_text.js", "live_text.js", "batches.js", "first_values.js", "trainer.js",
+  "coding.js", "archive.js");
 
 class Desk {
   // From the bytes of core.wasm.
@@ -85,6 +86,25 @@ class Desk {
   trainedFile() {
     return modelFile(this.trainer.model());
   }
+
+  // From the bytes of an archive: how many characters are in it.
+  async startDecompressing(bytes) {
+    this.decompression?.predictor.network.close();
+    this.decompression = null;
+    this.decompression = await Decompression.start(this.core, bytes, this.predictor?.model);
+    return this.decompression.text.length;
+  }
+
+  // Some more of them, for about a tenth of a second: how many are there.
+  decompress() {
+    const end = performance.now() + 100;
+    while (!this.decompression.done && performance.now() < end) this.decompression.goOn();
+    return this.decompression.at;
+  }
+
+  decompressed() {
+    return this.decompression.file();
+  }
 }
 
 function taken(iterator, count) {
@@ -101,7 +121,9 @@ const desk = new Desk();
 
 addEventListener("message", async ({ data: { number, method, given } }) => {
   try {
-    postMessage({ number, result: await desk[method](...given) });
+    const began = performance.now();
+    const result = await desk[method](...given);
+    postMessage({ number, result, seconds: (performance.now() - began) / 1000 });
   } catch (error) {
     const trapped = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;
     postMessage({ number, error: trapped ? `this browser has no more memory for it (${error.message})` : error.message });

@@ -1,0 +1,1 @@
+"""Rules that texts can be generated under: patterns, JSON schemas, grammars."""

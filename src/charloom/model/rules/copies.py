@@ -1,0 +1,115 @@
+"""Texts without a copied span of some length: what would complete one may not come next.
+
+After n - 1 characters that stand together in the indexed text, those that follow them there are
+left out; the others keep their proportions. So no n characters of what is written stand in that
+text. It is looked up before every character. Where every character would complete a copied span,
+which happens for very small n, the text ends.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...engines.restriction import Table
+from ...engines.weights import Array
+from ...errors import SettingsError
+from ...text.copies import CopyIndex
+from ...text.vocabulary import Vocabulary
+from ..predictor import Predictor
+from .rule import BoundRule, Follower, Rule
+
+
+@dataclass(frozen=True)
+class NoCopies(Rule):
+    r"""Texts in which no `n` characters in a row are copied from an indexed text.
+
+    `after` is what stands before them, such as the prompt, so that no span begins there either.
+
+    >>> from charloom import CopyIndex, Model, ModelSettings, Vocabulary
+    >>> book = "the cat and the dog and the hen. "
+    >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of(book))
+    >>> rule = NoCopies(CopyIndex.of([book]), 3)
+    >>> text = "".join(model.generate(length=50, seed=1, rule=rule))
+    >>> len(text), any(text[i : i + 3] in book for i in range(48))
+    (50, False)
+    """
+
+    index: CopyIndex
+    n: int
+    after: str = ""
+
+    def __post_init__(self) -> None:
+        if self.n < 2:
+            raise SettingsError(f"no_copies: {self.n} was given; it must be at least 2")
+
+    def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
+        """The rule for one model; a single character that ends a text may always come."""
+        after = self.after.rpartition("\n")[2] if predictor.lines else self.after
+        return _Bound(self.index, self.n, after, predictor.vocabulary, stops)
+
+
+class _Bound(BoundRule):
+    def __init__(
+        self, index: CopyIndex, n: int, after: str, vocabulary: Vocabulary, stops: Sequence[str]
+    ) -> None:
+        self.index, self.n, self.after = index, n, after[1 - n :]
+        self.vocabulary = vocabulary
+        self.ends = [vocabulary.mapping[stop] for stop in stops if stop in vocabulary.mapping]
+        self.possible = np.ones(vocabulary.size, bool)
+        if vocabulary.unknown_id is not None:
+            self.possible[vocabulary.unknown_id] = False
+
+    def begin(self, length: int) -> Follower:
+        """A text that nothing is written of."""
+        return _Follower(self, length)
+
+    def allowed(self, last: str, begun: bytes) -> Array:
+        """(V,) bool What may follow these characters; of bytes, with one that is begun."""
+        mask = self.possible.copy()
+        if len(last) < self.n - 1:
+            return mask
+        for character in self.index.following(last):
+            if self.vocabulary.kind == "characters":
+                id = self.vocabulary.mapping.get(character)
+            else:
+                utf8 = character.encode()
+                id = utf8[-1] if utf8[:-1] == begun else None
+            if id is not None and id not in self.ends:
+                mask[id] = False
+        return mask
+
+
+class _Follower(Follower):
+    steps = 1
+
+    def __init__(self, rule: _Bound, length: int) -> None:
+        self.state, self.left = 0, length
+        self._rule, self._last, self._begun = rule, rule.after, b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._look()
+
+    def take(self, ids: Array, states: Array) -> int:
+        """Go on by one id, or by none where the text has ended."""
+        if self.ended or not len(ids):
+            return 0
+        if self._rule.vocabulary.kind == "characters":
+            new = self._rule.vocabulary.decode(ids[:1])
+        else:
+            new = self._decoder.decode(bytes([int(ids[0])]))
+            self._begun = self._decoder.getstate()[0]
+        self._last = (self._last + new)[1 - self._rule.n :]
+        self.left -= 1
+        self._look()
+        return 1
+
+    def _look(self) -> None:
+        mask = self._rule.allowed(self._last, self._begun)
+        self.table, self._some = Table.of_mask(mask), bool(mask.any())
+
+    @property
+    def complete(self) -> bool:
+        return not self._some

@@ -1,0 +1,109 @@
+"""`generate` under a rule, `complete` and `fill`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+import charloom
+from charloom.cli import completing, rules
+from charloom.cli.main import main
+
+CHARACTERS = "".join(map(chr, range(32, 127))) + "\n"
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = charloom.Model.untrained(
+        charloom.ModelSettings(hidden_size=8), charloom.Vocabulary.of(CHARACTERS), seed=1
+    )
+    model.save("m")
+    (tmp_path / "letters").write_text('start: /[ab]/ "!"')
+    (tmp_path / "number").write_text('{"type": "integer", "maximum": 999, "minimum": 100}')
+    return tmp_path
+
+
+def said(capsys, *command: str) -> str:
+    assert main([*command]) == 0
+    return capsys.readouterr().out
+
+
+def complaint(capsys, *command: str) -> str:
+    assert main([*command]) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and error.count("\n") == 1
+    return error
+
+
+def test_texts_follow_the_rule_that_a_flag_gives(place, capsys):
+    out = said(capsys, "generate", "m", "--prompt", "No. ", "--pattern", r"\d{3}", "--count", "5")
+    assert re.fullmatch(r"(No\. \d{3}\n){5}", out)
+    assert re.fullmatch(r"[ab]!\n", said(capsys, "generate", "m", "--grammar", "letters"))
+    assert 100 <= int(said(capsys, "generate", "m", "--json-schema", "number")) <= 999
+    one, many = (said(capsys, "generate", "m", "--pattern", "[a-z]{9}", "--seed", "3", *more)
+                 for more in ([], ["--count", "2"]))  # fmt: skip
+    assert many.startswith(one)
+    assert said(capsys, "generate", "m", "--pattern", "") == "\n"
+
+
+def test_wrong_rules_are_one_line(place, capsys):
+    assert "--pattern: 'é' was given; no text matches it" in complaint(
+        capsys, "generate", "m", "--pattern", "é"
+    )
+    both = complaint(capsys, "generate", "m", "--pattern", "a", "--grammar", "letters")
+    assert both == "charloom: --pattern and --grammar were given; give one of them\n"
+    short = complaint(capsys, "generate", "m", "--pattern", "a{9}", "--length", "5")
+    assert "--length: 5 was given; the shortest text that the rule allows has 9" in short
+    assert "--json-schema: it is no JSON" in complaint(
+        capsys, "generate", "m", "--json-schema", "letters"
+    )
+    many = complaint(capsys, "generate", "m", "a.txt", "-o", "out", "--pattern", "a")
+    assert "--pattern: is of one text" in many
+    assert "--tries: has no effect without --validate" in complaint(
+        capsys, "generate", "m", "--tries", "3"
+    )
+    missing = complaint(capsys, "generate", "m", "--validate", "no-such-program")
+    assert "--validate: 'no-such-program' cannot be run" in missing
+
+
+def test_a_program_accepts_or_refuses_texts(place, capsys):
+    command = ["generate", "m", "--prompt", "2", "--pattern", "[0-9]{2}", "--seed", "1"]
+    odd = [*command, "--count", "4", "--validate", "grep -q '[13579]$'"]
+    assert main(odd) == 0
+    out, error = capsys.readouterr()
+    assert re.fullmatch(r"(2\d[13579]\n){4}", out)
+    told = re.fullmatch(r"4 of (\d+) texts were accepted \((\d+\.\d)%\)\n", error)
+    assert told and float(told[2]) == pytest.approx(400 / int(told[1]), abs=0.06)
+    assert main([*command, "--validate", "false", "--tries", "5"]) == 1
+    assert capsys.readouterr() == ("", "0 of 5 texts were accepted (0.0%)\n")
+
+
+def test_complete_names_the_likeliest(place, capsys):
+    out = said(capsys, "complete", "m", "--prompt", "a", "-n", "3", "--length", "1")
+    expected = charloom.Model.load("m").next("a")
+    shown = [line.split("  ", 1)[1] for line in out.splitlines()[1:]]
+    best = [charloom.visible(c) for c in list(expected)[:3]]
+    assert [line.strip().split("  ")[-1].removesuffix("...") for line in shown] == best
+    found = json.loads(said(capsys, "complete", "m", "--length", "1", "-n", "2", "--json"))
+    assert found["complete"] and len(found["continuations"]) == 2
+
+
+def test_complete_says_how_sure_it_is(place, capsys):
+    assert main(["complete", "m", "-n", "2", "--length", "1"]) == 0
+    assert "no other has more than" in capsys.readouterr().err
+    assert main(["complete", "m", "-n", "2", "--length", "9", "--most", "5"]) == 0
+    assert "another may have up to" in capsys.readouterr().err
+
+
+def test_fill_names_what_may_stand_in_a_gap(place, capsys):
+    command = ["fill", "m", "the ___ fox", "-n", "4", "--length", "2", "--seed", "1"]
+    assert said(capsys, *command).count("\n") == 5
+    found = json.loads(said(capsys, *command, "--json"))
+    assert len(found) == 4 and 0 < found[0]["probability"] < 1
+    assert main(["fill", "m", "a _ b", "--gap", "_"]) == 0
+    assert re.match(r"seed \d+\n", capsys.readouterr().err)
+    assert "--gap: '___' stands in the text 0 times" in complaint(capsys, "fill", "m", "the fox")
+    assert completing.fill.__doc__ and "pattern" in rules.RULES
