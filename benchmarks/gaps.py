@@ -3,9 +3,10 @@
     python benchmarks/gaps.py MODEL TEXT [--words 200] [--samples 128] [--seed 0]
 
 The text should be one that the model was not trained on. Words of 3 to 10 letters are taken at
-random places, and `Model.fill` names ten for each. From the left alone it knows the one character
-after the word, which says where the word ends, and nothing more. Printed: how often the word itself
-comes first, or among the first five, with the standard error of the difference.
+random places, and `Model.fill` looks for each. From the left alone it knows the one character
+after the word, which says where the word ends, and nothing more. Printed: the mean of 1 / the place
+of the word among all fills, and how often it comes first or among the first five, with the standard
+error of the difference.
 """
 
 from __future__ import annotations
@@ -30,11 +31,22 @@ def places(text: str, count: int, seed: int) -> list[re.Match[str]]:
     return random.Random(seed).sample(words, min(count, len(words)))
 
 
-def rank(model: charloom.Model, left: str, word: str, right: str, samples: int) -> int:
-    """The place of the word among ten fills; 11 if it is none of them."""
-    found = model.fill(f"{left}___{right}", n=10, length=10, samples=samples)
+def rank(model: charloom.Model, left: str, word: str, right: str, samples: int) -> float:
+    """The place of the word among all fills that were found; inf if it is none of them."""
+    found = model.fill(f"{left}___{right}", n=10**6, length=10, samples=samples)
     texts = [one.text for one in found]
-    return texts.index(word) + 1 if word in texts else 11
+    return texts.index(word) + 1 if word in texts else float("inf")
+
+
+def told(name: str, both: list[float], alone: list[float]) -> str:
+    """The means of a number, and of its difference, with the standard error of that."""
+    gains = [a - b for a, b in zip(both, alone, strict=True)]
+    mean = sum(gains) / len(gains)
+    error = (sum((gain - mean) ** 2 for gain in gains) / len(gains) ** 2) ** 0.5
+    return (
+        f"{name:20} both sides {sum(both) / len(both):.3f}, left alone "
+        f"{sum(alone) / len(alone):.3f}, difference {mean:+.3f} (standard error {error:.3f})"
+    )
 
 
 def main() -> None:
@@ -53,15 +65,11 @@ def main() -> None:
         right = text[word.end() : word.end() + AFTER]
         both.append(rank(model, left, word[0], right, given.samples))
         alone.append(rank(model, left, word[0], right[:1], given.samples))
+    print(f"{len(both)} words, of which {sum(r < float('inf') for r in both)} were found")
+    print(told("1 / place", [1 / r for r in both], [1 / r for r in alone]))
     for most in (1, 5):
-        gains = [(a <= most) - (b <= most) for a, b in zip(both, alone, strict=True)]
-        mean = sum(gains) / len(gains)
-        error = (sum((gain - mean) ** 2 for gain in gains) / len(gains) ** 2) ** 0.5
-        shares = [sum(r <= most for r in ranks) / len(ranks) for ranks in (both, alone)]
-        print(
-            f"{len(both)} words, among the first {most}: both sides {shares[0]:.3f}, left alone "
-            f"{shares[1]:.3f}, difference {mean:+.3f} (standard error {error:.3f})"
-        )
+        firsts = ([float(r <= most) for r in ranks] for ranks in (both, alone))
+        print(told(f"among the first {most}", *firsts))
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def _plain(pattern: str) -> str:
         raise _refused(pattern, str(error)) from None
     tokens = _TOKEN.findall(pattern)
     shape = "".join("x" if len(token) > 1 else token for token in tokens)
-    if found := re.search(r"\(\?(?!:|P<|[ims]+[:)])..?|(?:[*+?]|\{\d*,?\d*\})\+", shape):
+    if found := re.search(r"\(\?(?!:|P<|[ims]+[:)])(?:<?[=!]|.)|(?:[*+?]|\{\d*,?\d*\})\+", shape):
         raise _refused(pattern, f"it has a {found[0]}, which is not possible")
     if any(len(re.findall(r"(?<!\\)(?:\\\\)*\\[WDS]", token)) > 1 for token in tokens):
         raise _refused(pattern, r"it has two of \W, \D and \S in one [], which is not possible")

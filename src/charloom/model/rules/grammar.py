@@ -43,8 +43,9 @@ class Grammar(Rule):
     >>> from charloom import Model, ModelSettings, Vocabulary
     >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("()ab"))
     >>> rule = Grammar('start: "(" start ")" | /[ab]/')
-    >>> model.generate_many(count=3, length=9, seed=1, rule=rule)
-    ['(((b)))', '((((b))))', 'a']
+    >>> texts = model.generate_many(count=9, length=9, seed=1, rule=rule)
+    >>> all(text in {"(" * n + c + ")" * n for n in range(5) for c in "ab"} for text in texts)
+    True
     """
 
     grammar: str
@@ -65,8 +66,9 @@ class JsonSchema(Rule):
     >>> from charloom import Model, ModelSettings, Vocabulary
     >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of('0123456789[],'))
     >>> rule = JsonSchema({"type": "array", "items": {"type": "integer"}, "maxItems": 3})
-    >>> [json.loads(text) for text in model.generate_many(count=2, length=9, seed=2, rule=rule)]
-    [[], [9]]
+    >>> texts = model.generate_many(count=9, length=9, seed=2, rule=rule)
+    >>> all(len(json.loads(text)) <= 3 for text in texts)
+    True
     """
 
     schema: str | dict[str, Any] | bool
