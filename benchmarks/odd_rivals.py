@@ -13,7 +13,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from charloom.model.calibration import Calibration, calibrated
+from charloom.model.calibration import calibrated, strangeness_of
 
 
 class Ngrams:
@@ -36,9 +36,9 @@ class Ngrams:
     def _framed(self, line: str) -> str:
         return "\n" * (self.order - 1) + line + "\n"
 
-    def nats(self, line: str) -> float:
-        """The surprisal of a line, its end included."""
-        text, total = self._framed(line), 0.0
+    def nats(self, line: str) -> list[float]:
+        """The surprisal of each character of a line, its end included."""
+        text, found = self._framed(line), []
         for at in range(self.order - 1, len(text)):
             p = self._even
             for n in range(self.order):
@@ -47,15 +47,19 @@ class Ngrams:
                     break
                 kinds, seen = len(followers), self._totals[text[at - n : at]]
                 p = (followers.get(text[at], 0) + kinds * p) / (seen + kinds)
-            total -= math.log(p)
-        return total
+            found.append(-math.log(p))
+        return found
+
+    def strangeness(self, lines: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Lengths, and how strange lines are, as a model has it."""
+        nats = [np.array(self.nats(line)) for line in lines]
+        lengths = np.array([len(some) for some in nats])
+        starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+        return lengths, strangeness_of(np.concatenate(nats), starts)
 
     def p_values(self, held_out: list[str], lines: list[str]) -> np.ndarray:
         """Of lines, by those held out."""
-        totals = [np.array([len(line) + 1 for line in some]) for some in (held_out, lines)]
-        nats = [np.array([self.nats(line) for line in some]) for some in (held_out, lines)]
-        calibration: Calibration = calibrated(totals[0], nats[0])
-        return calibration.p_values(totals[1], nats[1])
+        return calibrated(*self.strangeness(held_out)).p_values(*self.strangeness(lines))
 
 
 class Isolation:

@@ -54,17 +54,16 @@ def names() -> str:
 
 
 def tunes() -> str:
-    """Jigs, reels and hornpipes: title, meter, key, and the notes."""
-    pattern = r"oneills1850/(08|09|10|11|12|13|14|15|16|17)[0-9-]+(_ml)?\.abc$"
+    """Jigs, reels and hornpipes: title, meter, length of a note, key, and the notes."""
     found = []
-    for file in members("music21==10.5.1", pattern):
+    for file in members("music21==10.5.1", r"oneills1850/(08|09|1[0-7])[\w-]+\.abc$"):
         for tune in re.split(r"\n(?=X:)", file.replace("\r", "")):
             lines = [line.strip() for line in tune.splitlines()]
-            head = [re.sub(r"^(\w:)\s*", r"\1", n) for n in lines if re.match("[TMK]:", n)]
-            body = [n for n in lines if n and not re.match(r"\w:|%", n)]
-            text = "\n".join([*head, *body]) + "\n"
-            if body and text.isascii():
-                found.append(re.sub(r'"[^"]*"', "", text))
+            head = [re.search(rf"^{name}: *(.*\S)", tune, re.MULTILINE) for name in "TMLK"]
+            body = [line for line in lines if line and not re.match(r"\w:|%", line)]
+            fields = [field[0].replace(": ", ":", 1) for field in head if field]
+            if all(head) and body and tune.isascii():
+                found.append(re.sub(r'"[^"]*"', "", "\n".join([*fields, *body]) + "\n"))
     return "\n".join(found)
 
 

@@ -12,13 +12,21 @@ import charloom
 from charloom import InMemory, Model, ModelSettings, SamplingSettings, TrainingSettings
 from charloom.cli.main import main
 from charloom.errors import SettingsError
-from charloom.inspection.settings import ContextSettings, RecallSettings, UnitsSettings
-from charloom.settings import COLDEST, AmountSettings, ComputingSettings, Settings, TextSettings
+from charloom.inspection.settings import UnitsSettings
+from charloom.serving.completion_request import CompletionSettings
+from charloom.settings import COLDEST, AmountSettings, ComputingSettings, Settings
 
-CLASSES: list[type[Settings]] = [
-    TextSettings, ModelSettings, TrainingSettings, SamplingSettings, AmountSettings,
-    ComputingSettings, RecallSettings, ContextSettings, UnitsSettings,
-]  # fmt: skip
+
+def every(settings: type[Settings]) -> list[type[Settings]]:
+    inner = [kind for kind in settings.__subclasses__() if kind.__module__.startswith("charloom")]
+    return [*inner, *(deeper for kind in inner for deeper in every(kind))]
+
+
+CLASSES = [  # of the others, which are records, no field can be given alone
+    settings
+    for settings in every(Settings)
+    if not any(field.is_required() for field in settings.model_fields.values())
+]
 HUGE = (2**31, 2**32 + 1, 2**40, 2**63 - 1, 2**63, 2**64, 10**30)
 WILD = (float("inf"), float("-inf"), float("nan"), 1e307, -1e307, 1e-320, -1, -1.5, *HUGE)
 
@@ -42,6 +50,10 @@ def test_every_number_of_the_settings_is_refused_in_one_line_or_is_within_64_bit
             else:
                 assert kept == pytest.approx(value)
                 assert isinstance(kept, float) or abs(kept) < 2**63
+
+
+def test_the_settings_of_every_folder_are_tried():
+    assert {TrainingSettings, UnitsSettings, CompletionSettings} <= set(CLASSES)
 
 
 def test_no_integer_that_cpp_keeps_in_32_bits_is_larger():

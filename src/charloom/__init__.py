@@ -28,7 +28,22 @@ text safe to print.
 
 Messages are logged under the name charloom, and a notebook shows a run, a model and a trace.
 
-What can be chosen is in the classes whose names end in Settings. Every error raised on purpose
+What can be chosen is in the classes whose names end in Settings:
+
+    of a run                   TextSettings, ModelSettings, TrainingSettings, TuningSettings
+    of what a model does       SamplingSettings, AdaptationSettings, OddSettings
+    of files                   CompressionSettings, ManySettings
+
+What is given back, or given:
+
+    a run and a step of it     Run, Progress
+    texts                      InMemory, Vocabulary, CopyIndex
+    what a model says          Score, Part, Trace, TextState, OddPart, Calibration, Comparison
+    reports                    Report (of `units`), ContextReport, Recall, CopyReport, Compressed
+    rules of a text            Pattern, Grammar, JsonSchema, NoCopies
+    a page                     Page
+
+`help(charloom.train)` and `help(charloom.Model)` say more of each. Every error raised on purpose
 is a CharloomError (see charloom.errors).
 """
 
@@ -158,8 +173,6 @@ _HOME = {
 }
 """Where each public name lives; it is loaded when first used, so that importing is fast."""
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
-
 
 if not TYPE_CHECKING:  # which would take every name for a public one
 
@@ -182,4 +195,5 @@ if not TYPE_CHECKING:  # which would take every name for a public one
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # There is no `__all__`, of which `help(charloom)` would show every class in full: 7,000 lines.
+    return sorted([*_HOME, "__version__"])

@@ -25,12 +25,14 @@ def named(path: str | Path) -> Path:
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path, *, new: bool = False) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends well.
 
     Until then `path` is what it was, whether the block raises, the process is killed or
     the power fails: the bytes go to a hidden file beside it, which is synced, renamed, and
-    the folder synced. Raises OutputError if the disk is full or the folder not writable.
+    the folder synced. With `new` it takes no file's place: FileExistsError if one is there at
+    the end, perhaps that of a process which was faster. Raises OutputError if the disk is full
+    or the folder not writable.
     """
     path = named(path).resolve()  # through a link, so that the link stays one
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
@@ -39,13 +41,30 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        partial.replace(path)
+        if new:
+            _name_once(partial, path)
+        else:
+            partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        if new and isinstance(error, FileExistsError):
+            raise
         raise OutputError(_why_not(path, error)) from error
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def _name_once(partial: Path, path: Path) -> None:
+    """Give a file its name, which no other file has."""
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP):
+            raise
+        if path.exists():  # on a disk without links; two processes at one instant may pass here
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        partial.replace(path)
 
 
 def sync_folder(folder: Path) -> None:

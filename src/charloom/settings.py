@@ -334,10 +334,10 @@ class AdaptationSettings(Settings):
     """How a model goes on learning from the text that it is measured on."""
 
     learning_rate: float = Field(
-        default=2e-4, gt=0, lt=1, description="of the step that follows each chunk"
+        default=6e-4, gt=0, lt=1, description="of the step that follows each chunk"
     )
     sequence_length: int = Field(
-        default=64, ge=1, le=2**20, description="characters of a chunk, counted before its step"
+        default=32, ge=1, le=2**20, description="characters of a chunk, counted before its step"
     )
     streams: int = Field(
         default=4, ge=1, le=1024, description="stretches of a text that are read side by side"

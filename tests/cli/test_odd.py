@@ -49,13 +49,13 @@ def run(capsys, *arguments: object) -> tuple[str, str]:
 def test_an_odd_line_is_shown_with_its_number_and_marked(logs, capsys):
     shown, told = run(capsys, "odd", logs / "lines.run", logs / "new.txt", "--threshold", "0.03")
     head, *rows = shown.splitlines()
-    assert head.split() == ["line", "p", "bits", "expected", "text"]
+    assert head.split() == ["line", "p", "bits", "text"]
     assert len(odd._HEAD) == len(rows[0].partition("99 opened d")[0]) or len(rows) > 2
     at = next(n for n, row in enumerate(rows) if "99 opened d\\tor 7" in row)
-    number, p, bits, expected = rows[at].split()[:4]
+    number, p, bits = rows[at].split()[:3]
     assert number == "31"
     assert float(p) <= 0.03
-    assert float(bits) > float(expected)
+    assert float(bits) > 10
     tab = rows[at].index("\\t")
     assert rows[at + 1][tab : tab + 2] == "^^"
     assert " of 61 lines have a p-value of at most 0.03; of ordinary ones, about 1.83 would" in told
@@ -69,7 +69,7 @@ def test_json_lines_have_every_number(logs, capsys):
     assert [row["number"] for row in rows] == [*range(1, 62)]
     assert rows[30]["text"] == "99 opened d\tor 7"
     assert rows[30]["p"] == min(row["p"] for row in rows)
-    assert {"start", "nats", "bits", "expected", "spans", "unknown_characters"} <= rows[0].keys()
+    assert {"start", "nats", "bits", "spans", "unknown_characters"} <= rows[0].keys()
 
 
 def test_colors_are_there_where_they_are_asked_for(logs, capsys, monkeypatch):

@@ -11,16 +11,35 @@ from hypothesis import strategies as st
 
 from charloom.errors import SettingsError, TextError
 from charloom.model import calibration
-from charloom.model.calibration import FEWEST, Calibration, LineTotals, calibrated
+from charloom.model.calibration import (
+    FEWEST,
+    Calibration,
+    LineStrangeness,
+    calibrated,
+    strangeness_of,
+)
 from charloom.model.provenance import Provenance
 from charloom.model.surprisal import Surprisals
 from charloom.text.vocabulary import Vocabulary
 
 
-def lines(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Characters and nats of lines whose characters are independent, with heavy tails."""
+def characters(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nats of the characters of lines, and where each of them starts, as a right model has them.
+
+    Each character is drawn from the model's own distribution, of which there are many kinds.
+    """
     lengths = random.integers(2, 120, count)
-    return lengths, random.gamma(0.5 * lengths, 2.0)  # a sum of as many gamma numbers
+    sharp = random.choice([0.02, 0.1, 1.0, 10.0], lengths.sum())
+    p = random.dirichlet([1.0] * 8, lengths.sum()) ** (1 / sharp)[:, None] + 1e-5
+    p /= p.sum(axis=1, keepdims=True)
+    drawn = (random.random(len(p))[:, None] < p.cumsum(axis=1)).argmax(axis=1)
+    nats = -np.log(p[np.arange(len(p)), drawn])
+    return nats, np.concatenate([[0], np.cumsum(lengths)[:-1]])
+
+
+def lines(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    nats, starts = characters(random, count)
+    return np.diff(starts, append=len(nats)), strangeness_of(nats, starts)
 
 
 @settings(deadline=None)
@@ -29,28 +48,44 @@ def lines(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarr
     st.integers(1, 40),
     st.integers(0, 90),
 )
-def test_a_p_value_counts_the_ranked_lines_that_are_as_surprising(found, length, nats):
-    lengths, totals = np.array(found).T
-    usual = calibrated(lengths, totals.astype(float))
-    (p,) = usual.p_values(np.array([length]), np.array([float(nats)]))
-    expected = usual.intercept + usual.slope * length
-    mine = np.round((nats - expected) / length**0.5, 4)
-    as_high = sum(other >= mine for other in usual.scores)
+def test_a_p_value_counts_the_ranked_lines_that_are_as_strange(found, length, mine):
+    lengths, strangeness = np.array(found).T
+    usual = calibrated(lengths, strangeness / 3)
+    (p,) = usual.p_values(np.array([length]), np.array([mine / 3]))
+    score = np.round((mine / 3 - usual.intercept) * length**0.5 - usual.slope, 4)
     assert usual.parts == len(usual.scores) == len(found) - len(found) // 2
-    assert p == (1 + as_high) / (1 + usual.parts)
+    assert p == (1 + sum(other >= score for other in usual.scores)) / (1 + usual.parts)
 
 
-def test_the_straight_line_is_weighted_least_squares():
+def test_what_is_expected_follows_the_inverse_root_of_the_length():
     lengths = np.repeat([4, 9, 25], 30)
-    usual = calibrated(lengths, 3.0 + 0.5 * lengths)
-    assert usual.intercept == pytest.approx(3.0)
-    assert usual.slope == pytest.approx(0.5)
+    usual = calibrated(lengths, 3.0 + 0.5 / np.sqrt(lengths))
+    assert (usual.intercept, usual.slope) == (pytest.approx(3.0), pytest.approx(0.5))
     assert set(usual.scores) == {0.0}
+    assert usual.expected(np.array([4, 25])) == pytest.approx([3.25, 3.1])
+
+
+def test_strangeness_is_the_power_mean_of_the_inverse_probabilities():
+    nats = np.log([4.0, 16.0, 1.0, 25.0, 81.0])
+    expected = np.log([9.0, 1.0, 49.0])
+    assert strangeness_of(nats, np.array([0, 2, 3])) == pytest.approx(expected)
+    assert np.isfinite(strangeness_of(np.array([1e6, 1.0]), np.array([0, 1]))).all()
+
+
+def test_a_wrong_character_is_not_drowned_by_what_is_always_surprising():
+    key = np.full(40, np.log(64))  # digits of a key
+    word = np.full(60, 0.01)
+    usual, wrong = np.concatenate([key, word]), np.concatenate([key, word[:-1], [9.0]])
+    total = np.concatenate([np.full(42, np.log(64)), word[2:]])  # two digits more: as surprising
+    starts = np.array([0, 100, 200])
+    scores = strangeness_of(np.concatenate([usual, wrong, total]), starts)
+    assert total.sum() == pytest.approx(wrong.sum(), abs=1.0)
+    assert scores[1] - scores[0] > 4 * (scores[2] - scores[0])
 
 
 def test_what_is_left_out_of_many_scores_makes_a_p_value_at_most_one_percent_high(monkeypatch):
     random = np.random.default_rng(1)
-    some, new = lines(random, 18_000), lines(random, 5000)
+    some, new = lines(random, 18_000), lines(random, 3000)
     kept = calibrated(*some)
     p = kept.p_values(*new)
     monkeypatch.setattr(calibration, "_KEPT", 10_000)
@@ -63,30 +98,29 @@ def test_what_is_left_out_of_many_scores_makes_a_p_value_at_most_one_percent_hig
 
 
 def test_new_lines_are_odd_as_often_as_the_threshold_says():
-    """P(p <= a) is floor(a (n + 1)) / (n + 1), whatever the lines; 300 calibrations of 100."""
+    """P(p <= a) is floor(a (n + 1)) / (n + 1), whatever the lines; 300 calibrations of 50."""
     random = np.random.default_rng(2)
+    lengths, strangeness = (some.reshape(300, 120) for some in lines(random, 300 * 120))
     for threshold in (0.02, 0.1, 0.5):
-        alarms = []
-        for _ in range(300):
-            usual = calibrated(*lines(random, 100))
-            alarms.append((usual.p_values(*lines(random, 20)) <= threshold).mean())
+        alarms = [
+            (calibrated(n[:100], s[:100]).p_values(n[100:], s[100:]) <= threshold).mean()
+            for n, s in zip(lengths, strangeness, strict=True)
+        ]
         expected = np.floor(threshold * 51) / 51
-        error = np.std(alarms) / 300**0.5
-        assert abs(np.mean(alarms) - expected) < 4 * error
+        assert abs(np.mean(alarms) - expected) < 4 * np.std(alarms) / 300**0.5
 
 
-def test_short_and_long_lines_are_odd_equally_often():
+def test_short_and_long_lines_are_odd_about_equally_often():
     random = np.random.default_rng(3)
-    usual = calibrated(*lines(random, 4000))
-    lengths, nats = lines(random, 30_000)
-    odd = usual.p_values(lengths, nats) <= 0.05
+    usual = calibrated(*lines(random, 6000))
+    lengths, strangeness = lines(random, 12_000)
+    odd = usual.p_values(lengths, strangeness) <= 0.05
     ranges = ((2, 40), (40, 80), (80, 120))
     by_length = [odd[(a <= lengths) & (lengths < b)].mean() for a, b in ranges]
-    assert max(by_length) - min(by_length) < 0.025
-    plain = calibrated(np.ones(4000), lines(random, 4000)[1])  # what happens without lengths
-    without = plain.p_values(np.ones(30_000), nats) <= 0.05
-    assert without[lengths < 40].mean() == 0
-    assert without[lengths >= 80].mean() > 0.1
+    assert max(by_length) < 0.08
+    assert min(by_length) > 0.025
+    plain = strangeness > np.quantile(strangeness, 0.95)  # what happens without the length
+    assert plain[lengths < 40].mean() > 5 * plain[lengths >= 80].mean()
 
 
 def test_a_calibration_comes_back_from_the_record_of_a_model():
@@ -130,14 +164,15 @@ def test_lines_are_gathered_from_blocks_of_whole_lines_empty_ones_left_out(kind)
     text = "aé\n\nb\n" * 60
     vocabulary = Vocabulary.bytes() if kind == "bytes" else Vocabulary.of(text)
     ids = vocabulary.encode(text)
-    lines = LineTotals(vocabulary)
+    lines = LineStrangeness(vocabulary)
     half = len(ids) // 2
     nats = np.ones(len(ids))
     blocks = [Surprisals(ids[a:b], nats[a:b], nats[a:b]) for a, b in ((0, half), (half, None))]
     assert sum(len(block.ids) for block in lines.through(iter(blocks))) == len(ids)
-    extra = float(kind == "bytes")  # é is two bytes, and one character
-    expected = calibrated(np.array([3, 2] * 60), np.array([3.0 + extra, 2.0] * 60))
+    e = np.e
+    first = (e**0.5 + e + e**0.5) / 3 if kind == "bytes" else e**0.5  # é is of two bytes
+    expected = calibrated(np.array([3, 2] * 60), 2 * np.log([first, e**0.5] * 60))
     assert lines.calibration() == expected
-    few = LineTotals(vocabulary)
+    few = LineStrangeness(vocabulary)
     assert list(few.through([])) == []
     assert few.calibration() is None

@@ -311,6 +311,26 @@ def test_a_new_file_takes_the_place_of_the_old(path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_that_has_to_be_new_takes_no_files_place(path, monkeypatch):
+    with replacing(path, new=True) as file:
+        file.write(b"first")
+    for links in (True, False):  # some disks have none
+        if not links:
+            monkeypatch.setattr(os, "link", unsupported)
+        with pytest.raises(FileExistsError), replacing(path, new=True) as file:
+            file.write(b"second")
+        assert path.read_bytes() == b"first"
+        assert list(path.parent.iterdir()) == [path]
+    path.unlink()
+    with replacing(path, new=True) as file:
+        file.write(b"third")
+    assert path.read_bytes() == b"third"
+
+
+def unsupported(*arguments):
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_an_interrupted_save_leaves_the_old_file(path, error):
     path.write_bytes(b"old")

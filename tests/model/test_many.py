@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from campaigns.children import answer_of, begin
 from models import FOX, fox_model
 
 import charloom
@@ -209,6 +210,11 @@ def test_what_a_process_that_died_has_left_is_removed(place):
     assert len(list(Path("out").glob(".*partial"))) == 2
     assert not is_done(part_of(Path("out"), Path("texts/a.txt"), "jsonl"), Path("texts/a.txt"))
     outcomes()
+    assert len(list(Path("out").glob(".*partial"))) == 2  # perhaps another process writes it
+    part_of(Path("out"), Path("texts/a.txt"), "jsonl").unlink()
+    for left in Path("out").glob(".*partial"):
+        os.utime(left, (time.time() - 4000, time.time() - 4000))
+    outcomes()
     assert [file.name for file in Path("out").glob(".*partial")] == [".mine.0a1b2c3d.partial"]
     remove_partial(Path("out"), [Path("out/mine")])
     assert list(Path("out").glob(".*partial")) == []
@@ -243,3 +249,46 @@ def test_every_option_of_a_verb_reaches_it(place):
     exact = model.evaluate(Path("texts/a.txt"), exact=True)
     assert rows(found["a.txt"].part)[0]["nats"] == exact.nats
     assert Score(nats=exact.nats) == Score(nats=rows(found["a.txt"].part)[0]["nats"])
+
+
+def test_a_users_file_of_errors_is_refused_and_stays(place):
+    Path("out").mkdir()
+    Path("out/errors.jsonl").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds errors\.jsonl, and no job"):
+        outcomes()
+    assert contents("out") == {"errors.jsonl": b"mine"}
+
+
+def test_of_two_jobs_that_start_at_once_in_a_folder_one_is_done(place):
+    for attempt in range(3):
+        folder, at = f"out {attempt}", time.time() + 0.3
+
+        def work(verb, folder=folder, at=at):
+            time.sleep(max(at - time.time(), 0))
+            outcomes(verb, output=folder)
+
+        verbs = ["score", "evaluate", "score", "evaluate"]
+        children = [begin(lambda verb=verb: work(verb)) for verb in verbs]
+        answers = [answer_of(*child) for child in children]
+        done = {verb for verb, answer in zip(verbs, answers, strict=True) if answer == "done"}
+        assert len(done) == 1, answers
+        for answer in answers:
+            assert answer == "done" or "another job" in answer
+        columns = {"row", *VERBS[done.pop()].columns}
+        for part in Path(folder).glob("*.txt.*"):
+            assert rows(part)[0].keys() == columns
+
+
+def test_jobs_that_start_at_once_draw_one_seed(place):
+    at = time.time() + 0.3
+
+    def work():
+        time.sleep(max(at - time.time(), 0))
+        outcomes("generate", length=5, seed=None)
+
+    children = [begin(work) for _ in range(3)]
+    assert [answer_of(*child) for child in children] == ["done"] * 3
+    seed = json.loads(Path("out/job.json").read_text())["seed"]
+    before = contents("out")
+    outcomes("generate", output="again", length=5, seed=seed)
+    assert contents("again") == before

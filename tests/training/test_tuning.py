@@ -13,7 +13,7 @@ from campaigns.children import answer_of, begin
 from runs import TEXT
 
 import charloom
-from charloom.errors import ModelFileError, SettingsError, TextError, TrainingError
+from charloom.errors import ModelFileError, OutputError, SettingsError, TextError, TrainingError
 from charloom.inspection import pictures
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
 from charloom.training.tuning.search import best_of, tune
@@ -218,6 +218,27 @@ def test_another_search_in_the_folder_is_refused(whole):
         search(whole, spaces=["dropout=0:0.5"])
     with pytest.raises(SettingsError, match="another search, whose training is"):
         search(whole, steps=13)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "journal.log", "trials"])
+def test_what_a_user_has_in_the_folder_is_refused_and_stays(tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match=f"holds {name}, and no search"):
+        search(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path):
+    at = time.time() + 0.3
+
+    def work(seed):
+        time.sleep(max(at - time.time(), 0))
+        StudyFolder(tmp_path / "study").begin({"seed": seed})
+
+    children = [begin(lambda seed=seed: work(seed)) for seed in range(6)]
+    answers = [answer_of(*child) for child in children]
+    assert answers.count("done") == 1, answers
+    assert sum("holds another search" in answer for answer in answers) == 5, answers
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(tmp_path):

@@ -1,8 +1,7 @@
-"""The command odd: the lines of a text that are too surprising for their length."""
+"""The command odd: the lines of a text that are strange."""
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal
 
 import typer
@@ -14,7 +13,7 @@ from .flags import chosen, flags, refuse
 from .marking import When, in_color, marked
 from .streams import flush, say, tell
 
-_HEAD = "      line         p     bits expected  "
+_HEAD = "      line         p     bits  "
 
 
 @reading_flags
@@ -38,12 +37,12 @@ def odd(
     color: When = "auto",
     **values: Any,
 ) -> None:
-    """Find the lines of a text that are too surprising for their length.
+    """Find the lines of a text that are odd: more surprising than new lines are, at any length.
 
-    Each line gets a p-value: the share of new, ordinary lines that are as surprising for their
-    length. Those with at most --threshold are printed, with the surprisal that is expected of
-    their length, and the characters that made them odd are marked. So a threshold of 0.001
-    takes about one ordinary line in 1,000 for an odd one. --threshold 1 prints every line.
+    Each line gets a p-value: the share of new, ordinary lines that are as strange. Those with at
+    most --threshold are printed, and the characters that made them odd are marked. So a
+    threshold of 0.001 takes about one ordinary line in 1,000 for an odd one. --threshold 1 prints
+    every line.
 
     A model of lines holds what it needs for that. Other models read the text as a stream, and
     need --calibrate. Standard input (-) is read as it arrives, so a log can be followed by tail -f.
@@ -73,8 +72,7 @@ def odd(
             continue
         if count == 1:
             say(f"{_HEAD}text")
-        expected = part.expected / math.log(2)
-        row = f"{part.number:10,} {part.p:9.2g} {part.bits:8.1f} {expected:8.1f}  "
+        row = f"{part.number:10,} {part.p:9.2g} {part.bits:8.1f}  "
         flush(f"{row}{marked(part.text, part.spans, colored, len(row))}\n")
     what = "windows" if settings.window else "lines"
     tell(

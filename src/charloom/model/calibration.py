@@ -1,23 +1,32 @@
-"""Calibration: what new lines count for their length, and from it a p-value for any other line.
+"""Calibration: how strange new lines are for their length, and from it p-values for others.
 
-A line of n characters that counts S nats has the score
+The strangeness of a line, to whose characters the model gave the probabilities p, is
 
-    (S - intercept - slope n) / sqrt(n)
+    s = 2 ln(mean of p^(-1/2))
 
-since the surprisal of a text grows with its length as a sum does: its mean in a straight line, its
-spread with the root. The line is least squares of S on n, weighted by 1 / n, over one half of the
-lines, taken at random; the other half is ranked, and
+which is the power mean of 1 / p with the exponent 1/2, in nats of a character; if all were equally
+probable it would be their surprisal. The exponent 0 would make it the mean surprisal. That drowns
+one wrong letter of a long line in what is always surprising there, such as a key of random digits.
+The exponent 1 has the same mean whatever the model expects, since the sum of p (1 / p) is the size
+of the vocabulary; but then a single character decides, and gibberish, where each is a little
+surprising, is lost. What each exponent finds stands in docs/measurements.md.
 
-    p = (1 + how many of them have at least this score) / (1 + how many there are)
+It depends on the length n: as a mean does, its spread falls with the root. So a line has the score
+
+    (s - intercept - slope / sqrt(n)) sqrt(n)
+
+with intercept and slope by least squares, weighted by n, over one half of the lines, taken at
+random. The other half is ranked, and
+
+    p-value = (1 + how many of them have at least this score) / (1 + how many there are)
 
 This is a conformal p-value (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World,
-2005; for tests of outliers: Bates, Candès, Lei, Romano and Sesia, Annals of Statistics 51, 2023).
-Whatever the model is worth, a new line of the same source has p <= a with a probability of at most
-a, since ranked and new lines are exchangeable. Dividing by a spread that depends on the length is
-the locally weighted score of Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (Journal of the
-American Statistical Association 113, 2018): with it short and long lines have as many alarms.
-Matching by length instead would rank a line among those of its length alone: too few, where the
-least p is 1 / (1 + how many), and none where a line is longer than all before.
+2005; for tests of outliers: Bates, Candès, Lei, Romano and Sesia, Annals of Statistics 51, 2023),
+of a locally weighted score (Lei, G'Sell, Rinaldo, Tibshirani and Wasserman, Journal of the
+American Statistical Association 113, 2018). Whatever model and score are worth, a new line of the
+same source has a p-value of at most a with a probability of at most a, since it may as well stand
+anywhere among those that are ranked. Ranked among those of its own length alone, a line would have
+few beside it, and the least p-value is one in those.
 """
 
 from __future__ import annotations
@@ -35,10 +44,10 @@ from ..engines.weights import Array
 from ..errors import TextError
 from ..settings import Settings
 from ..text.vocabulary import Vocabulary
-from .surprisal import Surprisals
+from .surprisal import Surprisals, in_characters
 
 FEWEST = 20
-"""Parts that are ranked, at least; as many more are needed for the straight line."""
+"""Parts that are ranked, at least; as many more are needed for the rest."""
 
 _KEPT = 200
 """The highest scores that are all kept; below, each rank is 1 % further, and p at most 1 % high."""
@@ -46,18 +55,22 @@ _KEPT = 200
 _DIGITS = 4
 """Of a score after the point, so that equal lines have equal ones."""
 
+_EXPONENT = 0.5
+
+_MOST = 600.0
+"""Nats of a character that make a difference; the exponential of more leaves float64."""
+
 _Rank = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Calibration(Settings):
-    """What lines, or windows of a stream, count for their length, in nats.
+    """How strange lines, or windows of a stream, are that are not odd.
 
-    >>> lengths, nats = np.array([5, 10] * 40), np.linspace(10, 30, 80)
-    >>> calibration = calibrated(lengths, nats)
-    >>> calibration.parts, calibration.lowest
-    (40, 0.024390243902439025)
-    >>> [float(p) for p in calibration.p_values(np.array([10, 10]), np.array([900.0, 0.0]))]
-    [0.024390243902439025, 1.0]
+    >>> usual = calibrated(np.array([10, 20] * 39), np.linspace(1, 2, 78))
+    >>> usual.parts, usual.lowest
+    (39, 0.025)
+    >>> usual.p_values(np.array([10, 10]), np.array([9.0, 0.0])).tolist()
+    [0.025, 1.0]
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -66,8 +79,8 @@ class Calibration(Settings):
     window: int = Field(
         default=0, ge=0, lt=2**31, description="characters of a window; 0 for lines"
     )
-    intercept: float = Field(description="nats of a part, however short")
-    slope: float = Field(description="nats that each character adds")
+    intercept: float = Field(description="strangeness of a part that is very long")
+    slope: float = Field(description="what a part has more by the inverse root of its length")
     ranks: tuple[_Rank, ...] = Field(max_length=10_000, description="of the scores, 1 the highest")
     scores: tuple[float, ...] = Field(max_length=10_000, description="falling")
 
@@ -90,21 +103,25 @@ class Calibration(Settings):
         """The least p-value that there can be."""
         return 1 / (1 + self.parts)
 
-    def p_values(self, lengths: Array, nats: Array) -> Array:
-        """(N,) p-values of parts that have so many characters (N,) and nats (N,)."""
-        found = self._scores(lengths, nats)
+    def expected(self, lengths: Array) -> Array:
+        """(N,) The strangeness that is usual for parts of so many characters (N,)."""
+        return self.intercept + self.slope / np.sqrt(lengths)
+
+    def p_values(self, lengths: Array, strangeness: Array) -> Array:
+        """(N,) p-values of parts of so many characters (N,), and so strange (N,)."""
         falling = -np.array(self.scores)
+        found = _scores(lengths, strangeness, self.intercept, self.slope)
         # The first score that is lower: all ranks before its own may be as high.
         below = np.searchsorted(falling, -found, side="right")
         after = np.array([*self.ranks, self.parts + 1])
         return after[below] / (1 + self.parts)
 
-    def _scores(self, lengths: Array, nats: Array) -> Array:
-        return _scores(lengths, nats, self.intercept, self.slope)
 
+def calibrated(lengths: Array, strangeness: Array, window: int = 0) -> Calibration:
+    """The calibration by parts of so many characters (N,), and so strange (N,).
 
-def calibrated(lengths: Array, nats: Array, window: int = 0) -> Calibration:
-    """The calibration by parts of so many characters (N,) and nats (N,); TextError for too few."""
+    TextError for too few.
+    """
     count = len(lengths)
     if count < 2 * FEWEST:
         what = f"windows of {window} characters" if window else "lines that are not empty"
@@ -114,23 +131,34 @@ def calibrated(lengths: Array, nats: Array, window: int = 0) -> Calibration:
     order = np.argsort(uniform(np.zeros(count, np.uint64), np.arange(count)), kind="stable")
     fitted, ranked = order[: count // 2], order[count // 2 :]
     roots = np.sqrt(lengths[fitted])
-    columns = np.stack([1 / roots, roots], axis=1)
-    (intercept, slope), *_ = np.linalg.lstsq(columns, nats[fitted] / roots)
-    scores = -np.sort(-_scores(lengths[ranked], nats[ranked], intercept, slope))
-    ranks = np.unique(np.append(_ranks(len(scores)), len(scores)))
+    columns = np.stack([roots, np.ones(len(roots))], axis=1)
+    (intercept, slope), *_ = np.linalg.lstsq(columns, strangeness[fitted] * roots)
+    falling = -np.sort(-_scores(lengths[ranked], strangeness[ranked], intercept, slope))
+    ranks = np.unique(np.append(_ranks(len(falling)), len(falling)))
     return Calibration(
-        parts=len(scores),
+        parts=len(falling),
         window=window,
         intercept=float(intercept),
         slope=float(slope),
         ranks=tuple(ranks.tolist()),
-        scores=tuple(scores[ranks - 1].tolist()),
+        scores=tuple(falling[ranks - 1].tolist()),
     )
 
 
-def _scores(lengths: Array, nats: Array, intercept: float, slope: float) -> Array:
-    found = (nats - intercept - slope * lengths) / np.sqrt(lengths)
-    return np.round(found, _DIGITS) + 0.0  # no negative zero
+def _scores(lengths: Array, strangeness: Array, intercept: float, slope: float) -> Array:
+    roots = np.sqrt(lengths)
+    return np.round((strangeness - intercept) * roots - slope, _DIGITS) + 0.0  # no negative zero
+
+
+def strangeness_of(nats: Array, starts: Array) -> Array:
+    """(N,) How strange parts are that start at these places (N,), of the nats of all characters.
+
+    >>> strangeness_of(np.log([4.0, 16.0, 8.0]), np.array([0, 2])).round(4).tolist()  # of 9 and 8
+    [2.1972, 2.0794]
+    """
+    lengths = np.diff(starts, append=len(nats))
+    powers = np.exp(_EXPONENT * np.minimum(nats, _MOST))
+    return np.log(np.add.reduceat(powers, starts) / lengths) / _EXPONENT
 
 
 def _ranks(count: int) -> Array:
@@ -139,29 +167,26 @@ def _ranks(count: int) -> Array:
     return np.append(np.arange(1, min(_KEPT, count) + 1), (_KEPT * spread).astype(np.int64))
 
 
-class LineTotals:
-    """Characters and nats of each line, gathered while blocks of whole lines pass by."""
+class LineStrangeness:
+    """How strange lines are, and how long, gathered while blocks of whole lines pass by."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._lengths: list[Array] = []
-        self._nats: list[Array] = []
+        self._lengths: list[Array] = [np.empty(0)]
+        self._found: list[Array] = [np.empty(0)]
 
     def through(self, found: Iterable[Surprisals]) -> Iterator[Surprisals]:
         """The blocks, each counted in."""
         for block in found:
-            begins = np.ones(len(block.ids), np.int64)
-            if self._vocabulary.kind == "bytes":
-                begins[:] = (block.ids & 0xC0) != 0x80
-            ends = np.flatnonzero(block.ids == self._vocabulary.newline_id) + 1
-            starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-            lengths = np.add.reduceat(begins, starts)
-            full = lengths > 1  # an empty line is none that a model of lines learns
-            self._lengths.append(lengths[full])
-            self._nats.append(np.add.reduceat(block.nats, starts)[full])
+            for whole in in_characters(self._vocabulary, [block]):
+                ends = np.flatnonzero(whole.ids == self._vocabulary.newline_id) + 1
+                starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+                full = ends - starts > 1  # an empty line is none that a model of lines learns
+                self._lengths.append((ends - starts)[full])
+                self._found.append(strangeness_of(whole.nats, starts)[full])
             yield block
 
     def calibration(self) -> Calibration | None:
         """By these lines; None where they are too few."""
-        lengths, nats = (np.concatenate([[], *some]) for some in (self._lengths, self._nats))
-        return calibrated(lengths, nats) if len(lengths) >= 2 * FEWEST else None
+        lengths, found = np.concatenate(self._lengths), np.concatenate(self._found)
+        return calibrated(lengths, found) if len(lengths) >= 2 * FEWEST else None

@@ -10,7 +10,7 @@ The verbs are short, and say where their work is done.
     complete, fill           the likeliest that follow it, and that stand in a gap
     state_after              what is known after a text, to go on from it
     score, evaluate          the surprisal of a text, in parts or in total
-    odd, calibrated          its lines that are too surprising for their length
+    odd, calibrated          its lines that are strange for their length
     trace, trace_pieces      every gate and state while a text is read
     describe                 what is known of the model
 """
@@ -505,10 +505,10 @@ class Model:
         calibration: Calibration | None = None,
         live: bool = False,
     ) -> oddity.OddParts:
-        r"""Yield the lines of a text that are too surprising for their length, in their order.
+        r"""Yield the lines of a text that are odd for their length, in their order.
 
         A line's p-value is at least the chance that a new line of the calibrating kind is as
-        surprising for its length (`charloom.model.calibration`). Odd are those with at most the
+        strange (`charloom.model.calibration` says what that is). Odd are those with at most the
         `threshold`, which is also the share of false alarms. Empty lines are passed over. A model
         of lines that `train` made holds a `calibration`, by the lines that were held out; others
         need one of `calibrated`. The iterator's `read` counts the lines. A text that arrives,
@@ -532,7 +532,7 @@ class Model:
         return oddity.OddParts(self._measuring, self.pieces(text), calibration, settings, live=live)
 
     def calibrated(self, text: Text, *, window: int = 0) -> Calibration:
-        r"""What the lines of a text count for their length, for `odd`.
+        r"""How strange lines are that are not odd, by those of a text: for `odd`.
 
         The text is like those that will be tested, not trained on, and in it little is odd.
         With `window` a stream is tested in windows of so many characters in place of lines.

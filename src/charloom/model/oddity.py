@@ -1,8 +1,8 @@
 """The odd lines of a text: those with a low p-value, and the characters that made them odd.
 
 A part is a line or, of a stream, a window of so many characters. Its p-value is calibration.py's.
-The characters that made a part odd are the fewest whose surprisal, were it the usual one of a
-character, would leave a part that is not odd; each of them counts more than any other.
+The characters that made a part odd are the fewest that would leave a part which is not odd, had
+each no more surprisal than is usual in a part as long; each of them has more than any other.
 """
 
 from __future__ import annotations
@@ -18,10 +18,16 @@ from ..engines.weights import Array
 from ..errors import SettingsError
 from ..settings import OddSettings
 from ..text.vocabulary import Vocabulary
-from .calibration import Calibration, calibrated
+from .calibration import Calibration, calibrated, strangeness_of
 from .predictor import Predictor
-from .scoring import SEGMENTS, WARMUP, TextInBlocks, whole_characters
-from .surprisal import Surprisals, arriving_surprisals, segment_surprisals, surprisals
+from .scoring import SEGMENTS, WARMUP, TextInBlocks
+from .surprisal import (
+    Surprisals,
+    arriving_surprisals,
+    in_characters,
+    segment_surprisals,
+    surprisals,
+)
 
 ORDINARY = 0.05
 """A part with a larger p-value has no characters that make it odd, whatever the threshold."""
@@ -29,10 +35,11 @@ ORDINARY = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class OddPart:
-    """A line, or a window of a stream, that is odd for its length.
+    """A line, or a window of a stream, that is odd.
 
-    >>> part = OddPart(number=3, start=40, text="a q!", nats=20.0, expected=8.0, p=0.001,
-    ...                spans=((2, 4),), unknown_characters=0)
+    >>> part = OddPart(
+    ...     number=3, start=40, text="a q!", nats=20, p=0.01, spans=((2, 4),), unknown_characters=0
+    ... )
     >>> part.marked, round(part.bits, 3)
     (['q!'], 28.854)
     """
@@ -45,10 +52,8 @@ class OddPart:
     """Without its line feed."""
     nats: float
     """Its surprisal, that of the line feed included."""
-    expected: float
-    """Nats that are usual for a part as long as this."""
     p: float
-    """At least the chance that a part which is not odd is as surprising for its length."""
+    """At least the chance that a part which is not odd is as strange for its length."""
     spans: tuple[tuple[int, int], ...]
     """Where the characters that made it odd start and stop in `text`; the line feed is its end."""
     unknown_characters: int
@@ -104,8 +109,8 @@ class OddParts(Iterator[OddPart]):
         for block, ends in self._blocks:
             text = self._text.take(len(block.ids))
             starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-            lengths, nats = ends - starts, np.add.reduceat(block.nats, starts)
-            p = self._calibration.p_values(lengths, nats)
+            strangeness = strangeness_of(block.nats, starts)
+            p = self._calibration.p_values(ends - starts, strangeness)
             p[_empty(self._vocabulary, block, ends)] = np.inf
             self.read += int(np.isfinite(p).sum())
             for n in np.flatnonzero(p <= self._threshold):
@@ -116,15 +121,13 @@ class OddParts(Iterator[OddPart]):
             self._start += len(block.ids)
 
     def _part(self, number: int, place: slice, text: str, part: Surprisals, p: float) -> OddPart:
-        calibration = self._calibration
-        if not calibration.window:
+        if not self._calibration.window:
             text = text.removesuffix("\n")
         return OddPart(
             number=number,
             start=self._start + place.start,
             text=text,
             nats=float(part.nats.sum()),
-            expected=calibration.intercept + calibration.slope * len(part.nats),
             p=p,
             spans=_spans(self._marks(part.nats)),
             unknown_characters=int((part.ids == self._vocabulary.unknown_id).sum()),
@@ -132,12 +135,15 @@ class OddParts(Iterator[OddPart]):
 
     def _marks(self, nats: Array) -> Array:
         """(N,) bool: the characters that made a part odd, of the nats of all (N,)."""
-        usual = self._calibration.slope
+        usual = float(self._calibration.expected(np.array([len(nats)]))[0])
         order = np.argsort(-nats, kind="stable")
         order = order[nats[order] > usual]
-        saved = np.concatenate([[0.0], np.cumsum(nats[order] - usual)])
-        lengths = np.full(len(saved), len(nats))
-        p = self._calibration.p_values(lengths, nats.sum() - saved)
+        without = np.tile(nats, (len(order) + 1, 1))  # row n: without the surprise of n characters
+        for n, place in enumerate(order, start=1):
+            without[n:, place] = usual
+        starts = np.arange(0, without.size, len(nats))
+        lengths = np.full(len(starts), len(nats))
+        p = self._calibration.p_values(lengths, strangeness_of(without.ravel(), starts))
         enough = p > min(self._threshold, ORDINARY)
         marks = np.zeros(len(nats), bool)
         marks[order[: int(enough.argmax()) if enough.any() else len(order)]] = True
@@ -147,13 +153,13 @@ class OddParts(Iterator[OddPart]):
 def calibrate(predictor: Predictor, pieces: Iterable[str], window: int = 0) -> Calibration:
     """A calibration by the lines, or windows, of a text; TextError if they are too few."""
     vocabulary, blocks = predictor.vocabulary, TextInBlocks(predictor, pieces).blocks()
-    lengths, nats = [np.empty(0)], [np.empty(0)]
+    lengths, strangeness = [np.empty(0)], [np.empty(0)]
     for block, ends in _at_ends(vocabulary, _read(predictor, blocks), window):
         starts = np.concatenate([[0], ends[:-1]])
         full = ~_empty(vocabulary, block, ends)
         lengths.append((ends - starts)[full])
-        nats.append(np.add.reduceat(block.nats, starts)[full])
-    return calibrated(np.concatenate(lengths), np.concatenate(nats), window)
+        strangeness.append(strangeness_of(block.nats, starts)[full])
+    return calibrated(np.concatenate(lengths), np.concatenate(strangeness), window)
 
 
 def _read(
@@ -171,8 +177,7 @@ def _at_ends(
     vocabulary: Vocabulary, found: Iterable[Surprisals], window: int
 ) -> Iterator[tuple[Surprisals, Array]]:
     """The same characters in blocks that end where a part ends, and the ends of all parts."""
-    if vocabulary.kind == "bytes":
-        found = whole_characters(found)
+    found = in_characters(vocabulary, found)
     held: list[Surprisals] = []
     count = 0
     for some in found:

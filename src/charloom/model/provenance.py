@@ -101,7 +101,7 @@ class Provenance(Settings):
     split: SplitFacts | None = Field(default=None, description="which part was trained on")
     base: BaseFacts | None = Field(default=None, description="the model that it started from")
     calibration: Calibration | None = Field(
-        default=None, description="what the lines that were held out count for their length"
+        default=None, description="how strange the lines are that were held out"
     )
 
     @property

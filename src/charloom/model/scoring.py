@@ -22,7 +22,13 @@ from ..text.unknown import warn_of_unknown
 from ..text.vocabulary import Vocabulary
 from .adaptation import adapted_nats
 from .predictor import Predictor
-from .surprisal import Surprisals, segment_surprisals, surprisals
+from .surprisal import (
+    Surprisals,
+    begins,
+    in_characters,
+    segment_surprisals,
+    surprisals,
+)
 
 SEGMENTS = 64
 """How many segments of a text are read side by side when its total is not the exact one."""
@@ -185,9 +191,7 @@ def score_text(
     if by not in _BORDERS:
         raise SettingsError(f"by: {by!r} was given; it must be character, word or line")
     text = TextInBlocks(predictor, pieces, keep=True)
-    found = surprisals(predictor, text.blocks())
-    if predictor.vocabulary.kind == "bytes":
-        found = whole_characters(found)
+    found = in_characters(predictor.vocabulary, surprisals(predictor, text.blocks()))
     parts = _characters(text, found, predictor.vocabulary.unknown_id)
     begins = _BORDERS[by]
     return _grouped(parts, begins) if begins else parts
@@ -216,18 +220,13 @@ def _total(
 def _counts(vocabulary: Vocabulary, ids: Array) -> Score:
     """The score of some ids, but for the nats."""
     if vocabulary.kind == "bytes":
-        return Score(characters=int(_begins(ids).sum()), utf8_bytes=len(ids))
+        return Score(characters=int(begins(ids).sum()), utf8_bytes=len(ids))
     unknown = ids == vocabulary.unknown_id if vocabulary.has_unknown else ()
     return Score(
         characters=len(ids),
         utf8_bytes=int(vocabulary.utf8_lengths()[ids].sum(dtype=np.int64)),
         unknown_characters=int(np.count_nonzero(unknown)),
     )
-
-
-def _begins(utf8: Array) -> Array:
-    """Where a character begins: all bytes but those that continue one, 10xxxxxx."""
-    return (utf8 & 0xC0) != 0x80
 
 
 def _utf8_bytes(text: str) -> int:
@@ -283,31 +282,6 @@ class TextInBlocks:
         if self._keep:
             self._kept += piece
         return ids
-
-
-def whole_characters(found: Iterable[Surprisals]) -> Iterator[Surprisals]:
-    """The surprisal of bytes joined into that of characters."""
-    held = Surprisals(np.empty(0, np.uint8), np.empty(0), np.empty(0, np.int32))
-    for some in found:
-        held = Surprisals(*(np.concatenate(pair) for pair in zip(held, some, strict=True)))
-        begins = np.flatnonzero(_begins(held.ids))
-        if len(begins) and held.ids[-1] < 0x80:  # ASCII, which is whole
-            yield _joined(held, begins, len(held.ids))
-            held = Surprisals(*(values[:0] for values in held))
-        elif len(begins):  # the last character may go on in what comes next
-            yield _joined(held, begins[:-1], begins[-1])
-            held = Surprisals(*(values[begins[-1] :] for values in held))
-    if len(held.ids):
-        yield _joined(held, np.array([0]), len(held.ids))
-
-
-def _joined(utf8: Surprisals, begins: Array, end: int) -> Surprisals:
-    if not len(begins):
-        return Surprisals(utf8.ids[:0], utf8.nats[:0], utf8.ranks[:0])
-    lengths = np.diff(begins, append=end)
-    nats = np.add.reduceat(utf8.nats[:end], begins)
-    ranks = np.where(lengths == 1, utf8.ranks[begins], 0)
-    return Surprisals(utf8.ids[begins], nats, ranks)
 
 
 def _characters(

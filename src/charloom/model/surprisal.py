@@ -234,3 +234,36 @@ def _ended(blocks: Iterable[Array], newline: int) -> Iterator[Array]:
 def _with_end(ids: Array, newline: int) -> Array:
     """Some lines, the last one ended."""
     return ids if ids[-1] == newline else np.append(ids, ids.dtype.type(newline))
+
+
+def begins(utf8: Array) -> Array:
+    """(N,) bool Where a character begins: at all bytes but those that continue one, 10xxxxxx."""
+    return (utf8 & 0xC0) != 0x80
+
+
+def in_characters(vocabulary: Vocabulary, found: Iterable[Surprisals]) -> Iterator[Surprisals]:
+    """The surprisal of every character, which of bytes is that of several joined."""
+    if vocabulary.kind == "characters":
+        yield from found
+        return
+    held = Surprisals(np.empty(0, np.uint8), np.empty(0), np.empty(0, np.int32))
+    for some in found:
+        held = Surprisals(*(np.concatenate(pair) for pair in zip(held, some, strict=True)))
+        starts = np.flatnonzero(begins(held.ids))
+        if len(starts) and held.ids[-1] < 0x80:  # ASCII, which is whole
+            yield _joined(held, starts, len(held.ids))
+            held = Surprisals(*(values[:0] for values in held))
+        elif len(starts):  # the last character may go on in what comes next
+            yield _joined(held, starts[:-1], starts[-1])
+            held = Surprisals(*(values[starts[-1] :] for values in held))
+    if len(held.ids):
+        yield _joined(held, np.array([0]), len(held.ids))
+
+
+def _joined(utf8: Surprisals, begins: Array, end: int) -> Surprisals:
+    if not len(begins):
+        return Surprisals(utf8.ids[:0], utf8.nats[:0], utf8.ranks[:0])
+    lengths = np.diff(begins, append=end)
+    nats = np.add.reduceat(utf8.nats[:end], begins)
+    ranks = np.where(lengths == 1, utf8.ranks[begins], 0)
+    return Surprisals(utf8.ids[begins], nats, ranks)

@@ -83,10 +83,10 @@ class Corpus:
         index = read_index(folder)
         vocabulary = Vocabulary.from_json(index["vocabulary"])
         shards = [
-            Shard(path=folder / SHARDS / shard["name"], ids=shard["ids"])
+            Shard(path=folder / SHARDS / shard["name"], ids=shard["ids"], sha256=shard["sha256"])
             for shard in index["shards"]
         ]
-        ids: Any = ShardedIds(shards, vocabulary.dtype, index["sha256"])
+        ids: Any = ShardedIds(shards, vocabulary.dtype, index["sha256"], vocabulary.size)
         known = {name: index[name] for name in _FACTS}
         return cls(ids=ids, vocabulary=vocabulary, path=folder, **known), index
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -162,14 +162,31 @@ def prepare(
         "tasks": [[_identity(stretch) for stretch in task.stretches] for task in tasks],
     }
     _begin(folder, plan)
-    if (folder / INDEX).exists():
-        return read_index(folder)
+    try:
+        if not (folder / INDEX).exists():
+            _do_all(folder, settings, plan["settings"], tasks, workers)
+    except (OutputError, FileNotFoundError):
+        if not (folder / INDEX).exists():  # by another process, which has tidied up since
+            raise
+    return read_index(folder)
+
+
+def _do_all(
+    folder: Path,
+    settings: TextSettings,
+    described: dict[str, Any],
+    tasks: list[Task],
+    workers: int,
+) -> None:
+    """Do what is missing of all work, and write the index."""
+    for part in (WORK, SHARDS):
+        (folder / part).mkdir(exist_ok=True)
     counting = _Counting(folder=folder, settings=settings)
     _do(counting, tasks, workers)
     counts: Counter[str] = Counter()
     characters = utf8_bytes = 0
     for task in tasks:
-        found = json.loads(counting.result(task).read_bytes())
+        found = _read(counting.result(task))
         counts.update(found["counts"])
         characters += found["characters"]
         utf8_bytes += found["utf8_bytes"]
@@ -178,11 +195,11 @@ def prepare(
         vocabulary = Vocabulary.from_counts(counts, settings.minimum_count, settings.unknown)
     encoding = _Encoding(folder=folder, settings=settings, vocabulary=vocabulary)
     _do(encoding, tasks, workers)
-    done = [json.loads(encoding.result(task).read_bytes()) for task in tasks]
+    done = [_read(encoding.result(task)) for task in tasks]
     shards = [shard for found in done for shard in found["shards"]]
     index = {
         "format": FORMAT,
-        "settings": plan["settings"],
+        "settings": described,
         "vocabulary": vocabulary.to_json(),
         "characters": characters,
         "utf8_bytes": utf8_bytes,
@@ -190,10 +207,16 @@ def prepare(
         "shards": shards,
     }
     index["sha256"] = digest_of_index(index)
-    _write(folder / INDEX, index)
-    with suppress(OSError):  # of no more use
-        shutil.rmtree(folder / WORK)
-    return index
+    with replacing(folder / INDEX) as file:
+        file.write(json.dumps(index).encode())
+    for work in (counting, encoding):  # of no more use
+        for task in tasks:
+            work.result(task).unlink(missing_ok=True)
+    for part in (WORK, SHARDS):
+        for left in (folder / part).glob(".[0-9]*.*.partial"):
+            left.unlink(missing_ok=True)
+    with suppress(OSError):  # where a user has put something
+        (folder / WORK).rmdir()
 
 
 def _told(work: Callable[[], None]) -> str | None:
@@ -208,7 +231,7 @@ def _told(work: Callable[[], None]) -> str | None:
 
 def _do(work: Any, tasks: list[Task], workers: int) -> None:
     """Do what is missing of some work."""
-    missing = [task for task in tasks if not work.result(task).exists()]
+    missing = [task for task in tasks if not _is_whole(work.result(task))]
     if workers == 1:
         done: Any = zip(missing, map(work(), missing), strict=False)
     else:
@@ -221,28 +244,58 @@ def _do(work: Any, tasks: list[Task], workers: int) -> None:
 
 
 def _begin(folder: Path, plan: dict[str, Any]) -> None:
+    path, written = folder / PLAN, json.dumps(plan).encode()
     try:
-        for part in (WORK, SHARDS):
-            (folder / part).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _refuse_what_others_made(folder)
+            with suppress(FileExistsError), replacing(path, new=True) as file:
+                file.write(written)
+        before = path.read_bytes()
     except OSError as error:
         raise OutputError(
             f"{folder}: the folder cannot be made ({error.strerror}); choose another one as "
             "`output`",
             "output",
         ) from None
-    path = folder / PLAN
-    if not path.exists():
-        _write(path, plan)
-    elif json.loads(path.read_bytes()) != json.loads(json.dumps(plan)):
+    if before != written:
         raise SettingsError(
             f"output: {folder} is prepared from other sources or with other settings, or a source "
             "has changed since; choose another folder"
         )
 
 
+def _refuse_what_others_made(folder: Path) -> None:
+    for name in (INDEX, WORK, SHARDS):
+        if os.path.lexists(folder / name) and not (folder / PLAN).exists():
+            raise OutputError(
+                f"{folder}: holds {name}, and no {PLAN} of a corpus; choose another folder as "
+                "`output`",
+                "output",
+            )
+
+
 def _write(path: Path, content: dict[str, Any]) -> None:
+    """Write what came of some work, after its digest."""
+    data = json.dumps(content).encode()
     with replacing(path) as file:
-        file.write(json.dumps(content).encode())
+        file.write(hashlib.sha256(data).hexdigest().encode() + b"\n" + data)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What `_write` wrote; ValueError for anything else."""
+    digest, _, data = path.read_bytes().partition(b"\n")
+    if hashlib.sha256(data).hexdigest().encode() != digest:
+        raise ValueError("its bytes are not those that were written")
+    return json.loads(data)
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _read(path)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _identity(stretch: Stretch) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..engines.joining import group_of
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
-from ..model.calibration import Calibration, LineTotals
+from ..model.calibration import Calibration, LineStrangeness
 from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import TrainingSettings
@@ -166,7 +166,7 @@ class Trainer:
         """Measure the network on all that is held out."""
         measured, calibration = None, None
         if self.group.leads and self.predictor.lines:
-            lines = LineTotals(self.predictor.vocabulary)
+            lines = LineStrangeness(self.predictor.vocabulary)
             measured = evaluate(self.predictor, self._held_out, each=lines.through)
             calibration = lines.calibration()
         elif self.group.leads:

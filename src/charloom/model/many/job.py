@@ -179,32 +179,46 @@ def _begin(
     path = folder / JOB_FILE
     with model.open("rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
-    before: dict[str, Any] = {}
-    if path.exists():
-        try:
-            before = unsealed(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise ModelFileError(f"{path}: is damaged ({error}); choose another folder") from None
+    before = _job_in(path)
+    chosen = dict(options)
     if options.get("seed", 0) is None:
-        options["seed"] = before.get("seed", secrets.randbelow(2**31))
+        chosen["seed"] = (before or {}).get("seed", secrets.randbelow(2**31))
     job = {
         "verb": verb,
         "model_sha256": digest,
         "parts": many.parts,
         "column": many.column,
-        **options,
+        **chosen,
     }
     job = json.loads(json.dumps(job))  # as it comes back from the file
-    if before and before != job:
+    if before is None:
+        if (folder / ERRORS_FILE).exists() and not path.exists():
+            raise OutputError(
+                f"{folder}: holds {ERRORS_FILE}, and no job; choose another folder as `output`",
+                "output",
+            )
+        try:
+            with replacing(path, new=True) as file:
+                file.write(sealed(job, indent=1))
+        except FileExistsError:  # of a process that was faster
+            return _begin(folder, verb, model, options, many)
+    elif before != job:
         name = next(n for n in {**before, **job} if before.get(n) != job.get(n))
         raise SettingsError(
             f"output: {folder} holds the parts of another job, whose {name} is "
             f"{before.get(name)!r} and not {job.get(name)!r}; choose another folder"
         )
-    if not before:
-        with replacing(path) as file:
-            file.write(sealed(job, indent=1))
-    return options
+    return chosen
+
+
+def _job_in(path: Path) -> dict[str, Any] | None:
+    """What job.json says, if there is one; ModelFileError if it is damaged."""
+    try:
+        return unsealed(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{path}: is damaged ({error}); choose another folder") from None
 
 
 def _write_errors(path: Path, errors: list[FileOutcome]) -> None:

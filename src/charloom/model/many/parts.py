@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +17,8 @@ from ...files import replacing
 from ...text.records import need_parquet
 
 _BATCH = 10_000  # rows that are in memory at a time
+
+_FORGOTTEN = 3600  # seconds after which a file that nobody writes to is one of a dead process
 
 ROW = "row"
 """The column that says which text of its input a row is about."""
@@ -50,11 +54,16 @@ def write_part(
 
 
 def remove_partial(folder: Path, parts: Iterable[Path]) -> None:
-    """Remove what processes that died have left of some parts of a folder."""
+    """Remove what processes that died have left of some parts of a folder.
+
+    Another process may be writing the same part: its file is not that old.
+    """
     names = {part.name for part in parts}
     for left in folder.glob(".*.partial"):
-        if left.name[1:].rsplit(".", 2)[0] in names:
-            left.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            forgotten = time.time() - left.stat().st_mtime > _FORGOTTEN
+            if forgotten and left.name[1:].rsplit(".", 2)[0] in names:
+                left.unlink()
 
 
 def _write_json_lines(

@@ -13,9 +13,10 @@ that is not locked, and is gone on with from its last checkpoint by whoever find
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +63,17 @@ class StudyFolder:
 
     def begin(self, plan: dict[str, Any]) -> None:
         """Make the folder with its plan, or see that it is of the same search."""
+        plan = json.loads(json.dumps(plan))
         try:
-            (self.path / TRIALS).mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._write_plan(plan)
+            (self.path / TRIALS).mkdir(exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"{self.path}: the folder cannot be made ({error.strerror}); choose another one "
                 "as `output`",
                 "output",
             ) from None
-        plan = json.loads(json.dumps(plan))
-        if not self.plan.exists():
-            with replacing(self.plan) as file:
-                file.write(sealed(plan, indent=1))
         before = self.read_plan()
         if before != plan:
             name = next(n for n in {**before, **plan} if before.get(n) != plan.get(n))
@@ -81,6 +81,20 @@ class StudyFolder:
                 f"output: {self.path} holds another search, whose {name} is {before.get(name)} "
                 f"and not {plan.get(name)}; choose another folder"
             )
+
+    def _write_plan(self, plan: dict[str, Any]) -> None:
+        """Write the plan, unless there is one; OutputError where other files are in the way."""
+        if self.plan.exists():
+            return
+        for path in (self.journal, self.model, self.path / TRIALS):
+            if os.path.lexists(path) and not self.plan.exists():
+                raise OutputError(
+                    f"{self.path}: holds {path.name}, and no search; choose another folder as "
+                    "`output`",
+                    "output",
+                )
+        with suppress(FileExistsError), replacing(self.plan, new=True) as file:
+            file.write(sealed(plan, indent=1))
 
     def read_plan(self) -> dict[str, Any]:
         """What the search is; ModelFileError if that is missing or damaged."""
