@@ -18,7 +18,7 @@ def recipe(name: str) -> SimpleNamespace:
 def statements(output: str) -> list[str]:
     """What a recipe says of a model, once, each number as #; samples are indented: left out."""
     lines = [line for line in output.splitlines() if line and not line.startswith(" ")]
-    return list(dict.fromkeys(re.sub(r"\d[\d.,]*%?", "#", line) for line in lines))
+    return list(dict.fromkeys(re.sub(r" *\d[\d.,]*%?", " #", line) for line in lines))
 
 
 def shown(name: str) -> list[str]:

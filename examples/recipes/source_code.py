@@ -91,7 +91,7 @@ def main(small: bool = False) -> None:
     options = {"length": 2 * LONGEST, "stop": "\n\n", "seed": 1}
     for temperature in (0.5, 0.8):
         count = 20 if small else 1000
-        made = model.generate_many("def ", count=count, temperature=temperature, **options)
+        made = model.generate_many("\n\ndef ", count=count, temperature=temperature, **options)
         made = ["def " + text for text in made]
         good = [text for text in made if compiles(text)]
         new = [text for text in good if text not in found]

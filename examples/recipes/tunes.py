@@ -91,7 +91,7 @@ def main(small: bool = False) -> None:
     count = 4 if small else 100
     model = trained("\n".join(tunes), small)  # an empty line between two
     options = {"length": 800, "temperature": 0.7, "stop": "\n\n", "seed": 1}
-    made = [f"T:{text}\n" for text in model.generate_many("T:", count=count, **options)]
+    made = [f"T:{text}\n" for text in model.generate_many("\n\nT:", count=count, **options)]
     good = [tune for tune in made if sound(tune)]
     real = [sound(tune) for tune in tunes[-count:]]
     print(
