@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -226,6 +227,17 @@ def test_what_a_user_has_in_the_folder_is_refused_and_stays(tmp_path, name):
     with pytest.raises(OutputError, match=f"holds {name}, and no search"):
         search(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("line", [b"garbage\n", b"\xff\n", b"[1]\n", b'{"op_code": 99}\n', b"{}\n"])
+def test_a_damaged_journal_is_one_line(whole, tmp_path, line):
+    shutil.copytree(whole, tmp_path / "study")
+    path = tmp_path / "study" / "journal.log"
+    path.write_bytes(line + path.read_bytes())
+    for act in (lambda: list(search(tmp_path / "study")), lambda: best_of(tmp_path / "study")):
+        with pytest.raises(ModelFileError, match=r"journal\.log: is damaged") as error:
+            act()
+        assert str(error.value).isprintable()
 
 
 def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path):
