@@ -172,7 +172,8 @@ class LineStrangeness:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._lengths, self._found = [np.empty(0)], [np.empty(0)]
+        self._lengths: list[Array] = [np.empty(0)]
+        self._found: list[Array] = [np.empty(0)]
 
     def through(self, found: Iterable[Surprisals]) -> Iterator[Surprisals]:
         """The blocks, each counted in."""
