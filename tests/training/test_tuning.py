@@ -10,13 +10,14 @@ import time
 from pathlib import Path
 
 import pytest
-from campaigns.children import answer_of, begin
+from campaigns.children import answer_of, begin, slowly_replacing
 from runs import TEXT
 
 import charloom
 from charloom.errors import ModelFileError, OutputError, SettingsError, TextError, TrainingError
 from charloom.inspection import pictures
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
+from charloom.training.tuning import study
 from charloom.training.tuning.search import best_of, tune
 from charloom.training.tuning.space import Space, parse_spaces, with_values
 from charloom.training.tuning.study import StudyFolder, importances, value_of
@@ -240,7 +241,8 @@ def test_a_damaged_journal_is_one_line(whole, tmp_path, line):
         assert str(error.value).isprintable()
 
 
-def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path):
+def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "replacing", slowly_replacing)
     at = time.time() + 0.3
 
     def work(seed):
