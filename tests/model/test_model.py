@@ -6,6 +6,7 @@ import copy
 import gzip
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,19 @@ def test_many_texts_begin_with_the_one():
     texts = model.generate_many("the", count=4, length=30, temperature=0.8, seed=5)
     assert texts[0] == "".join(model.generate("the", length=30, temperature=0.8, seed=5))
     assert len(set(texts)) == 4
+
+
+def test_eight_threads_get_from_one_model_what_each_gets_alone():
+    model = a_model()
+
+    def verbs(seed: int) -> tuple:
+        text = "".join(model.generate("the fox", length=60, seed=seed))
+        nats = [part.nats for part in model.score(text)]
+        return text, nats, model.evaluate(text).nats, list(model.next(text[:9]).items())[:5]
+
+    alone = [verbs(seed) for seed in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(verbs, list(range(8)) * 4)) == alone * 4
 
 
 def test_sampling_out_of_range_is_refused_at_once():
