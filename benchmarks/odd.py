@@ -130,7 +130,7 @@ def words(options: argparse.Namespace) -> None:
 
 def rate(options: argparse.Namespace) -> None:
     """2 x 128, lines and a stream: processor time of `odd` and of `evaluate`, in turns."""
-    text = "\n".join(odd_texts.usual("system log", 8000, 0)) + "\n"
+    text = "\n".join(odd_texts.usual("system log", options.lines, 0)) + "\n"
     head("", "evaluate, characters/s of processor time", "odd", "ratio, median of turns")
     for batches in ("lines", "streams"):
         run = charloom.train(

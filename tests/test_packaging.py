@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import sys
@@ -41,6 +42,37 @@ def test_every_dependency_has_a_lowest_version_that_is_tried():
     needed = [re.match(r"[\w.-]+", need)[0] for need in PROJECT["dependencies"]]
     assert [line.partition("==")[0] for line in constraints][: len(needed)] == needed
     assert all(re.fullmatch(r"[\w.-]+==[\d.]+( ; .*)?", line) for line in constraints)
+
+
+def imported(tree: ast.AST, *, nested: bool) -> set[str]:
+    """Packages that a module imports, when it is imported or, if `nested`, at any time."""
+    found = set()
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).partition(".")[0])
+        elif nested or not (
+            isinstance(node, ast.FunctionDef)
+            or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        ):
+            found |= imported(node, nested=nested)
+    return found - sys.stdlib_module_names - {"charloom"}
+
+
+def names(needs: list[str]) -> set[str]:
+    return {re.match(r"[\w.-]+", need)[0].replace("-", "_") for need in needs}
+
+
+def test_all_that_is_imported_is_declared():
+    needed = names(PROJECT["dependencies"])
+    extras = names([need for needs in PROJECT["optional-dependencies"].values() for need in needs])
+    brought = {"h5py", "IPython", "google"}  # by Keras, a notebook, TensorBoard
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        assert imported(tree, nested=True) <= needed | extras | brought, path
+        if path.parent.name != "pytorch" and "torch" not in path.name:
+            assert imported(tree, nested=False) <= needed, path
 
 
 def test_every_extra_has_a_line_in_the_architecture():

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
 
 from messages import Unexpected
 
 from charloom.errors import CharloomError
+from charloom.files import replacing
 
 
 def begin(work: Callable[[], object]) -> tuple[int, int]:
@@ -49,3 +54,11 @@ def answer_of(child: int, reader: int) -> str:
 def result_of(work: Callable[[], object]) -> str:
     """What came of some work in a child."""
     return answer_of(*begin(work))
+
+
+@contextmanager
+def slowly_replacing(path: Path, **options: bool) -> Iterator[BinaryIO]:
+    """`replacing`, so slow that who starts at the same instant does not see the file yet."""
+    with replacing(path, **options) as file:
+        yield file
+        time.sleep(0.2)

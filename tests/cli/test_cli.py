@@ -136,7 +136,14 @@ def test_resuming_may_repeat_the_command_but_not_change_it(tmp_path, book, capsy
         assert "at step 20 of 20" in capsys.readouterr().out
     changed = ["train", "--resume", "-o", tmp_path / "run", "--hidden-size", "9"]
     assert "--hidden-size: 9 was given, but this run has 8" in complaint(capsys, changed, 2)
+    (tmp_path / "other.txt").write_text(TEXT + "!")
+    other = ["train", tmp_path / "other.txt", "--resume", "-o", tmp_path / "run"]
+    assert "another text" in complaint(capsys, other, 2)
     assert (tmp_path / "run/model.safetensors").read_bytes() == before
+    longer = ["train", "--resume", "-o", tmp_path / "run", "--steps", "24", "--threads", "1"]
+    assert main([str(a) for a in longer]) == 0
+    assert "of 24\n" in capsys.readouterr().out
+    assert charloom.resume(tmp_path / "run").step == 24
 
 
 def test_a_validation_text_of_its_own(tmp_path, book, capsys):

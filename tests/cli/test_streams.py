@@ -49,6 +49,10 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
         "evaluate": [run, book],
         "score": [run, book],
         "compare": [run, run, book],
+        "complete": [run, "--prompt", "The", "-n", "2", "--length", "3", "--most", "50"],
+        "fill": [run, "The ___ saw", "-n", "2", "--length", "3", "--samples", "9", "--seed", "1"],
+        "odd": [run, book, "--calibrate", book, "--threshold", "1"],
+        "copied": [run, book, "--spans", "1"],
         "compress": [book, "-o", str(new / "a.loom")],
         "decompress": [str(place / "run.loom"), "-o", str(new / "a.txt")],
         "tune": [book, "-o", str(new / "study"), "--trials", "1", *SPACE, *QUICK],
@@ -70,6 +74,7 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
 
 
 SILENT = ("inspect", "decompress", "export", "import", "tune")  # which prints no results
+EXTRAS = {"plot": "matplotlib", "copied": "pydivsufsort"}
 TRIED = [verb for verb in VERBS if verb != "serve"]
 
 
@@ -102,8 +107,8 @@ def broken(how: str) -> Iterator[IO[str] | None]:
 def test_without_standard_error_results_are_whole_and_nothing_else(
     verb, how, place, tmp_path, monkeypatch, capsys
 ):
-    if verb == "plot":
-        pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     capsys.readouterr()
@@ -122,8 +127,8 @@ def test_without_standard_error_results_are_whole_and_nothing_else(
 def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
     verb, how, place, tmp_path, monkeypatch, capsys
 ):
-    if verb == "plot":
-        pytest.importorskip("matplotlib", reason="needs the extra `plot`")
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
     with broken(how) as stream, monkeypatch.context() as patch:
         patch.setattr("sys.stdout", stream)
         status = main(command_of(verb, place, tmp_path))
@@ -181,6 +186,24 @@ def test_a_server_goes_on_without_standard_output_and_warns_beyond_this_machine(
                     assert "0.0.0.0" in line
             finally:
                 process.terminate()
+
+
+@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in ("demo", "recall")])
+def test_an_empty_name_is_refused_wherever_a_command_takes_one(
+    verb, place, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    command = command_of(verb, place, tmp_path)
+    names = [n for n, word in enumerate(command) if word.startswith((str(place), str(tmp_path)))]
+    assert names
+    for number in names:
+        capsys.readouterr()
+        assert main([*command[:number], "", *command[number + 1 :]]) == 2, command[:number]
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "an empty name was given" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_messages_are_dropped_where_there_is_no_standard_error(monkeypatch, capsys):

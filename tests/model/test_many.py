@@ -10,12 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
-from campaigns.children import answer_of, begin
+from campaigns.children import answer_of, begin, slowly_replacing
 from models import FOX, fox_model
 
 import charloom
 from charloom.errors import ModelFileError, OutputError, SettingsError, TextError
 from charloom.files import replacing
+from charloom.model.many import job
 from charloom.model.many.job import process_files
 from charloom.model.many.parts import is_done, part_of, remove_partial, write_part
 from charloom.model.many.rows import VERBS, figures
@@ -259,7 +260,8 @@ def test_a_users_file_of_errors_is_refused_and_stays(place):
     assert contents("out") == {"errors.jsonl": b"mine"}
 
 
-def test_of_two_jobs_that_start_at_once_in_a_folder_one_is_done(place):
+def test_of_two_jobs_that_start_at_once_in_a_folder_one_is_done(place, monkeypatch):
+    monkeypatch.setattr(job, "replacing", slowly_replacing)
     for attempt in range(3):
         folder, at = f"out {attempt}", time.time() + 0.3
 
@@ -279,7 +281,8 @@ def test_of_two_jobs_that_start_at_once_in_a_folder_one_is_done(place):
             assert rows(part)[0].keys() == columns
 
 
-def test_jobs_that_start_at_once_draw_one_seed(place):
+def test_jobs_that_start_at_once_draw_one_seed(place, monkeypatch):
+    monkeypatch.setattr(job, "replacing", slowly_replacing)
     at = time.time() + 0.3
 
     def work():

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from serving_tools import served
 
 import charloom
-from charloom import InMemory, Model, ModelSettings, TextSettings, TrainingSettings, Vocabulary
+from charloom import (
+    AdaptationSettings,
+    InMemory,
+    Model,
+    ModelSettings,
+    TextSettings,
+    TrainingSettings,
+    Vocabulary,
+)
 from charloom.cli.main import main
 from charloom.errors import TextError
 from charloom.text.normalizing import Normalized, normalized, steps
@@ -54,6 +62,13 @@ def test_every_verb_reads_a_text_in_the_same_way_through_every_door(model, tmp_p
     assert model.evaluate([RAW], exact=True) == expected
     assert "".join(model.trace(list(RAW)).symbols) == READ
     assert charloom.context(model, RAW + RAW[1:] * 8).bits == charloom.context(model, READ * 9).bits
+    assert charloom.compare(model, model, RAW) == charloom.compare(model, model, READ)
+    assert model.evaluate(RAW, adapt=AdaptationSettings()) == model.evaluate(
+        READ, adapt=AdaptationSettings()
+    )
+    states = [model.state_after(text) for text in (RAW, READ)]
+    assert states[0].last == states[1].last
+    assert (states[0].hidden == states[1].hidden).all()
     told = list(charloom.explain(model, RAW))
     assert told == list(charloom.explain(model, READ))
 
@@ -109,6 +124,8 @@ def test_halves_of_surrogate_pairs_are_refused_everywhere(model, half):
             lambda m: list(m.generate(half)),
             lambda m: m.generate_many("a", count=1, stop=[half]),
             lambda m: m.next(half),
+            lambda m: m.state_after(half),
+            lambda m: charloom.compare(m, m, [half]),
             lambda m: list(charloom.explain(m, half)),
         ):
             with pytest.raises(TextError, match=r"half a surrogate pair \(U\+D"):
@@ -126,7 +143,16 @@ def test_a_piece_that_is_no_str_is_refused(model):
 def test_a_str_that_names_a_file_is_no_text(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("caf").write_text(READ)
-    for act in (model.evaluate, model.trace, lambda t: list(model.score(t))):
+    for act in (
+        model.evaluate,
+        model.trace,
+        lambda t: list(model.score(t)),
+        lambda t: list(charloom.explain(model, t)),
+        lambda t: charloom.compare(model, model, t),
+        lambda t: charloom.context(model, t),
+        lambda t: charloom.save_trace(model, t, "a.npz", format="npz"),
+        lambda t: charloom.save_page(model, t, "a.html"),
+    ):
         with pytest.raises(TextError, match=r"Path\('caf'\) .* InMemory\('caf'\)"):
             act("caf")
     with pytest.raises(TextError, match="is the name of a file"):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from campaigns import fuzz
-from campaigns.children import answer_of, begin
+from campaigns.children import answer_of, begin, slowly_replacing
 from runs import outcome, settings
 
 import charloom
@@ -291,7 +291,17 @@ def test_what_a_user_puts_beside_the_work_stays(texts, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["one text", "two texts"])
-def test_processes_that_prepare_one_folder_at_once_make_one_corpus(texts, tmp_path, same):
+def test_processes_that_prepare_one_folder_at_once_make_one_corpus(
+    texts, tmp_path, monkeypatch, same
+):
+    begun = preparing._begin
+
+    def slowly(folder, plan):
+        with monkeypatch.context() as patch:
+            patch.setattr(preparing, "replacing", slowly_replacing)
+            begun(folder, plan)
+
+    monkeypatch.setattr(preparing, "_begin", slowly)
     for attempt in range(3):
         folder, at = tmp_path / f"corpus {attempt}", time.time() + 0.3
 

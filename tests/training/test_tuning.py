@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
 from pathlib import Path
 
 import pytest
-from campaigns.children import answer_of, begin
+from campaigns.children import answer_of, begin, slowly_replacing
 from runs import TEXT
 
 import charloom
 from charloom.errors import ModelFileError, OutputError, SettingsError, TextError, TrainingError
 from charloom.inspection import pictures
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
+from charloom.training.tuning import study
 from charloom.training.tuning.search import best_of, tune
 from charloom.training.tuning.space import Space, parse_spaces, with_values
 from charloom.training.tuning.study import StudyFolder, importances, value_of
@@ -228,7 +230,19 @@ def test_what_a_user_has_in_the_folder_is_refused_and_stays(tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path):
+@pytest.mark.parametrize("line", [b"garbage\n", b"\xff\n", b"[1]\n", b'{"op_code": 99}\n', b"{}\n"])
+def test_a_damaged_journal_is_one_line(whole, tmp_path, line):
+    shutil.copytree(whole, tmp_path / "study")
+    path = tmp_path / "study" / "journal.log"
+    path.write_bytes(line + path.read_bytes())
+    for act in (lambda: list(search(tmp_path / "study")), lambda: best_of(tmp_path / "study")):
+        with pytest.raises(ModelFileError, match=r"journal\.log: is damaged") as error:
+            act()
+        assert str(error.value).isprintable()
+
+
+def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "replacing", slowly_replacing)
     at = time.time() + 0.3
 
     def work(seed):

@@ -153,7 +153,8 @@ class OddParts(Iterator[OddPart]):
 def calibrate(predictor: Predictor, pieces: Iterable[str], window: int = 0) -> Calibration:
     """A calibration by the lines, or windows, of a text; TextError if they are too few."""
     vocabulary, blocks = predictor.vocabulary, TextInBlocks(predictor, pieces).blocks()
-    lengths, strangeness = [np.empty(0)], [np.empty(0)]
+    lengths: list[Array] = [np.empty(0)]
+    strangeness: list[Array] = [np.empty(0)]
     for block, ends in _at_ends(vocabulary, _read(predictor, blocks), window):
         starts = np.concatenate([[0], ends[:-1]])
         full = ~_empty(vocabulary, block, ends)

@@ -30,11 +30,11 @@ from ..text.vocabulary import Vocabulary
 from .folder import digest_of
 
 LONGEST = 100_000
-"""Characters of a text that starts from the English base where nothing else is asked for; a
-cautious guess, tried at 20,000 and not swept."""
+"""Characters of a text that starts from the English base where nothing else is asked for. It is
+cautious: at 188,165 the base was still better (docs/measurements.md)."""
 
 MOST_BITS = 3.2
-"""Bits a character of such a text by the base."""
+"""Bits a character of such a text by the base: of English 2.1 to 2.8, of all else above 4.6."""
 
 _SAMPLE = 2**14
 

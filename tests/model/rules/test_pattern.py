@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from rule_cases import KINDS, PATTERNS, rule_model
 
-import charloom
 from charloom import Model, Pattern
-from charloom.engines.loss import log_softmax
 from charloom.errors import SettingsError
 from charloom.model.rules import automaton
 from charloom.model.rules.automaton import automaton_of
@@ -276,9 +274,3 @@ def test_a_model_without_interegular_names_the_extra(monkeypatch):
     automaton_of.cache_clear()
     with pytest.raises(SettingsError, match=r"pip install 'charloom\[rules\]'"):
         automaton_of("never seen")
-
-
-def test_shares_of_allowed_characters_are_those_of_the_logits():
-    logits = np.array([0.5, 1.0, -1.0])
-    assert np.exp(log_softmax(logits)).sum() == pytest.approx(1)
-    assert charloom.Pattern is Pattern

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ModelFileError, OutputError, SettingsError
+from ...errors import ModelFileError, OutputError, SettingsError, shown
 from ...files import named, replacing
 from ...model.container import MODEL_FILE
 from ...model.model import Model
@@ -104,12 +104,18 @@ class StudyFolder:
             raise ModelFileError(f"{self.plan}: is no plan of a search ({error})") from None
 
     def open(self) -> Any:
-        """Optuna's study, made if it is not there yet."""
+        """Optuna's study, made if it is not there yet; ModelFileError if its journal is damaged."""
         optuna = optuna_()
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
 
-        storage = JournalStorage(JournalFileBackend(str(self.journal)))
+        try:
+            storage = JournalStorage(JournalFileBackend(str(self.journal)))
+        except Exception as error:  # whatever Optuna's reader stumbles over
+            raise ModelFileError(
+                f"{self.journal}: is damaged ({shown(error)}); put another copy back, or search in "
+                "another folder"
+            ) from None
         return optuna.create_study(
             study_name=_NAME,
             storage=storage,
