@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import pty
+import random
 import signal
 import subprocess
 import sys
@@ -221,8 +222,25 @@ def test_what_a_terminal_would_act_on_is_spelled_out(tmp_path, monkeypatch):
     vocabulary = charloom.Vocabulary.of("a\x1b\x07\x9b\n\t\u202e")
     model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
     model.save(tmp_path / "m")
-    path = str(tmp_path / "m")
+    path, text = str(tmp_path / "m"), tmp_path / "text"
+    draw = random.Random(0)
+    lines = ["".join(draw.choices("a\x1b\x07\x9b\t\u202e", k=9)) + "\n" for _ in range(200)]
+    text.write_text("".join(lines), encoding="utf-8")
     for command in (
+        ["complete", path, "-n", "3", "--length", "3"],
+        ["fill", path, "\x1b___\u202e", "--length", "2", "--seed", "1"],
+        [
+            "odd",
+            path,
+            str(text),
+            "--calibrate",
+            str(text),
+            "--threshold",
+            "0.2",
+            "--color",
+            "never",
+        ],
+        ["copied", path, str(text), "--held-out", str(text), "--seed", "1", "--color", "never"],
         ["generate", path, "--length", "200", "--seed", "1"],
         ["generate", path, "--count", "3", "--seed", "1"],
         ["info", path],
