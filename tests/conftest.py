@@ -11,6 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from messages import Unexpected
+from recipes import recipe, shown, statements
 
 from charloom.text.unknown import no_warning_of_unknown
 
@@ -30,3 +31,17 @@ def unknown_characters_are_expected():
     """The test counts them itself."""
     with no_warning_of_unknown():
         yield
+
+
+@pytest.fixture
+def run_recipe(capsys, tmp_path, monkeypatch):
+    """Run a recipe on a small cut; its page shows the same statements with other numbers."""
+
+    def small(name: str, **given: object) -> str:
+        monkeypatch.chdir(tmp_path)
+        recipe(name).main(small=True, **given)
+        output = capsys.readouterr().out
+        assert statements(output) == shown(name)
+        return output
+
+    return small

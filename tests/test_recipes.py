@@ -8,23 +8,9 @@ import random
 
 import numpy as np
 import pytest
-from recipes import ROOT, recipe, shown, statements
+from recipes import ROOT, recipe
 
 import charloom
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """Run a recipe on a small cut; its page shows the same statements with other numbers."""
-
-    def small(name: str, **given: object) -> str:
-        monkeypatch.chdir(tmp_path)
-        recipe(name).main(small=True, **given)
-        output = capsys.readouterr().out
-        assert statements(output) == shown(name)
-        return output
-
-    return small
 
 
 def test_every_recipe_has_a_page_and_every_page_a_recipe_and_a_place_in_the_navigation():
@@ -38,8 +24,8 @@ def test_every_recipe_has_a_page_and_every_page_a_recipe_and_a_place_in_the_navi
         assert f"(recipes/{name}.md)" in overview
 
 
-def test_log_lines_on_a_small_cut(run):
-    run("log_lines")
+def test_log_lines_on_a_small_cut(run_recipe):
+    run_recipe("log_lines")
 
 
 def test_a_line_of_the_log_keeps_every_rule_and_each_kind_of_damage_breaks_one():
@@ -65,8 +51,8 @@ def test_a_line_of_the_log_keeps_every_rule_and_each_kind_of_damage_breaks_one()
     assert sum(map(bool, map(log_lines.wrong, damaged))) > 400
 
 
-def test_source_code_on_a_small_cut(run):
-    run("source_code")
+def test_source_code_on_a_small_cut(run_recipe):
+    run_recipe("source_code")
 
 
 def test_what_compiles_and_which_names_are_known():
@@ -78,7 +64,7 @@ def test_what_compiles_and_which_names_are_known():
     assert code.undefined(text) == {"unheard"}
 
 
-def test_persian_verse_on_a_small_cut(run):
+def test_persian_verse_on_a_small_cut(run_recipe):
     dice = random.Random(8)
     words = ["دل", "جان", "گل", "می", "شب", "یار", "غم", "باد"]
     poems = [
@@ -89,7 +75,7 @@ def test_persian_verse_on_a_small_cut(run):
         for _ in range(60)
     ]
     assert recipe("persian_verse").share(poems) == "100%"
-    run("persian_verse", poems=poems)
+    run_recipe("persian_verse", poems=poems)
 
 
 def test_a_rhyme_is_an_even_line_that_ends_as_the_second_does():

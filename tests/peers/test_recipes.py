@@ -6,7 +6,7 @@ import random
 from types import SimpleNamespace
 
 import pytest
-from recipes import recipe, shown, statements
+from recipes import recipe
 
 MILTON = """Of Mans First Disobedience, and the Fruit
 Of that Forbidden Tree, whose mortal tast
@@ -17,22 +17,8 @@ Sing Heav'nly Muse, that on the secret top
 """
 
 
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch):
-    """Run a recipe on a small cut; its page shows the same statements with other numbers."""
-
-    def small(name: str, **given: object) -> str:
-        monkeypatch.chdir(tmp_path)
-        recipe(name).main(small=True, **given)
-        output = capsys.readouterr().out
-        assert statements(output) == shown(name)
-        return output
-
-    return small
-
-
-def test_names_on_a_small_cut(run):
-    run("names")
+def test_names_on_a_small_cut(run_recipe):
+    run_recipe("names")
 
 
 def test_the_language_of_a_name_is_the_one_with_the_least_surprising_line():
@@ -50,8 +36,8 @@ def test_the_language_of_a_name_is_the_one_with_the_least_surprising_line():
     assert recipe("names").language_of(Rules(), ["kk", "z", "a"]) == ["tr", "es", "de"]
 
 
-def test_verse_on_a_small_cut(run):
-    run("verse", text=MILTON * 60)
+def test_verse_on_a_small_cut(run_recipe):
+    run_recipe("verse", text=MILTON * 60)
 
 
 @pytest.mark.parametrize(
@@ -79,11 +65,11 @@ def test_most_lines_of_milton_scan_and_fewer_with_their_words_shuffled():
     assert sum(map(verse.scans, shuffled)) < 40
 
 
-def test_molecules_on_a_small_cut(run):
+def test_molecules_on_a_small_cut(run_recipe):
     rings = ["c1ccccc1", "C1CCCC1", "c1ccncc1", "C1CCOCC1", "c1ccsc1"]
     chains = ["C", "CC", "CO", "CN", "CC(=O)N", "NC(=O)", "OC", "CCO", "C(=O)O", "S(=O)(=O)N"]
     lines = [left + ring + right for left in chains for ring in rings for right in chains]
-    run("molecules", lines=lines, rounds=1)
+    run_recipe("molecules", lines=lines, rounds=1)
 
 
 def test_a_molecule_has_one_form_or_none():
@@ -92,8 +78,8 @@ def test_a_molecule_has_one_form_or_none():
     assert canonical("C1CC") is canonical("") is canonical("c1cccc1") is None
 
 
-def test_tunes_on_a_small_cut(run):
-    run("tunes")
+def test_tunes_on_a_small_cut(run_recipe):
+    run_recipe("tunes")
 
 
 def test_a_tune_is_sound_if_its_inner_bars_are_full():
@@ -111,5 +97,5 @@ def test_a_tune_is_drawn(tmp_path):
     assert picture.startswith("<svg") and picture.count('class="note"') == 8
 
 
-def test_passwords_on_a_small_cut(run):
-    run("passwords", passwords=["monkey12"])
+def test_passwords_on_a_small_cut(run_recipe):
+    run_recipe("passwords", passwords=["monkey12"])

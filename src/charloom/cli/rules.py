@@ -75,8 +75,6 @@ TrainingTextFlag = Annotated[
         rich_help_panel=_TITLE,
     ),
 ]
-
-
 ValidateFlag = Annotated[
     str | None,
     typer.Option(
