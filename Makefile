@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims rules site web wheel lib embedding clean
+.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -124,6 +124,9 @@ races: .venv/installed-dev  ## concurrent starts, resumes, readers and kills, fo
 
 faults: .venv/installed-dev  ## every system call and allocation fails once, and the power is cut
 	@$(BIN)/python tests/campaigns/faults.py --seconds $(SECONDS)
+
+elastic: .venv/installed-peers  ## runs of two processes that are killed, for SECONDS=600
+	@$(BIN)/python tests/campaigns/elastic.py --seconds $(SECONDS)
 
 fuzz: .venv/installed-dev  ## changed files whose digests fit
 	@$(BIN)/python tests/campaigns/fuzz.py --seconds $(SECONDS)
