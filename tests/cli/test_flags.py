@@ -25,6 +25,7 @@ def flags_of(verb: str) -> set[str]:
     return {o for p in COMMANDS[verb].params for o in (*p.opts, *p.secondary_opts) if o[0] == "-"}
 
 
+ARGUMENTS = {p.name for verb in COMMANDS.values() for p in verb.params if p.opts[0][0] != "-"}
 ALL_FLAGS = set().union(*map(flags_of, COMMANDS))
 
 
@@ -79,6 +80,21 @@ def test_errors_of_the_library_name_settings_in_backquotes_and_list_them():
         assert set(named) == {n for n in listed if isinstance(n, str)}, where
         for name in named:
             assert flag(name) in ALL_FLAGS, where
+
+
+def test_what_an_error_begins_with_is_a_flag_or_an_argument():
+    begins = []
+    for where, call in raised():
+        if call.func.id == "SettingsError":  # pyright: ignore[reportAttributeAccessIssue]
+            first = (
+                call.args[0].values[0] if isinstance(call.args[0], ast.JoinedStr) else call.args[0]
+            )
+            text = getattr(first, "value", "")
+            if begun := isinstance(text, str) and re.match(r"([A-Za-z]\w*): ", text):
+                begins.append((where, begun[1]))
+    assert len(begins) > 50
+    known = {*ARGUMENTS, "module", "verb"}  # those two are of Python alone
+    assert [(w, n) for w, n in begins if flag(n) not in ALL_FLAGS and n not in known] == []
 
 
 def test_every_flag_has_help_and_the_bounds_of_its_setting():

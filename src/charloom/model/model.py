@@ -734,7 +734,7 @@ def _torch_modules() -> Any:
         if error.name != "torch":
             raise
         raise SettingsError(
-            "torch: PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
+            "PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
         ) from None
     return module
 
