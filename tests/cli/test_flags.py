@@ -115,6 +115,49 @@ def test_a_flag_without_effect_is_refused(tmp_path, capsys):
         assert foreign not in flags_of(verb)
 
 
+FOREIGN = re.compile(r"(?i)\binput\b|unable|\bvalid\b|pydantic|value error|\.$")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_value_of_the_wrong_kind_is_told_with_its_flag(verb: str, capsys):
+    """Of numbers and choices: a text can be anything."""
+    for parameter in COMMANDS[verb].params:
+        kind = str(parameter.type_descriptor.annotation)
+        if parameter.opts[0][0] == "-" and re.search(r"int|float|Literal", kind):
+            name = parameter.opts[-1]
+            assert main([verb, name, "%"]) == 2
+            (line,) = capsys.readouterr().err.splitlines()
+            assert line.startswith(f"charloom: {name}: '%' was given; it must be "), line
+            assert not FOREIGN.search(line), line
+
+
+def test_what_is_missing_or_unknown_is_told_with_the_next_step(capsys):
+    for arguments, known in (
+        (["export", "a.run"], "'--output'"),
+        (["generate"], "'MODEL'"),
+        (["generate", "a.run", "--lenght", "3"], "--length"),
+        (["generate", "a.run", "--prompt"], "'--prompt'"),
+        (["frobnicate"], "'frobnicate'"),
+    ):
+        assert main(arguments) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert known in line
+        assert re.search(r"; see charloom( \w+)? --help$", line), line
+
+
+@pytest.mark.parametrize(
+    "settings", [getattr(charloom, name) for name in dir(charloom) if name.endswith("Settings")]
+)
+def test_a_setting_of_the_wrong_kind_is_told_in_our_words(settings):
+    for name in settings.model_fields:
+        for value in (object(), [1], "%", 1.5, 10**400, float("nan"), b"\xff"):
+            try:
+                settings(**{name: value})
+            except SettingsError as error:
+                complaint = str(error)
+                assert not FOREIGN.search(complaint)
+
+
 def test_a_command_line_loads_its_own_verb_alone():
     assert asked_for(["info", "x"]) == ["info"]
     assert list(asked_for(["--help"])) == list(VERBS)
