@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 import charloom
 
+from ..errors import counted
+
 _SHORT = 20
 """Values of a list that are shown; a longer one is told by its length."""
 
@@ -71,7 +73,7 @@ def _shown(value: Any) -> str:
         case float():
             return f"{value:,.6g}"
         case list() | tuple() if len(value) > _SHORT:
-            return f"{len(value):,} values"
+            return counted(len(value), "value")
     return charloom.visible(str(value))
 
 

@@ -16,7 +16,7 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
+from ..errors import SettingsError, counted
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from . import live
 from .arguments import OptionalTexts, RunPath, path, text_name
@@ -251,4 +251,4 @@ def export_log(
         charloom export-log book.run -o log.csv
     """
     rows = charloom.export_log(run, output)
-    say(f"{output}  {rows:,} steps" if rows != 1 else f"{output}  1 step")
+    say(f"{output}  {counted(rows, 'step')}")
