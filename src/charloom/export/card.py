@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from ..errors import counted
-from ..model.container import MODEL_FILE
 from ..model.model import Model
+from ..model.storage.container import MODEL_FILE
 
 
 def card(model: Model) -> str:

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.errors import SettingsError, TextError
-from charloom.model import calibration
-from charloom.model.calibration import (
+from charloom.model.oddity import calibration
+from charloom.model.oddity.calibration import (
     FEWEST,
     Calibration,
     LineStrangeness,
     calibrated,
     strangeness_of,
 )
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.model.surprisal import Surprisals
 from charloom.text.vocabulary import Vocabulary
 
@@ -155,7 +155,7 @@ def test_a_calibration_that_makes_no_sense_is_refused(wrong):
 def test_too_few_lines_are_told_of():
     with pytest.raises(TextError, match=r"too few .*: 39 x a line that is not empty; at least 40"):
         calibrated(np.full(39, 5), np.ones(39))
-    with pytest.raises(TextError, match="3 windows of 8 characters"):
+    with pytest.raises(TextError, match="3 x a window of 8 characters"):
         calibrated(np.full(3, 8), np.ones(3), window=8)
 
 
