@@ -159,7 +159,7 @@ def test_rare_characters_without_an_unknown_are_refused():
 def test_a_text_with_nothing_left_to_know_is_refused():
     with pytest.raises(TextError, match="empty"):
         Vocabulary.of("")
-    with pytest.raises(TextError, match="as often as 2 times"):
+    with pytest.raises(TextError, match="as often as 3 times"):
         Vocabulary.of("aab", minimum_count=3, unknown=True)
 
 

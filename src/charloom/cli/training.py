@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from . import live
 from .arguments import OptionalTexts, RunPath, path, text_name
 from .config import configure, keep
 from .flags import chosen, flags, given, refuse
+from .formatting import quoted
 from .streams import say, tell
 
 
@@ -152,16 +152,6 @@ def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
         f"go on with: charloom train --resume -o {quoted(folder)}"
     )
     return 128 + asked[0]
-
-
-def quoted(path: Path) -> str:
-    """A path as a shell reads it back.
-
-    >>> quoted(Path("my run")), quoted(Path("-x"))
-    ("'my run'", './-x')
-    """
-    name = shlex.quote(str(path))
-    return f"./{name}" if name.startswith("-") else name
 
 
 @contextmanager
