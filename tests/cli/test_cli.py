@@ -495,7 +495,7 @@ def test_wrong_use_is_one_line_and_status_2(
         (b"", "empty"),
         (b"PK\x03\x04\x00\x00\x00\x00binary", "zip archive"),
         (b"a line\nand a \x00", "byte 13 .* is NUL.*--errors replace"),
-        (b"a", "too few"),
+        (b"a", r"too short to train on \(1 character\)"),
         (b"caf\xe9 au lait", "byte 3.*--encoding.*--errors replace"),
     ],
     ids=["missing", "empty", "binary", "stray NUL", "too short", "undecodable"],

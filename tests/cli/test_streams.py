@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import io
+import itertools
 import os
 import pty
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +25,7 @@ import pytest
 
 import charloom
 from charloom.cli import streams
+from charloom.cli.formatting import quoted
 from charloom.cli.lazy import VERBS
 from charloom.cli.main import main
 from charloom.model.compression.compress import compress
@@ -291,13 +295,100 @@ def test_a_dumb_terminal_gets_plain_lines_and_a_better_one_a_bar(place, tmp_path
     assert "\x1b" in drawn
 
 
-def test_the_last_message_of_a_run_names_the_next_commands_quoted(place, tmp_path, capsys):
-    folder = tmp_path / "my run"
-    assert main(["train", str(place / "book.txt"), "-o", str(folder), *QUICK]) == 0
-    last = capsys.readouterr().err.splitlines()[-1]
-    commands = last.removeprefix("next: ").replace(", or ", ", ").split(", ")
+NAMES = [
+    'my run\'s "best"',
+    "a  b",
+    "-x",
+    "- x",
+    "$HOME",
+    "a\tb\x1b\u202e",
+    "ü",
+    b"\xff\n",
+    "\u00a0",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_a_command_is_printable_and_a_shell_reads_it_as_it_is(name, tmp_path, capfd):
+    name = os.fsdecode(name)
+    streams.tell(f"next: ls {quoted(Path(name))}")
+    line = capfd.readouterr().err
+    assert line.rstrip("\n").isprintable()
+    (tmp_path / name).mkdir()
+    command = line.removeprefix("next: ").replace("ls", "cd", 1).rstrip("\n")
+    done = subprocess.run(
+        ["sh", "-c", f"{command} && pwd -P"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stdout == os.fsencode(tmp_path.resolve() / name) + b"\n"
+
+
+def commands_of(code: str) -> Iterator[str]:
+    """What stands in the place of a name in each message that gives a command."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.JoinedStr):
+            for before, value in itertools.pairwise(node.values):
+                if isinstance(before, ast.Constant) and isinstance(value, ast.FormattedValue):
+                    programs = rf"\b(charloom ({'|'.join(VERBS)})|tensorboard|sh|cd|rm)\b"
+                    if re.search(rf"{programs}( [-\w.]+)* $", str(before.value)):
+                        yield ast.unparse(value.value)
+
+
+def test_every_name_in_a_command_of_a_message_is_quoted():
+    found = []
+    for file in Path(charloom.__file__).parent.rglob("*.py"):
+        code = file.read_text(encoding="utf-8")
+        for value in commands_of(code):
+            assert value.startswith("quoted(") or f"{value} = quoted(" in code, (file, value)
+            found.append(value)
+    assert len(found) == 6  # three after a run, and one each to go on, to watch, after a search
+    assert list(commands_of('tell(f"go on with: charloom train --resume -o {folder}")'))
+
+
+@pytest.fixture
+def in_a_shell(tmp_path, monkeypatch):
+    """Runs what a message says in sh, where charloom is this one."""
+    program = tmp_path / "bin" / "charloom"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charloom "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    return lambda line: subprocess.Popen(
+        ["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
+
+
+def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_path, in_a_shell):
+    folder = tmp_path / NAMES[0]
+    steps = ["--hidden-size", "8", "--steps", "1000000", "--validate-every", "20"]
+    command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
+    process = subprocess.Popen([*command, str(folder), *steps], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "checkpoint.safetensors").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    again = told.splitlines()[-1].partition("go on with: ")[2]
+    run = charloom.resume(folder)
+    run.stop()
+    with in_a_shell(f"{again} --steps {run.step + 1}") as resumed:
+        _, told = resumed.communicate(timeout=60)
+    assert resumed.returncode == 0, told
+    commands = told.splitlines()[-1].removeprefix("next: ").replace(", or ", ", ").split(", ")
     assert [c.split()[1] for c in commands] == ["generate", "serve", "plot"]
-    assert all(c.endswith(f"'{folder}'") for c in commands)
+    for line in commands:
+        serves = line.split()[1] == "serve"
+        with in_a_shell(f"exec {line}{' --port 0' if serves else ''}") as done:
+            if serves:
+                assert done.stdout is not None
+                assert done.stdout.readline().startswith("http://")
+                done.terminate()
+            _, told = done.communicate(timeout=60)
+        assert serves or done.returncode == 0 or "matplotlib" in told, told
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["closed", "under nohup"])

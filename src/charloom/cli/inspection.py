@@ -13,7 +13,7 @@ import typer
 
 import charloom
 
-from ..errors import OutputError, SettingsError
+from ..errors import OutputError, SettingsError, counted
 from ..inspection.settings import ContextSettings, RecallSettings, UnitsSettings
 from ..settings import ComputingSettings
 from . import formatting
@@ -213,7 +213,7 @@ def inspect(
 
 def _tell_of_page(page: charloom.Page, file: Path) -> None:
     if page.cut:
-        tell(f"charloom: {file}: shows the first {page.characters:,} characters")
+        tell(f"charloom: {file}: shows the first {counted(page.characters, 'character')}")
 
 
 @reading_flags

@@ -13,7 +13,7 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
+from ..errors import SettingsError, counted
 from ..settings import (
     AdaptationSettings,
     AmountSettings,
@@ -160,7 +160,7 @@ def generate(
             tell(f"seed {sampling.seed}")
         for one in found.texts:
             say(prompt + one)
-        tell(f"{len(found.texts)} of {found.drawn} texts were accepted ({found.rate:.1%})")
+        tell(f"{len(found.texts):,} of {counted(found.drawn, 'text')} accepted ({found.rate:.1%})")
         return 0 if len(found.texts) == amount.count else 1
     refuse(context, ("tries",), "has no effect without --validate")
     if amount.count == 1:

@@ -39,7 +39,7 @@ from ..engines.weights import (
     parameter_count,
     weight_shapes,
 )
-from ..errors import SettingsError, shown
+from ..errors import SettingsError, counted, shown
 from ..settings import (
     AdaptationSettings,
     ComputingSettings,
@@ -438,8 +438,8 @@ class Model:
         text = self.normalized(text)
         if not gap or text.count(gap) != 1:
             raise SettingsError(
-                f"gap: {shown(repr(gap))} stands in the text {text.count(gap or text)} times; it "
-                "must stand there once"
+                f"gap: {shown(repr(gap))} must stand in the text once; found: "
+                f"{text.count(gap or text):,} x"
             )
         left, _, right = text.partition(gap)
         return fills(self.predictor, left, right, n=n, length=length, samples=samples, seed=seed)
@@ -721,9 +721,10 @@ class Model:
     def __repr__(self) -> str:
         shape, vocabulary = self.settings, self.vocabulary
         return (
-            f"Model({shape.cell}, {shape.num_layers} layer{'s'[: shape.num_layers - 1]} of "
-            f"{shape.hidden_size}, vocabulary of {vocabulary.size} {vocabulary.kind}, "
-            f"{self.parameters:,} weights)"
+            f"Model({shape.cell}, {counted(shape.num_layers, 'layer')} of "
+            f"{shape.hidden_size}, vocabulary of "
+            f"{counted(vocabulary.size, vocabulary.kind[:-1])}, "
+            f"{counted(self.parameters, 'weight')})"
         )
 
 
