@@ -13,7 +13,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from charloom.model.calibration import calibrated, strangeness_of
+from charloom.model.oddity.calibration import calibrated, strangeness_of
 
 
 class Ngrams:

@@ -21,7 +21,7 @@ import zlib
 from pathlib import Path
 
 import charloom
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 
 PACKAGES = ("bible-kjv", "bible-kjv-text", "r-cran-janeaustenr", "dict-devil")
 NOVELS = (

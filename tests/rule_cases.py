@@ -5,7 +5,7 @@ from functools import cache
 from models import fox_model
 
 from charloom import Model, TrainingSettings, Vocabulary
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 
 ASCII = "".join(map(chr, range(32, 127))) + "\n"
 KINDS = ("characters", "bytes", "lines")

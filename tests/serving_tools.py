@@ -17,7 +17,7 @@ import uvicorn
 
 from charloom import Model, ModelSettings, TrainingSettings
 from charloom.engines.weights import initial_weights
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.serving.app import make_app
 from charloom.serving.guard import Access
 from charloom.serving.patience import PatientProtocol

@@ -90,7 +90,7 @@ def test_imports_form_no_circle():
 
 
 def test_the_checks_see_imports_and_circles():
-    assert {"text.corpus", "model.provenance"} <= imported("training.start")
+    assert {"text.corpus", "model.storage.provenance"} <= imported("training.start")
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["a", "b", "c"]
 
 

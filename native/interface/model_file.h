@@ -1,4 +1,4 @@
-// A model file: model/file.py and model/container.py in C++ (docs/file-format.md).
+// A model file: model/storage/file.py and container.py in C++ (docs/file-format.md).
 #pragma once
 
 #include <map>

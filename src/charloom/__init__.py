@@ -69,24 +69,24 @@ if TYPE_CHECKING:
     from .inspection.tensorboard import tensorboard as tensorboard
     from .inspection.units.report import Report as Report
     from .inspection.units.search import units as units
-    from .model.calibration import Calibration as Calibration
     from .model.comparison import Comparison as Comparison
     from .model.comparison import compare as compare
-    from .model.compression import Compressed as Compressed
-    from .model.compression import compress as compress
-    from .model.compression import decompress as decompress
+    from .model.compression.compress import Compressed as Compressed
+    from .model.compression.compress import compress as compress
+    from .model.compression.compress import decompress as decompress
     from .model.copying import CopyReport as CopyReport
     from .model.copying import copied as copied
     from .model.many.job import process_files as process_files
     from .model.model import Model as Model
-    from .model.oddity import OddPart as OddPart
+    from .model.oddity.calibration import Calibration as Calibration
+    from .model.oddity.parts import OddPart as OddPart
     from .model.rules.copies import NoCopies as NoCopies
     from .model.rules.grammar import Grammar as Grammar
     from .model.rules.grammar import JsonSchema as JsonSchema
     from .model.rules.pattern import Pattern as Pattern
     from .model.scoring import Part as Part
     from .model.scoring import Score as Score
-    from .model.text_state import TextState as TextState
+    from .model.storage.text_state import TextState as TextState
     from .model.tracing import Trace as Trace
     from .serving.offline.page import Page as Page
     from .serving.offline.page import save_page as save_page
@@ -114,10 +114,10 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AdaptationSettings": "settings",
-    "Calibration": "model.calibration",
+    "Calibration": "model.oddity.calibration",
     "CharloomError": "errors",
     "Comparison": "model.comparison",
-    "Compressed": "model.compression",
+    "Compressed": "model.compression.compress",
     "CompressionSettings": "settings",
     "ContextReport": "inspection.memory.context",
     "CopyIndex": "text.copies",
@@ -129,7 +129,7 @@ _HOME = {
     "Model": "model.model",
     "ModelSettings": "settings",
     "NoCopies": "model.rules.copies",
-    "OddPart": "model.oddity",
+    "OddPart": "model.oddity.parts",
     "OddSettings": "settings",
     "Page": "serving.offline.page",
     "Part": "model.scoring",
@@ -141,17 +141,17 @@ _HOME = {
     "SamplingSettings": "settings",
     "Score": "model.scoring",
     "TextSettings": "settings",
-    "TextState": "model.text_state",
+    "TextState": "model.storage.text_state",
     "Trace": "model.tracing",
     "TrainingSettings": "settings",
     "TuningSettings": "settings",
     "Vocabulary": "text.vocabulary",
     "card": "export.card",
     "compare": "model.comparison",
-    "compress": "model.compression",
+    "compress": "model.compression.compress",
     "context": "inspection.memory.context",
     "copied": "model.copying",
-    "decompress": "model.compression",
+    "decompress": "model.compression.compress",
     "explain": "inspection.story",
     "export_log": "inspection.logs",
     "export_model": "export.formats",

@@ -12,8 +12,8 @@ from worker_code import decoded, encoded, file_of
 from charloom import AdaptationSettings, CompressionSettings, Model, ModelSettings, compress
 from charloom.engines.native import available_kernels
 from charloom.engines.weights import initial_weights
-from charloom.model.coding import frequencies
-from charloom.model.provenance import Provenance
+from charloom.model.compression.coding import frequencies
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -36,7 +36,7 @@ from runs import start
 
 import charloom
 from charloom.errors import CharloomError
-from charloom.model.sealed import BLANK, sealed, unsealed
+from charloom.model.storage.sealed import BLANK, sealed, unsealed
 from charloom.training.log import read_log
 
 KEPT = Path(__file__).parent / "kept"

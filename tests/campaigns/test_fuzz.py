@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from campaigns import fuzz
 
-from charloom.model import container
+from charloom.model.storage import container
 from charloom.training import folder
 
 

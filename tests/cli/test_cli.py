@@ -564,7 +564,7 @@ def test_a_model_that_cannot_be_used_is_one_line(
 ):
     path = tmp_path / "model.safetensors"
     if how == "newer":
-        from charloom.model import container
+        from charloom.model.storage import container
 
         model = charloom.Model.load(run)
         with monkeypatch.context() as patch:

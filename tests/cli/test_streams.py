@@ -24,7 +24,7 @@ import charloom
 from charloom.cli import streams
 from charloom.cli.lazy import VERBS
 from charloom.cli.main import main
-from charloom.model.compression import compress
+from charloom.model.compression.compress import compress
 from charloom.settings import CompressionSettings
 
 TEXT = "".join(f"The fox saw {n} crows on the limb of a tree.\n" for n in range(60))

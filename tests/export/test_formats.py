@@ -19,10 +19,10 @@ from charloom.export import page, safetensors
 from charloom.export.description import described, description
 from charloom.export.formats import export_model, import_model
 from charloom.export.layers import layers_of, weights_of
-from charloom.model.characters import read_characters
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
 from charloom.model.scoring import Score
+from charloom.model.storage.characters import read_characters
+from charloom.model.storage.provenance import Provenance
 from charloom.text.vocabulary import Vocabulary
 
 KINDS = [(cell, size) for cell in CELLS for size in (0, 3)]

@@ -14,7 +14,7 @@ from charloom.engines.weights import initial_weights
 from charloom.errors import SettingsError
 from charloom.inspection.units.clamping import HeldOut, bits_of_each, clamped
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

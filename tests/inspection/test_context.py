@@ -11,7 +11,7 @@ from charloom.errors import SettingsError, TextError
 from charloom.inspection.memory import context
 from charloom.inspection.settings import ContextSettings
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -12,7 +12,7 @@ from charloom.engines.weights import initial_weights
 from charloom.inspection.settings import UnitsSettings
 from charloom.inspection.units import controls
 from charloom.inspection.units.labels import labels
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TrainingSettings
 
 TEXT = planted.text(1200, seed=4)

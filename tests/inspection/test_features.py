@@ -12,7 +12,7 @@ from charloom.errors import TextError
 from charloom.inspection.units import features
 from charloom.inspection.units.labels import labels
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TrainingSettings
 
 TEXT = planted.text(2000, seed=3)

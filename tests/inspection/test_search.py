@@ -13,7 +13,7 @@ from charloom.errors import SettingsError, TextError
 from charloom.inspection.units.report import Report
 from charloom.inspection.units.search import units
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

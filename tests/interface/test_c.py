@@ -16,7 +16,7 @@ from charloom import Model, ModelSettings, TrainingSettings, Vocabulary
 from charloom.engines.cell import CELLS
 from charloom.engines.weights import initial_weights
 from charloom.errors import UnknownCharacterError
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 
 pytestmark = pytest.mark.usefixtures("unknown_characters_are_expected")
 

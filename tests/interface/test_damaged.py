@@ -13,7 +13,7 @@ import pytest
 
 from charloom import Model, ModelSettings, Vocabulary
 from charloom.errors import ModelFileError
-from charloom.model.sealed import BLANK
+from charloom.model.storage.sealed import BLANK
 
 FILES = int(os.environ.get("CHARLOOM_FUZZ", "400"))
 MARK = rb"{\"digest\":\""

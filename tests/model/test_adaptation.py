@@ -18,8 +18,8 @@ from charloom.errors import SettingsError, UnknownCharacterError
 from charloom.model import adaptation
 from charloom.model.adaptation import SHORTEST, adapted_nats, side_by_side
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
 from charloom.model.scoring import evaluate_adapting
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import AdaptationSettings, ModelSettings, TrainingSettings
 from charloom.text.unknown import no_warning_of_unknown
 from charloom.text.vocabulary import Vocabulary
@@ -101,7 +101,8 @@ def test_stretches_are_the_text_and_no_shorter_than_they_may_be(length, streams)
     assert columns.T[columns.T != -1].tolist() == list(range(length))
     assert 1 <= columns.shape[1] <= streams
     assert columns.shape[1] == 1 or len(columns) >= SHORTEST
-    assert (columns[:-1] != -1).all()
+    assert (columns[:, :-1] != -1).all()
+    assert (columns[:, -1] == -1).sum() < columns.shape[1]
 
 
 def test_several_streams_are_counted_before_they_are_learned_together(short_stretches):

@@ -11,7 +11,7 @@ from messages import warned
 from charloom.errors import SettingsError, TextError
 from charloom.model.comparison import BLOCKS, Comparison, _interval, compare
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -12,8 +12,8 @@ from models import fox_model
 import charloom
 from charloom import Vocabulary
 from charloom.model import html
-from charloom.model.provenance import Provenance
 from charloom.model.scoring import Score
+from charloom.model.storage.provenance import Provenance
 
 
 def cells(page: str) -> dict[str, str]:

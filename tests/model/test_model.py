@@ -16,10 +16,10 @@ from messages import warned
 from charloom.engines.native import available_kernels
 from charloom.engines.weights import initial_weights
 from charloom.errors import ModelFileError, SettingsError, TextError
-from charloom.model.container import MODEL_FILE
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
 from charloom.model.scoring import Score
+from charloom.model.storage.container import MODEL_FILE
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -17,7 +17,7 @@ from charloom.engines.reference.products import sigmoid
 from charloom.engines.weights import initial_weights
 from charloom.errors import TextError, UnknownCharacterError
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.model.tracing import QUANTITIES, joined, trace_pieces
 from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.vocabulary import Vocabulary

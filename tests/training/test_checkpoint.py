@@ -13,9 +13,9 @@ from runs import PLAN
 from charloom.engines.base import OptimizerState, State
 from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError
-from charloom.model.container import read_container, write_container
-from charloom.model.file import read_model
 from charloom.model.scoring import Score
+from charloom.model.storage.container import read_container, write_container
+from charloom.model.storage.file import read_model
 from charloom.settings import ModelSettings
 from charloom.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from charloom.training.position import Position

@@ -30,7 +30,7 @@ from charloom.errors import (
 )
 from charloom.model.model import Model
 from charloom.model.scoring import Score
-from charloom.model.sealed import sealed
+from charloom.model.storage.sealed import sealed
 from charloom.settings import TextSettings
 from charloom.text.corpus import InMemory
 from charloom.training import saving, trainer

@@ -9,7 +9,7 @@ import pytest
 
 from charloom import InMemory, ModelSettings, TextSettings, TrainingSettings
 from charloom.errors import ModelFileError
-from charloom.model.provenance import CorpusFacts, PartFacts, SplitFacts
+from charloom.model.storage.provenance import CorpusFacts, PartFacts, SplitFacts
 from charloom.text.corpus import build_corpus
 from charloom.text.splitting import split
 from charloom.training.plan import Plan

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..model.container import MODEL_FILE
 from ..model.model import Model
+from ..model.storage.container import MODEL_FILE
 
 
 def card(model: Model) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 from ..engines.weights import Weights
 from ..errors import ModelFileError
 from ..model.model import Model
-from ..model.provenance import Provenance
-from ..model.sealed import parse_json
+from ..model.storage.provenance import Provenance
+from ..model.storage.sealed import parse_json
 from ..text.vocabulary import Vocabulary
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..errors import SettingsError, shown
 from ..files import named
-from ..model.characters import Characters
 from ..model.model import Model
+from ..model.storage.characters import Characters
 
 WRITTEN = {
     ".onnx": "onnx",

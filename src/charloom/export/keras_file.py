@@ -19,9 +19,9 @@ import numpy as np
 
 from ..engines.weights import Array, Weights
 from ..errors import ModelFileError, SettingsError, shown
-from ..model.characters import Characters, with_vocabulary
 from ..model.model import Model
-from ..model.sealed import parse_json
+from ..model.storage.characters import Characters, with_vocabulary
+from ..model.storage.sealed import parse_json
 from ..settings import ModelSettings
 from .description import described, restored
 from .keras import DESCRIPTION, LAYERS

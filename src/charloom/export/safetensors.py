@@ -15,8 +15,8 @@ import numpy as np
 from ..engines.cell import CELLS
 from ..engines.weights import Weights, folded_bias, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
-from ..model.characters import Characters, with_vocabulary
 from ..model.model import Model
+from ..model.storage.characters import Characters, with_vocabulary
 from ..settings import ModelSettings
 from .description import described, restored
 

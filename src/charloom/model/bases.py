@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..errors import ModelFileError
 from ..files import named
-from .container import MODEL_FILE
+from .storage.container import MODEL_FILE
 
 BASES = {"english": "shipped/english.safetensors"}
 """Where each is in this folder; docs/howto/base.md has their texts and licences."""

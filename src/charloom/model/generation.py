@@ -20,7 +20,7 @@ from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
 from .predictor import Predictor
 from .rules.rule import Follower, Rule
-from .text_state import TextState, after_prompt
+from .storage.text_state import TextState, after_prompt
 
 _LONGEST_PIECE = 16  # characters; the first is one, and each is twice as long as the last
 

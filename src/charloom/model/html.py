@@ -15,7 +15,7 @@ from ..engines.weights import Array, parameter_count
 from ..settings import ModelSettings
 from ..text.visible import visible
 from ..text.vocabulary import Vocabulary
-from .provenance import Provenance
+from .storage.provenance import Provenance
 
 LONGEST = 2000
 """Characters of a trace that are shown; each is an element of the page."""

@@ -51,21 +51,22 @@ from ..settings import (
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
 from ..text.vocabulary import Vocabulary
-from . import fitting, generation, oddity, scoring, tracing
+from . import fitting, generation, scoring, tracing
 from .bases import find
-from .calibration import Calibration
-from .characters import Characters, with_vocabulary
 from .checking import Checked, generate_checked
-from .container import FORMAT
-from .file import ModelFile, read_model, write_model
-from .filling import Fill, fills
+from .completion.filling import Fill, fills
+from .completion.likeliest import Continuations, likeliest
 from .html import model_html
-from .likeliest import Continuations, likeliest
+from .oddity import parts as oddity
+from .oddity.calibration import Calibration
 from .predictor import Predictor
-from .provenance import Provenance
 from .rules.rule import Rule
 from .scoring import Part, Score
-from .text_state import TextState, read_on, with_drawn
+from .storage.characters import Characters, with_vocabulary
+from .storage.container import FORMAT
+from .storage.file import ModelFile, read_model, write_model
+from .storage.provenance import Provenance
+from .storage.text_state import TextState, read_on, with_drawn
 from .tracing import ALTERNATIVES, Trace
 
 Text = str | Path | InMemory | Iterable[str] | Sequence[Path]
@@ -508,7 +509,7 @@ class Model:
         r"""Yield the lines of a text that are odd for their length, in their order.
 
         A line's p-value is at least the chance that a new line of the calibrating kind is as
-        strange (`charloom.model.calibration` says what that is). Odd are those with at most the
+        strange (see `charloom.model.oddity.calibration`). Odd are those with at most the
         `threshold`, which is also the share of false alarms. Empty lines are passed over. A model
         of lines that `train` made holds a `calibration`, by the lines that were held out; others
         need one of `calibrated`. The iterator's `read` counts the lines. A text that arrives,

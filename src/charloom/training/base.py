@@ -22,8 +22,8 @@ from ..engines.weights import Weights
 from ..errors import SettingsError
 from ..model.bases import find
 from ..model.model import Model
-from ..model.provenance import BaseFacts
 from ..model.scoring import evaluate
+from ..model.storage.provenance import BaseFacts
 from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
 from ..text.corpus import Corpus
 from ..text.vocabulary import Vocabulary

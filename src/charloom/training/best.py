@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..engines.weights import Weights
-from ..model.calibration import Calibration
 from ..model.model import Model
-from ..model.provenance import Provenance
+from ..model.oddity.calibration import Calibration
+from ..model.storage.provenance import Provenance
 from .plan import Plan
 from .position import Position
 from .saving import Saving

@@ -11,8 +11,8 @@ from pydantic import Field
 from ..engines.base import OptimizerState, State
 from ..engines.weights import Array, Weights, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
-from ..model.container import read_container, write_container
-from ..model.provenance import Count
+from ..model.storage.container import read_container, write_container
+from ..model.storage.provenance import Count
 from ..settings import Settings
 from .plan import Plan
 from .position import Position

@@ -30,9 +30,9 @@ from pathlib import Path
 from ..engines.weights import Weights
 from ..errors import CharloomError, ModelFileError, OutputError, shown
 from ..files import named, replacing, sync_folder
-from ..model.container import MODEL_FILE
-from ..model.file import ModelFile, read_model, write_model
-from ..model.sealed import sealed, unsealed
+from ..model.storage.container import MODEL_FILE
+from ..model.storage.file import ModelFile, read_model, write_model
+from ..model.storage.sealed import sealed, unsealed
 from ..settings import ModelSettings
 from ..text.vocabulary import Vocabulary
 from .checkpoint import CHECKPOINT_FILE

@@ -15,8 +15,8 @@ from typing import Any
 
 from ..errors import CharloomError, ModelFileError, OutputError, shown
 from ..files import sync_folder
-from ..model.provenance import Count, Measured
-from ..model.sealed import sealed, unsealed
+from ..model.storage.provenance import Count, Measured
+from ..model.storage.sealed import sealed, unsealed
 from ..settings import Settings
 
 logger = logging.getLogger(__name__)

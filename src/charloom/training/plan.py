@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, InstanceOf, PlainSerializer
 
-from ..model.provenance import BaseFacts, CorpusFacts, Digest, SplitFacts
+from ..model.storage.provenance import BaseFacts, CorpusFacts, Digest, SplitFacts
 from ..settings import ModelSettings, Settings, TextSettings, TrainingSettings
 from ..text.vocabulary import Vocabulary
 

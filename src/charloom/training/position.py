@@ -13,8 +13,8 @@ from typing import Annotated
 from pydantic import ConfigDict, Field
 
 from ..errors import SettingsError
-from ..model.provenance import Count, Measured
 from ..model.scoring import Score
+from ..model.storage.provenance import Count, Measured
 from .schedule import steps_that_fit
 
 

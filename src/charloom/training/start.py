@@ -15,7 +15,7 @@ from ..engines.selection import open_engine
 from ..engines.weights import initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError, shown
 from ..model.model import Model
-from ..model.provenance import CorpusFacts, PartFacts, SplitFacts
+from ..model.storage.provenance import CorpusFacts, PartFacts, SplitFacts
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from ..text.batches import make_batches
 from ..text.corpus import Corpus, InMemory, build_corpus, text_sha256

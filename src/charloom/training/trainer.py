@@ -18,7 +18,7 @@ from ..engines.joining import group_of
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
-from ..model.calibration import Calibration, LineStrangeness
+from ..model.oddity.calibration import Calibration, LineStrangeness
 from ..model.predictor import Predictor
 from ..model.scoring import Score, evaluate
 from ..settings import TrainingSettings

@@ -10,8 +10,8 @@ from models import fox_model
 
 from charloom import Grammar, JsonSchema, Model
 from charloom.errors import SettingsError
-from charloom.model.provenance import Provenance
 from charloom.model.rules import grammar as grammars
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -23,9 +23,9 @@ from ...settings import ManySettings, SamplingSettings
 from ...text.reading import SUFFIXES, Sources, name_of, single_sources
 from ...text.records import JSON_LINES, PARQUET, kind_of_file, need_parquet
 from ...text.workers import Lost, work_on
-from ..container import MODEL_FILE
 from ..model import Model
-from ..sealed import sealed, unsealed
+from ..storage.container import MODEL_FILE
+from ..storage.sealed import sealed, unsealed
 from .cluster import work_on_cluster
 from .parts import is_done, remove_partial
 from .rows import VERBS

@@ -24,9 +24,9 @@ import numpy as np
 
 from ...errors import ModelFileError, OutputError, SettingsError, shown
 from ...files import named, replacing
-from ...model.container import MODEL_FILE
 from ...model.model import Model
-from ...model.sealed import sealed, unsealed
+from ...model.storage.container import MODEL_FILE
+from ...model.storage.sealed import sealed, unsealed
 
 PLAN_FILE, JOURNAL_FILE, TRIALS = "study.json", "journal.log", "trials"
 

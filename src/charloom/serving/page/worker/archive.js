@@ -1,4 +1,4 @@
-// A compressed text comes back: model/archive.py and the reading half of model/compression.py.
+// A compressed text comes back: model/compression/archive.py and the reading half of model/compression/compress.py.
 "use strict";
 
 const MAGIC = "charloom archive 1\n";
@@ -43,7 +43,7 @@ async function modelOf({ header, held }, core, own) {
   throw new Error(`the archive was made with another model, ${model}; open it on a page that holds that model, or make it with --inside`);
 }
 
-// The weights of a new network, by integers alone: _first_values in model/compression.py.
+// The weights of a new network, by integers alone: _first_values in model/compression/compress.py.
 function evenWeights(network) {
   return Object.fromEntries(network.names.map((name, number) => {
     const size = network.elements(name);

@@ -1,4 +1,4 @@
-// Arithmetic coding, read back: model/coding.py in JavaScript. What is an integer of more than 53
+// Arithmetic coding, read back: model/compression/coding.py in JavaScript. What is an integer of more than 53
 // bits there is a BigInt here; all else is the same operation on the same float64.
 "use strict";
 

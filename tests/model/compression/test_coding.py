@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.errors import TextError
-from charloom.model.coding import TOTAL, Decoder, Encoder, frequencies
+from charloom.model.compression.coding import TOTAL, Decoder, Encoder, frequencies
 
 
 def coded(found, ids) -> bytes:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ..engines.base import State
-from ..engines.weights import Array
-from ..errors import ModelFileError, SettingsError, TextError
-from ..files import named
+from ...engines.base import State
+from ...engines.weights import Array
+from ...errors import ModelFileError, SettingsError, TextError
+from ...files import named
+from ..predictor import Predictor
 from .container import read_container, write_container
-from .predictor import Predictor
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,8 @@ from models import fox_model, scaled_model
 
 from charloom import Model
 from charloom.errors import SettingsError
-from charloom.model import filling
-from charloom.model.provenance import Provenance
+from charloom.model.completion import filling
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -14,20 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.weights import Array
-from ..errors import SettingsError
-from ..settings import OddSettings
-from ..text.vocabulary import Vocabulary
-from .calibration import Calibration, calibrated, strangeness_of
-from .predictor import Predictor
-from .scoring import SEGMENTS, WARMUP, TextInBlocks
-from .surprisal import (
+from ...engines.weights import Array
+from ...errors import SettingsError
+from ...settings import OddSettings
+from ...text.vocabulary import Vocabulary
+from ..predictor import Predictor
+from ..scoring import SEGMENTS, WARMUP, TextInBlocks
+from ..surprisal import (
     Surprisals,
     arriving_surprisals,
     in_characters,
     segment_surprisals,
     surprisals,
 )
+from .calibration import Calibration, calibrated, strangeness_of
 
 ORDINARY = 0.05
 """A part with a larger p-value has no characters that make it odd, whatever the threshold."""

@@ -13,11 +13,11 @@ from typing import Literal
 
 import numpy as np
 
-from ..engines.int8 import whole_numbers
-from ..engines.weights import Array, Weights, folded_bias, torch_biases, weight_shapes
-from ..errors import ModelFileError, SettingsError, shown
-from ..settings import ModelSettings
-from ..text.vocabulary import Vocabulary
+from ...engines.int8 import whole_numbers
+from ...engines.weights import Array, Weights, folded_bias, torch_biases, weight_shapes
+from ...errors import ModelFileError, SettingsError, shown
+from ...settings import ModelSettings
+from ...text.vocabulary import Vocabulary
 from .container import read_container, write_container
 from .provenance import Provenance
 

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engines.base import Engine, State
-from ..engines.random import stream_seeds
-from ..engines.weights import Array
-from ..errors import SettingsError
-from ..settings import SamplingSettings
-from .predictor import Predictor
-from .text_state import after_prompt
+from ...engines.base import Engine, State
+from ...engines.random import stream_seeds
+from ...engines.weights import Array
+from ...errors import SettingsError
+from ...settings import SamplingSettings
+from ..predictor import Predictor
+from ..storage.text_state import after_prompt
 
 LOOK = 40
 """Ids to the right of a gap that the candidates are judged by."""

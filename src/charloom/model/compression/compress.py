@@ -22,20 +22,20 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.base import State, StepSettings
-from ..engines.random import uniform
-from ..engines.selection import PORTABLE, exact_engine, fastest_kernels
-from ..engines.weights import Array, Weights, weight_shapes
-from ..errors import ModelFileError, SettingsError, TextError
-from ..files import named, replacing
-from ..settings import AdaptationSettings, CompressionSettings, ModelSettings
-from ..text.batches import NOT_COUNTED
-from ..text.vocabulary import Vocabulary, code_points
+from ...engines.base import State, StepSettings
+from ...engines.random import uniform
+from ...engines.selection import PORTABLE, exact_engine, fastest_kernels
+from ...engines.weights import Array, Weights, weight_shapes
+from ...errors import ModelFileError, SettingsError, TextError
+from ...files import named, replacing
+from ...settings import AdaptationSettings, CompressionSettings, ModelSettings
+from ...text.batches import NOT_COUNTED
+from ...text.vocabulary import Vocabulary, code_points
+from ..model import Model
+from ..predictor import Predictor
+from ..storage.file import ModelFile, write_model
 from .archive import Header, Learning, read_archive, sha256, write_archive
 from .coding import TOTAL, Decoder, Encoder, frequencies
-from .file import ModelFile, write_model
-from .model import Model
-from .predictor import Predictor
 
 _CODE_POINTS = 0x110000
 _BLOCK = 512

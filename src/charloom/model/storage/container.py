@@ -25,9 +25,9 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from ..engines.weights import Array
-from ..errors import ModelFileError, OutputError, shown
-from ..files import replacing
+from ...engines.weights import Array
+from ...errors import ModelFileError, OutputError, shown
+from ...files import replacing
 from .sealed import BLANK, parse_json
 
 FORMAT = 1

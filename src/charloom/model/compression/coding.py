@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
-from ..engines.weights import Array
-from ..errors import TextError
+from ...engines.weights import Array
+from ...errors import TextError
 
 TOTAL = 2**24
 """The frequencies of all symbols together."""

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue
 
-from ..settings import Settings, TextSettings, TrainingSettings
-from .calibration import Calibration
-from .scoring import Score
+from ...settings import Settings, TextSettings, TrainingSettings
+from ..oddity.calibration import Calibration
+from ..scoring import Score
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

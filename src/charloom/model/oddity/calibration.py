@@ -39,12 +39,12 @@ import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from ..engines.random import uniform
-from ..engines.weights import Array
-from ..errors import TextError
-from ..settings import Settings
-from ..text.vocabulary import Vocabulary
-from .surprisal import Surprisals, in_characters
+from ...engines.random import uniform
+from ...engines.weights import Array
+from ...errors import TextError
+from ...settings import Settings
+from ...text.vocabulary import Vocabulary
+from ..surprisal import Surprisals, in_characters
 
 FEWEST = 20
 """Parts that are ranked, at least; as many more are needed for the rest."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from charloom.errors import SettingsError, TextError
-from charloom.model.characters import read_characters, with_vocabulary
+from charloom.model.storage.characters import read_characters, with_vocabulary
 from charloom.text.vocabulary import Vocabulary
 
 WEIGHTS = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..engines.weights import Weights
-from ..errors import SettingsError, TextError, shown
-from ..text.vocabulary import Vocabulary
+from ...engines.weights import Weights
+from ...errors import SettingsError, TextError, shown
+from ...text.vocabulary import Vocabulary
 from .sealed import parse_json
 
 Characters = Vocabulary | Mapping[str, int] | Iterable[str]

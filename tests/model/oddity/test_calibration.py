@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charloom.errors import SettingsError, TextError
-from charloom.model import calibration
-from charloom.model.calibration import (
+from charloom.model.oddity import calibration
+from charloom.model.oddity.calibration import (
     FEWEST,
     Calibration,
     LineStrangeness,
     calibrated,
     strangeness_of,
 )
-from charloom.model.provenance import Provenance
+from charloom.model.storage.provenance import Provenance
 from charloom.model.surprisal import Surprisals
 from charloom.text.vocabulary import Vocabulary
 

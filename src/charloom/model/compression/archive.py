@@ -18,10 +18,10 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from ..errors import ModelFileError, SettingsError, shown
-from ..files import replacing
-from ..settings import ModelSettings
-from .sealed import sealed, unsealed
+from ...errors import ModelFileError, SettingsError, shown
+from ...files import replacing
+from ...settings import ModelSettings
+from ..storage.sealed import sealed, unsealed
 
 _MAGIC = b"charloom archive 1\n"
 _LONGEST = 1 << 20  # bytes of the JSON

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charloom.model.sealed import DEEPEST, MOST_VALUES, parse_json, sealed, unsealed
+from charloom.model.storage.sealed import DEEPEST, MOST_VALUES, parse_json, sealed, unsealed
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

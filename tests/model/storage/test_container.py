@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as st_numpy
 from safetensors.numpy import load, save
 
 from charloom.errors import ModelFileError, OutputError
-from charloom.model.container import read_container, write_container
+from charloom.model.storage.container import read_container, write_container
 
 ARRAYS = st.dictionaries(
     st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda n: n != "__metadata__"),

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..engines.base import State
-from ..engines.loss import log_softmax
-from ..errors import SettingsError
-from .predictor import Predictor
-from .text_state import TextState, after_prompt
+from ...engines.base import State
+from ...engines.loss import log_softmax
+from ...errors import SettingsError
+from ..predictor import Predictor
+from ..storage.text_state import TextState, after_prompt
 
 _TOGETHER = 32  # prefixes that are opened in one call of the engine
 

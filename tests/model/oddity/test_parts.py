@@ -9,9 +9,9 @@ import pytest
 
 import charloom
 from charloom.errors import SettingsError, TextError
-from charloom.model.calibration import calibrated
 from charloom.model.model import Model
-from charloom.model.oddity import ORDINARY, OddPart, OddParts
+from charloom.model.oddity.calibration import calibrated
+from charloom.model.oddity.parts import ORDINARY, OddPart, OddParts
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings
 from charloom.text.corpus import build_corpus
 from charloom.text.splitting import split

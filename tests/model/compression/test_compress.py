@@ -15,10 +15,10 @@ import charloom
 from charloom import AdaptationSettings, CompressionSettings, Model, ModelSettings
 from charloom.engines.native import available_kernels
 from charloom.errors import CharloomError, ModelFileError, OutputError, SettingsError, TextError
-from charloom.model import compression
-from charloom.model.archive import Header, read_archive, sha256, write_archive
-from charloom.model.compression import compress, decompress
-from charloom.model.provenance import Provenance
+from charloom.model.compression import compress as compression
+from charloom.model.compression.archive import Header, read_archive, sha256, write_archive
+from charloom.model.compression.compress import compress, decompress
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import TrainingSettings
 from charloom.text.vocabulary import Vocabulary
 

@@ -19,13 +19,13 @@ from safetensors.numpy import load_file, save_file
 from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError, OutputError
 from charloom.files import replacing
-from charloom.model import container
-from charloom.model.file import ModelFile, read_model, write_model
-from charloom.model.provenance import Provenance
+from charloom.model.storage import container
+from charloom.model.storage.file import ModelFile, read_model, write_model
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.vocabulary import Vocabulary
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "model_format_1.safetensors"
+GOLDEN = Path(__file__).parents[2] / "golden" / "model_format_1.safetensors"
 
 
 def a_model(cell: str = "lstm", embedding_size: int = 0, num_layers: int = 1) -> ModelFile:
@@ -413,7 +413,7 @@ def test_the_metadata_is_plain_json(path):
 
 
 def test_the_digest_is_what_the_manual_says(path):
-    page = Path(__file__).parents[2] / "docs" / "file-format.md"
+    page = Path(__file__).parents[3] / "docs" / "file-format.md"
     code = page.read_text("utf-8").split("```python\nimport hashlib")[1].split("```")[0]
     names: dict = {}
     exec("import hashlib" + code, names)

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from charloom.errors import SettingsError
-from charloom.model.provenance import Provenance
 from charloom.model.scoring import Score
+from charloom.model.storage.provenance import Provenance
 from charloom.settings import TextSettings, TrainingSettings
 
 

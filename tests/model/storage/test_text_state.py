@@ -11,10 +11,10 @@ from charloom.cli.main import main
 from charloom.engines.cell import CELLS
 from charloom.engines.weights import initial_weights
 from charloom.errors import ModelFileError, SettingsError, TextError
-from charloom.model.container import write_container
 from charloom.model.model import Model
-from charloom.model.provenance import Provenance
-from charloom.model.text_state import TextState
+from charloom.model.storage.container import write_container
+from charloom.model.storage.provenance import Provenance
+from charloom.model.storage.text_state import TextState
 from charloom.settings import ModelSettings, TrainingSettings
 from charloom.text.reading import InMemory
 from charloom.text.vocabulary import Vocabulary

@@ -1,0 +1,1 @@
+"""The most probable continuations of a text, and of a gap in one."""

@@ -1,0 +1,1 @@
+"""A text pressed to its bits, with a model's probabilities, and back."""
