@@ -72,6 +72,21 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise _one_line(error, type(self)) from None
 
+    @classmethod
+    def of(cls, given: Self | None, name: str) -> Self:
+        """What was given for an argument, or the defaults; SettingsError if it is neither.
+
+        >>> SamplingSettings.of(None, "sampling").temperature
+        1.0
+        """
+        if given is None:
+            return cls()
+        if not isinstance(given, cls):
+            raise SettingsError(
+                f"{name}: {shown(repr(given))} was given; it must be {cls.__name__}(...)"
+            )
+        return given
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one.
 
