@@ -337,6 +337,11 @@ COLDEST = 1e-4
 """The lowest temperature but 0: below it logits / temperature may leave float32."""
 
 
+READABLE = 0.7
+"""The temperature of texts that are to be read, where none is given: colder ones repeat themselves,
+and warmer ones have more words that are none (`benchmarks/temperatures.py`)."""
+
+
 class SamplingSettings(Settings):
     """How the next character is drawn from the model's distribution."""
 
