@@ -27,6 +27,7 @@ from charloom.cli import streams
 from charloom.cli.formatting import quoted
 from charloom.cli.lazy import VERBS
 from charloom.cli.main import main
+from charloom.engines.native import available_kernels
 from charloom.model.compression.compress import compress
 from charloom.settings import CompressionSettings
 
@@ -142,6 +143,22 @@ def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
         run = charloom.resume(tmp_path / "run")
         assert run.finished
         run.stop()
+
+
+# Of what a run or a model was trained with, info and card tell; the others compute nothing.
+WITHOUT_NUMBERS = {"train", "tune", "info", "card"}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in WITHOUT_NUMBERS])
+def test_the_precision_and_the_kernels_stand_beside_every_number(verb, place, tmp_path, capsys):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    capsys.readouterr()
+    assert main(command_of(verb, place, tmp_path)) == 0
+    shown = "\n".join(capsys.readouterr())
+    if re.search(r"\b(bits|nats|probability|surprisal|right answers)\b", shown):
+        assert "float32" in shown or "bfloat16" in shown
+        assert any(kernels in shown for kernels in available_kernels())
 
 
 def test_a_stream_of_the_callers_takes_the_results(place, tmp_path, monkeypatch):
