@@ -15,6 +15,7 @@ import charloom
 
 from ..errors import SettingsError, counted
 from ..settings import (
+    READABLE,
     AdaptationSettings,
     AmountSettings,
     ComputingSettings,
@@ -56,7 +57,8 @@ from .streams import say, tell
 @many_flags
 @flags(ComputingSettings)
 @flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
-@flags(SamplingSettings, only=("temperature", "top_k", "top_p"))
+@flags(SamplingSettings, only=("temperature",), instead=f"{READABLE}, which reads best")
+@flags(SamplingSettings, only=("top_k", "top_p"))
 @flags(AmountSettings)
 def generate(
     context: typer.Context,
@@ -116,9 +118,12 @@ def generate(
 
     For example:
 
-        charloom generate book.run --prompt "The Fox" --temperature 0.7
+        charloom generate book.run --prompt "The Fox" --temperature 0.5
         charloom generate names.run --count 10 --pattern "[A-Z][a-z]{2,5}"
     """
+    by_default = values["temperature"] is None
+    if by_default:
+        values["temperature"] = READABLE
     if output is not None:
         if prompt is not None or prompt_file is not None:
             raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
@@ -132,9 +137,10 @@ def generate(
         raise SettingsError("TEXT was given without -o; give --prompt-file, or -o FOLDER")
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
-    fresh = values["seed"] is None
-    if fresh:
+    told = ""
+    if values["seed"] is None:
         values["seed"] = secrets.randbelow(2**31)
+        told = f"seed {values['seed']}" + f", temperature {READABLE}" * by_default
     sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
     if prompt_file is not None:
@@ -156,8 +162,8 @@ def generate(
         found = loaded.generate_checked(
             validator(validate, prompt), prompt, count=amount.count, tries=tries, **options
         )
-        if fresh:
-            tell(f"seed {sampling.seed}")
+        if told:
+            tell(told)
         for one in found.texts:
             say(prompt + one)
         tell(f"{len(found.texts):,} of {counted(found.drawn, 'text')} accepted ({found.rate:.1%})")
@@ -167,8 +173,8 @@ def generate(
         pieces = loaded.generate(prompt, **options)
     else:
         pieces = loaded.generate_many(prompt, count=amount.count, **options)
-    if fresh:
-        tell(f"seed {sampling.seed}")
+    if told:
+        tell(told)
     if amount.count > 1:
         for one in pieces:
             say(prompt + one)

@@ -65,12 +65,11 @@ def build(model: Model) -> Any:
         if error.name != "onnx":
             raise
         raise SettingsError(
-            "onnx: the format needs the package onnx, which is not installed; "
-            "pip install 'charloom[onnx]'"
+            ".onnx needs the package onnx, which is not installed; pip install 'charloom[onnx]'"
         ) from None
     if 4 * model.parameters > MOST_BYTES:
         raise SettingsError(
-            f"onnx: the model has {counted(model.parameters, 'weight')}, more than fit in an ONNX "
+            f".onnx: the model has {counted(model.parameters, 'weight')}, more than fit in an ONNX "
             "file, which ends at 2 GB; export the model as safetensors (it is one)"
         )
     made = onnx.helper.make_model(

@@ -39,7 +39,7 @@ from ..engines.weights import (
     parameter_count,
     weight_shapes,
 )
-from ..errors import SettingsError, counted, shown
+from ..errors import SettingsError, TextError, counted, shown
 from ..settings import (
     AdaptationSettings,
     ComputingSettings,
@@ -146,6 +146,12 @@ class Model:
 
         `first_values` are scaled, which trains best, or Keras's, as in the blog's program.
         """
+        settings = ModelSettings.of(settings, "settings")
+        if not isinstance(vocabulary, Vocabulary):
+            raise SettingsError(
+                f"vocabulary: {type(vocabulary).__name__} was given; it must be a Vocabulary, such "
+                "as Vocabulary.of(text)"
+            )
         weights = initial_weights(settings, vocabulary.size, seed, first_values=first_values)
         return cls(settings, vocabulary, weights, precision=precision, threads=threads)
 
@@ -496,6 +502,7 @@ class Model:
         """
         if adapt is None:
             return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
+        adapt = AdaptationSettings.of(adapt, "adapt")
         return scoring.evaluate_adapting(self._learner(), self.pieces(text), adapt)
 
     def odd(
@@ -690,6 +697,11 @@ class Model:
             return read(text, self.text_settings)
         if isinstance(text, Sequence) and text and all(isinstance(t, Path) for t in text):
             return read(cast("Sequence[Path]", text), self.text_settings)
+        if not isinstance(text, Iterable):
+            raise TextError(
+                f"{type(text).__name__} was given as a text; it must be a str, a Path, "
+                "InMemory(text) or pieces of str"
+            )
         normalization = self.text_settings.normalization
         if isinstance(text, Normalized) and text.normalization == normalization:
             return text
@@ -735,7 +747,7 @@ def _torch_modules() -> Any:
         if error.name != "torch":
             raise
         raise SettingsError(
-            "torch: PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
+            "PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
         ) from None
     return module
 

@@ -256,7 +256,7 @@ def _sorted_suffixes(utf8: NDArray[np.uint8]) -> NDArray[np.int32]:
         from pydivsufsort import divsufsort  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise SettingsError(
-            "copies: pydivsufsort is needed, which is not installed; pip install 'charloom[copies]'"
+            "pydivsufsort is needed, which is not installed; pip install 'charloom[copies]'"
         ) from None
     return divsufsort(utf8) if len(utf8) else np.empty(0, np.int32)
 

@@ -51,6 +51,10 @@ class InMemory:
 
     text: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise TextError(f"{type(self.text).__name__} was given as a text; it must be a str")
+
 
 Source = str | Path | InMemory
 """A file, a folder, a glob, "-" for standard input, or a text in memory."""
@@ -72,7 +76,7 @@ def read(sources: Sources, settings: TextSettings | None = None) -> Normalized:
     >>> "".join(read([InMemory("a\r\nb"), InMemory("c")]))
     'a\nb\nc'
     """
-    settings = settings or TextSettings()
+    settings = TextSettings.of(settings, "settings")
     return Normalized(_read(sources, settings), settings.normalization)
 
 

@@ -241,8 +241,9 @@ def tune(
     4
     """
     optuna_()
-    tuning, text = tuning or TuningSettings(), text or TextSettings()
-    model, training = model or ModelSettings(), training or TrainingSettings()
+    tuning, text = TuningSettings.of(tuning, "tuning"), TextSettings.of(text, "text")
+    model = ModelSettings.of(model, "model")
+    training = TrainingSettings.of(training, "training")
     parsed = parse_spaces(spaces)
     for space in parsed:
         if space.name in model.model_fields_set | training.model_fields_set:
