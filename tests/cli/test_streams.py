@@ -8,7 +8,6 @@ import io
 import itertools
 import os
 import pty
-import random
 import re
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from charloom.cli import streams
 from charloom.cli.formatting import quoted
 from charloom.cli.main import main
 from charloom.cli.verbs import VERBS
+from charloom.engines.native import available_kernels
 from charloom.model.compression.compress import compress
 from charloom.settings import CompressionSettings
 
@@ -145,6 +145,22 @@ def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
         run.stop()
 
 
+# Of what a run or a model was trained with, info and card tell; the others compute nothing.
+WITHOUT_NUMBERS = {"train", "tune", "info", "card"}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in WITHOUT_NUMBERS])
+def test_the_precision_and_the_kernels_stand_beside_every_number(verb, place, tmp_path, capsys):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    capsys.readouterr()
+    assert main(command_of(verb, place, tmp_path)) == 0
+    shown = "\n".join(capsys.readouterr())
+    if re.search(r"\b(bits|nats|probability|surprisal|right answers)\b", shown):
+        assert "float32" in shown or "bfloat16" in shown
+        assert any(kernels in shown for kernels in available_kernels())
+
+
 def test_a_stream_of_the_callers_takes_the_results(place, tmp_path, monkeypatch):
     out, err = io.StringIO(), io.StringIO()
     monkeypatch.setattr("sys.stdout", out)
@@ -222,45 +238,70 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_what_a_terminal_would_act_on_is_spelled_out(tmp_path, monkeypatch):
-    vocabulary = charloom.Vocabulary.of("a\x1b\x07\x9b\n\t\u202e")
-    model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
-    model.save(tmp_path / "m")
-    path, text = str(tmp_path / "m"), tmp_path / "text"
-    draw = random.Random(0)
-    lines = ["".join(draw.choices("a\x1b\x07\x9b\t\u202e", k=9)) + "\n" for _ in range(200)]
-    text.write_text("".join(lines), encoding="utf-8")
-    for command in (
-        ["complete", path, "-n", "3", "--length", "3"],
-        ["fill", path, "\x1b___\u202e", "--length", "2", "--seed", "1"],
-        [
-            "odd",
-            path,
-            str(text),
-            "--calibrate",
-            str(text),
-            "--threshold",
-            "0.2",
-            "--color",
-            "never",
-        ],
-        ["copied", path, str(text), "--held-out", str(text), "--seed", "1", "--color", "never"],
-        ["generate", path, "--length", "200", "--seed", "1"],
-        ["generate", path, "--count", "3", "--seed", "1"],
-        ["info", path],
-        ["info", path, "--json"],
-        ["score", path, "-", "--by", "character", "--format", "jsonl"],
-        ["explain", path, "--text", "\x1b\u202e"],
-    ):
-        terminal, file = Terminal(), io.StringIO()
-        for out in (terminal, file):
-            monkeypatch.setattr("sys.stdout", out)
-            monkeypatch.setattr("sys.stdin", io.StringIO("\x1ba\x9b\n"))
-            assert main(command) == 0
-        assert all(c.isprintable() or c in "\n\t" for c in terminal.getvalue()), command
-        if command[0] == "generate":
-            assert "\x1b" in file.getvalue()
-            assert "\\x1b" in terminal.getvalue()
+HOSTILE = "\x1b[31m\x9b\u202e\x07"
+FORMS = [  # of the verbs that print in several
+    ["generate", "--count", "3", "--seed", "1"],
+    ["info", "--json"],
+    ["complete", "--json", "--length", "3"],
+    *(["score", "-", "--by", "character", "--format", form] for form in ("table", "json", "jsonl")),
+    ["odd", "-", "--calibrate", "BOOK", "--threshold", "1", "--format", "jsonl"],
+    ["copied", "BOOK", "--seed", "1", "--json"],
+    ["explain", "--text", HOSTILE, "--at", "1"],
+    ["units", "BOOK", "--shuffles", "20", "--characters", "200", "--json", "--pattern", "\x1b"],
+]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Path:
+    """What `place` has, of a text and with names that a terminal would act on."""
+    folder = tmp_path_factory.mktemp("hostile") / HOSTILE
+    folder.mkdir()
+    book = folder / "book.txt"
+    book.write_text(TEXT.replace("saw", HOSTILE), encoding="utf-8")
+    assert main(["train", str(book), "-o", str(folder / "run"), *QUICK]) == 0
+    compress(book, folder / "run.loom", settings=CompressionSettings(hidden_size=4))
+    return folder
+
+
+def on_a_terminal(command: list[str], monkeypatch) -> str:
+    """What a command shows on a terminal, on both of its streams."""
+    with monkeypatch.context() as patch:
+        shown = Terminal()
+        patch.setenv("TERM", "dumb")  # where colors and bars are none of ours
+        patch.setattr("sys.stdout", shown)
+        patch.setattr("sys.stderr", shown)
+        patch.setattr("sys.stdin", io.StringIO(f"{HOSTILE}\n"))
+        assert main(command) in (0, 1), command
+        return shown.getvalue()
+
+
+@pytest.mark.parametrize("verb", TRIED)  # all but serve, which prints an address
+def test_what_a_terminal_would_act_on_is_spelled_out(verb, hostile, tmp_path, monkeypatch):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    new = tmp_path / HOSTILE
+    new.mkdir()
+    run, book = str(hostile / "run"), str(hostile / "book.txt")
+    forms = [
+        [verb, run, *(book if word == "BOOK" else word for word in words)]
+        for name, *words in FORMS
+        if name == verb
+    ]
+    for command in (command_of(verb, hostile, new), *forms):
+        shown = on_a_terminal(command, monkeypatch)
+        assert all(c.isprintable() or c in "\n\t" for c in shown), (command, shown)
+    if verb not in ("demo", "recall"):  # which have neither a text nor a name from outside
+        assert any(word for word in command_of(verb, hostile, new) if HOSTILE in word)
+
+
+def test_a_file_gets_what_was_generated_and_a_terminal_what_can_be_shown(hostile, monkeypatch):
+    command = ["generate", str(hostile / "run"), "--prompt", HOSTILE, "--length", "1"]
+    file = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", file)
+        assert main(command) == 0
+    assert file.getvalue().startswith(HOSTILE)
+    assert "\\x1b[31m" in on_a_terminal(command, monkeypatch)
 
 
 def test_an_error_spells_out_what_its_file_is_named(capsys):

@@ -107,6 +107,8 @@ def compared(found: charloom.Comparison) -> str:
         "95 % interval": spread,
         "characters": found.a.characters,
         "in a block": found.block_characters,
+        "A computed with": ", ".join(found.a_computed_with.values()),
+        "B computed with": ", ".join(found.b_computed_with.values()),
     }
     lines = [columns(facts)]
     for name, places in (("A", found.a_better), ("B", found.b_better)):

@@ -29,6 +29,7 @@ from .arguments import (
     path,
     pieces_of,
     reading_flags,
+    tell_computed,
     text_name,
 )
 from .flags import chosen, flags, refuse
@@ -250,6 +251,7 @@ def explain(
     pieces = given_text(loaded, text, literally, values)
     for line in charloom.explain(loaded, pieces, at=at, unit=unit, layer=layer, width=width):
         say(line)
+    tell_computed(loaded)
 
 
 @flags(UnitsSettings)
