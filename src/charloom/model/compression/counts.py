@@ -106,7 +106,7 @@ class Mixture:
         self._before = np.concatenate([self._before, ids])[len(ids) :]
 
     def _keys(self, read: Array) -> Array:
-        """(K + 1, T) int64 numbers of the contexts of each length, around each of `read`."""
+        """(K + 1, T + 1) int64 numbers of the contexts before each of `read` (T,), and after."""
         ids = np.concatenate([self._before, read])
         size = len(read) + 1
         context, keys = np.zeros(size, np.int64), []
@@ -128,7 +128,7 @@ class Mixture:
 
 
 def _logarithm(p: Array) -> Array:
-    """Ln p, by the first 12 bits of p: a whole multiple of 1 / _UNIT, at least _LEAST.
+    """The logarithm of p by its first 12 bits: a whole multiple of 1 / _UNIT, at least _LEAST.
 
     >>> _logarithm(np.array([1.0, 0.5, 1e-30])).tolist()
     [0.0, -0.693115234375, -16.0]
