@@ -7,7 +7,7 @@ nothing, and is mixed with counts of what followed the same characters before. T
 the same network computes the same probabilities: with the portable kernels in float32, which give
 the same bits on every processor.
 
-    archive.py   the file          coding.py   probabilities to bytes          counts.py   the mixture
+    archive.py   the file     coding.py   probabilities to bytes     counts.py   the mixture
 
 The text is not normalized. A character that the vocabulary lacks, or a byte that is not UTF-8,
 is coded as the unknown, and then by its number.

@@ -17,7 +17,6 @@ not an integer is computed by single operations of IEEE 754, or as sums that are
 
 from __future__ import annotations
 
-import math
 from functools import cache
 
 import numpy as np
@@ -107,7 +106,7 @@ class Mixture:
         self._before = np.concatenate([self._before, ids])[len(ids) :]
 
     def _keys(self, read: Array) -> Array:
-        """(K + 1, T) int64 numbers of the contexts of each length, before and after each of `read`."""
+        """(K + 1, T) int64 numbers of the contexts of each length, around each of `read`."""
         ids = np.concatenate([self._before, read])
         size = len(read) + 1
         context, keys = np.zeros(size, np.int64), []
@@ -129,7 +128,7 @@ class Mixture:
 
 
 def _logarithm(p: Array) -> Array:
-    """ln p, by the first 12 bits of p: a whole multiple of 1 / _UNIT, at least _LEAST.
+    """Ln p, by the first 12 bits of p: a whole multiple of 1 / _UNIT, at least _LEAST.
 
     >>> _logarithm(np.array([1.0, 0.5, 1e-30])).tolist()
     [0.0, -0.693115234375, -16.0]
