@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults fuzz claims rules site web wheel lib embedding clean
+.PHONY: FORCE help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -125,6 +125,9 @@ races: .venv/installed-dev  ## concurrent starts, resumes, readers and kills, fo
 faults: .venv/installed-dev  ## every system call and allocation fails once, and the power is cut
 	@$(BIN)/python tests/campaigns/faults.py --seconds $(SECONDS)
 
+elastic: .venv/installed-peers  ## runs of two processes that are killed, for SECONDS=600
+	@$(BIN)/python tests/campaigns/elastic.py --seconds $(SECONDS)
+
 fuzz: .venv/installed-dev  ## changed files whose digests fit
 	@$(BIN)/python tests/campaigns/fuzz.py --seconds $(SECONDS)
 
@@ -136,7 +139,12 @@ clean:  ## remove .venv, build and dist
 	@$(PYTHON) -m venv .venv
 	@$(PIP) install scikit-build-core nanobind cmake ninja
 
-.venv/installed: .venv/bin/python $(SOURCES)
+# An editable install knows each module by its name, so a new one needs a new install.
+FORCE:
+.venv/modules: FORCE | .venv/bin/python
+	@find src -name '*.py' | sort > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+.venv/installed: .venv/bin/python $(SOURCES) .venv/modules
 	@$(PIP) install --no-build-isolation --editable .
 	@touch $@
 

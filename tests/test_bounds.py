@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from serving_tools import served, small_model
 import charloom
 from charloom import InMemory, Model, ModelSettings, SamplingSettings, TrainingSettings
 from charloom.cli.main import main
-from charloom.errors import SettingsError
+from charloom.errors import CharloomError, SettingsError
 from charloom.inspection.settings import UnitsSettings
 from charloom.serving.completion_request import CompletionSettings
 from charloom.settings import COLDEST, AmountSettings, ComputingSettings, Settings
@@ -152,3 +153,44 @@ def test_pydantics_own_errors_never_come_through():
                     pass
                 except ValidationError:
                     pytest.fail(f"{settings.__name__}.{name}")
+
+
+def taking_settings() -> list[tuple[Any, str]]:
+    """Every public function, and method of a model, that takes settings, and its argument."""
+    found = []
+    for owner in (charloom, Model):
+        for name in dir(owner):
+            act = getattr(owner, name)
+            if name[0] != "_" and (inspect.isfunction(act) or inspect.ismethod(act)):
+                given = inspect.signature(act).parameters.values()
+                found += [(act, p.name) for p in given if "Settings" in str(p.annotation)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("act", "name"), taking_settings(), ids=lambda v: getattr(v, "__name__", v)
+)
+def test_settings_of_another_kind_are_refused_where_they_are_given(act, name, model, tmp_path):
+    texts = {
+        p.name: model if p.name in ("model", "self") else model.vocabulary
+        if p.name == "vocabulary" else "score" if p.name == "verb" else tmp_path / "a"
+        for p in inspect.signature(act).parameters.values()
+        if p.default is p.empty and p.name != name and p.kind is not p.VAR_KEYWORD
+    }  # fmt: skip
+    (tmp_path / "a").write_text("the cat sat on the mat. " * 9, encoding="utf-8")
+    for wrong in ({"steps": 3}, "native", AmountSettings(length=3)):
+        with pytest.raises(SettingsError, match=rf"^{name}: .* it must be \w+Settings\(\.\.\.\)$"):
+            act(**texts, **{name: wrong})
+
+
+def test_what_is_no_rule_text_or_vocabulary_is_told(model):
+    for act, told in (
+        (lambda: model.generate(rule="a+"), r"^rule: 'a\+' was given; it must be Pattern"),
+        (lambda: model.generate_many(count=1, rule=3), "^rule: 3 was given"),
+        (lambda: Model.untrained(ModelSettings(), "abc"), "^vocabulary: str was given"),
+        (lambda: InMemory(5), "^int was given as a text"),
+        (lambda: model.evaluate(None), "^NoneType was given as a text"),
+        (lambda: model.trace(3), "^int was given as a text"),
+    ):
+        with pytest.raises(CharloomError, match=told):
+            act()

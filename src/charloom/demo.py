@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .engines.weights import Array
+from .errors import counted
 from .model.model import Model
 from .settings import ModelSettings
 from .text.batches import windows
@@ -57,7 +58,7 @@ def tell(seed: int = 0) -> Iterator[str]:
     >>> next(story)
     'The text has 149 characters:'
     """
-    yield f"The text has {len(RAW_TEXT)} characters:"
+    yield f"The text has {counted(len(RAW_TEXT), 'character')}:"
     yield f"  {RAW_TEXT}"
 
     vocabulary = Vocabulary.of(RAW_TEXT)
@@ -69,7 +70,7 @@ def tell(seed: int = 0) -> Iterator[str]:
     yield f"  {sequences[:3]} ..."
 
     yield ""
-    yield f"Mapping: the {vocabulary.size} distinct characters, sorted and numbered:"
+    yield f"Mapping: the {counted(vocabulary.size, 'distinct character')}, sorted and numbered:"
     yield f"  {vocabulary.mapping}"
 
     yield ""
@@ -89,7 +90,7 @@ def tell(seed: int = 0) -> Iterator[str]:
     yield ""
     yield (
         f"Model: LSTM({SETTINGS.hidden_size}) and a softmax over {vocabulary.size}, "
-        f"{model.parameters:,} weights. Cross-entropy, Adam at {LEARNING_RATE},"
+        f"{counted(model.parameters, 'weight')}. Cross-entropy, Adam at {LEARNING_RATE},"
     )
     engine = model.engine
     yield f"  {EPOCHS} epochs in batches of {BATCH_SIZE} ({engine.kernels}, {engine.precision}):"

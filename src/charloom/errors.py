@@ -30,6 +30,15 @@ def shown(value: object, most: int = 160) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(count: int, noun: str) -> str:
+    """A count and its noun, for a message.
+
+    >>> counted(1, "layer"), counted(1200, "step")
+    ('1 layer', '1,200 steps')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class CharloomError(Exception):
     """Base of all errors raised on purpose; catching it catches them all.
 

@@ -72,6 +72,21 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise _one_line(error, type(self)) from None
 
+    @classmethod
+    def of(cls, given: Self | None, name: str) -> Self:
+        """What was given for an argument, or the defaults; SettingsError if it is neither.
+
+        >>> SamplingSettings.of(None, "sampling").temperature
+        1.0
+        """
+        if given is None:
+            return cls()
+        if not isinstance(given, cls):
+            raise SettingsError(
+                f"{name}: {shown(repr(given))} was given; it must be {cls.__name__}(...)"
+            )
+        return given
+
     def replace(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked like a new one.
 
@@ -86,29 +101,52 @@ def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsErro
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
     name = shown(".".join(str(part) for part in first["loc"]))
-    given = shown(repr(first.get("input")))
-    context = first.get("ctx", {})
-    match first["type"]:
-        case "extra_forbidden":
-            known = ", ".join(settings.model_fields)
-            return SettingsError(f"{name} is not a setting; the settings are {known}")
-        case "greater_than_equal":
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(settings.model_fields)
+        return SettingsError(f"{name} is not a setting; the settings are {known}")
+    if first["type"] == "value_error":
+        return SettingsError(*first.get("ctx", {})["error"].args)
+    return SettingsError(f"{name}: {given_and_expected(error)}")
+
+
+def given_and_expected(error: ValidationError) -> str:
+    """What was given, and what it must be, of the first complaint of pydantic.
+
+    >>> from pydantic import TypeAdapter
+    >>> try:
+    ...     TypeAdapter(int).validate_python("x")
+    ... except ValidationError as error:
+    ...     print(given_and_expected(error))
+    'x' was given; it must be a whole number
+    """
+    first = error.errors()[0]
+    given, context = shown(repr(first.get("input"))), first.get("ctx", {})
+    match first["type"].split("_"):
+        case ["greater", "than", "equal"]:
             expected = f"at least {context['ge']}"
-        case "greater_than":
+        case ["greater", "than"]:
             expected = f"more than {context['gt']}"
-        case "less_than_equal":
+        case ["less", "than", "equal"]:
             expected = f"at most {context['le']}"
-        case "less_than":
+        case ["less", "than"]:
             expected = f"less than {context['lt']}"
-        case "finite_number":
-            expected = "a finite number"
-        case "literal_error":
+        case ["literal", "error"] | ["enum"]:
             expected = f"one of {context['expected']}"
-        case "value_error":
-            return SettingsError(*context["error"].args)
+        case ["finite", "number"]:
+            expected = "a finite number"
+        case ["int", *_]:
+            expected = "a whole number"
+        case ["float", *_]:
+            expected = "a number"
+        case ["bool", *_]:
+            expected = "true or false"
+        case ["string", *_]:
+            expected = "a str"
+        case ["value", "error"] if " is not one of " in str(context["error"]):  # as typer has it
+            expected = "one of" + str(context["error"]).rpartition("one of")[2].removesuffix(".")
         case _:
-            return SettingsError(f"{name}: {given} was given; {first['msg'].lower()}")
-    return SettingsError(f"{name}: {given} was given; it must be {expected}")
+            return f"{given} was given; {first['msg'].lower()}"
+    return f"{given} was given; it must be {expected}"
 
 
 class TextSettings(Settings):
@@ -297,6 +335,11 @@ class ComputingSettings(Settings):
 
 COLDEST = 1e-4
 """The lowest temperature but 0: below it logits / temperature may leave float32."""
+
+
+READABLE = 0.7
+"""The temperature of texts that are to be read, where none is given: colder ones repeat themselves,
+and warmer ones have more words that are none (`benchmarks/temperatures.py`)."""
 
 
 class SamplingSettings(Settings):

@@ -238,13 +238,16 @@ def test_generate_goes_on_with_the_prompt_and_streams(run, capsys):
     first = capsys.readouterr()
     assert first.out.startswith("The fox")
     assert len(first.out) == 7 + 30 + 1
-    seed = first.err.split()[-1]
-    assert first.err == f"seed {seed}\n"
+    (seed,) = re.fullmatch(r"seed (\d+), temperature 0\.7\n", first.err).groups()
     assert main(command) == 0
     assert capsys.readouterr().out != first.out
     assert main([*command, "--seed", seed]) == 0
     again = capsys.readouterr()
     assert (again.out, again.err) == (first.out, "")
+    assert main([*command, "--seed", seed, "--temperature", "0.7"]) == 0
+    assert capsys.readouterr() == (first.out, "")
+    assert main([*command, "--temperature", "1"]) == 0
+    assert re.fullmatch(r"seed \d+\n", capsys.readouterr().err)
 
 
 def test_a_prompt_comes_from_a_file_or_standard_input(run, tmp_path, capsys, monkeypatch):
@@ -495,7 +498,7 @@ def test_wrong_use_is_one_line_and_status_2(
         (b"", "empty"),
         (b"PK\x03\x04\x00\x00\x00\x00binary", "zip archive"),
         (b"a line\nand a \x00", "byte 13 .* is NUL.*--errors replace"),
-        (b"a", "too few"),
+        (b"a", r"too short to train on \(1 character\)"),
         (b"caf\xe9 au lait", "byte 3.*--encoding.*--errors replace"),
     ],
     ids=["missing", "empty", "binary", "stray NUL", "too short", "undecodable"],

@@ -64,7 +64,7 @@ def test_wrong_use_is_one_line(place, capsys):
     assert "--inside: is for a model" in complaint(capsys, ["compress", "book.txt", "--inside"])
     command = ["compress", "fox.safetensors", "book.txt", "--learning-rate", "0.1"]
     assert "no effect without --adapt" in complaint(capsys, command)
-    assert "3 names were given" in complaint(capsys, ["compress", "a", "b", "c"])
+    assert "too many names (3)" in complaint(capsys, ["compress", "a", "b", "c"])
     assert "no-such" in complaint(capsys, ["compress", "no-such"])
     assert "is not an archive" in complaint(capsys, ["decompress", "book.txt", "-o", "x"])
     assert not (place / "x").exists()

@@ -41,8 +41,6 @@ def test_columns_show_a_tree_with_dots():
 
 
 def test_counts_have_the_right_number_of_nouns():
-    assert live.plural(1, "layer") == "1 layer"
-    assert live.plural(2, "layer") == "2 layers"
     run = charloom.train(
         charloom.InMemory("the cat sat on the mat. " * 20),
         model=charloom.ModelSettings(hidden_size=4, num_layers=1),

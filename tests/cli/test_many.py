@@ -37,8 +37,8 @@ def test_the_command_says_what_it_did_and_its_status_is_that_of_the_files(place,
     Path("texts/bad.txt").write_bytes(b"\xff")
     assert main(command) == 1
     shown = capsys.readouterr()
-    assert shown.out == "out  0 parts made, 0 rows, 3 were there\n"
-    assert "1 files had an error, told in out/errors.jsonl" in shown.err
+    assert shown.out == "out  0 parts made, 0 rows, 3 there before\n"
+    assert "an error in 1 file, told in out/errors.jsonl" in shown.err
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,6 @@ def test_flags_that_do_not_go_together_are_refused(place, capsys, command, compl
 
 def test_a_corpus_is_prepared_and_trained_on(place, capsys):
     assert main(["prepare", "texts", "-o", "corpus", "--workers", "1"]) == 0
-    assert capsys.readouterr().out == "corpus  38 characters in 1 shards\n"
+    assert capsys.readouterr().out == "corpus  38 characters in 1 shard\n"
     command = ["train", "corpus", "-o", "run", "--steps", "2", "--hidden-size", "4"]
     assert main([*command, "--sequence-length", "4", "--patience", "0"]) == 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import io
+import itertools
 import os
 import pty
-import random
+import re
 import signal
 import subprocess
 import sys
@@ -22,8 +24,10 @@ import pytest
 
 import charloom
 from charloom.cli import streams
-from charloom.cli.lazy import VERBS
+from charloom.cli.formatting import quoted
 from charloom.cli.main import main
+from charloom.cli.verbs import VERBS
+from charloom.engines.native import available_kernels
 from charloom.model.compression.compress import compress
 from charloom.settings import CompressionSettings
 
@@ -141,6 +145,22 @@ def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
         run.stop()
 
 
+# Of what a run or a model was trained with, info and card tell; the others compute nothing.
+WITHOUT_NUMBERS = {"train", "tune", "info", "card"}
+
+
+@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in WITHOUT_NUMBERS])
+def test_the_precision_and_the_kernels_stand_beside_every_number(verb, place, tmp_path, capsys):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    capsys.readouterr()
+    assert main(command_of(verb, place, tmp_path)) == 0
+    shown = "\n".join(capsys.readouterr())
+    if re.search(r"\b(bits|nats|probability|surprisal|right answers)\b", shown):
+        assert "float32" in shown or "bfloat16" in shown
+        assert any(kernels in shown for kernels in available_kernels())
+
+
 def test_a_stream_of_the_callers_takes_the_results(place, tmp_path, monkeypatch):
     out, err = io.StringIO(), io.StringIO()
     monkeypatch.setattr("sys.stdout", out)
@@ -218,45 +238,70 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_what_a_terminal_would_act_on_is_spelled_out(tmp_path, monkeypatch):
-    vocabulary = charloom.Vocabulary.of("a\x1b\x07\x9b\n\t\u202e")
-    model = charloom.Model.untrained(charloom.ModelSettings(hidden_size=4), vocabulary)
-    model.save(tmp_path / "m")
-    path, text = str(tmp_path / "m"), tmp_path / "text"
-    draw = random.Random(0)
-    lines = ["".join(draw.choices("a\x1b\x07\x9b\t\u202e", k=9)) + "\n" for _ in range(200)]
-    text.write_text("".join(lines), encoding="utf-8")
-    for command in (
-        ["complete", path, "-n", "3", "--length", "3"],
-        ["fill", path, "\x1b___\u202e", "--length", "2", "--seed", "1"],
-        [
-            "odd",
-            path,
-            str(text),
-            "--calibrate",
-            str(text),
-            "--threshold",
-            "0.2",
-            "--color",
-            "never",
-        ],
-        ["copied", path, str(text), "--held-out", str(text), "--seed", "1", "--color", "never"],
-        ["generate", path, "--length", "200", "--seed", "1"],
-        ["generate", path, "--count", "3", "--seed", "1"],
-        ["info", path],
-        ["info", path, "--json"],
-        ["score", path, "-", "--by", "character", "--format", "jsonl"],
-        ["explain", path, "--text", "\x1b\u202e"],
-    ):
-        terminal, file = Terminal(), io.StringIO()
-        for out in (terminal, file):
-            monkeypatch.setattr("sys.stdout", out)
-            monkeypatch.setattr("sys.stdin", io.StringIO("\x1ba\x9b\n"))
-            assert main(command) == 0
-        assert all(c.isprintable() or c in "\n\t" for c in terminal.getvalue()), command
-        if command[0] == "generate":
-            assert "\x1b" in file.getvalue()
-            assert "\\x1b" in terminal.getvalue()
+HOSTILE = "\x1b[31m\x9b\u202e\x07"
+FORMS = [  # of the verbs that print in several
+    ["generate", "--count", "3", "--seed", "1"],
+    ["info", "--json"],
+    ["complete", "--json", "--length", "3"],
+    *(["score", "-", "--by", "character", "--format", form] for form in ("table", "json", "jsonl")),
+    ["odd", "-", "--calibrate", "BOOK", "--threshold", "1", "--format", "jsonl"],
+    ["copied", "BOOK", "--seed", "1", "--json"],
+    ["explain", "--text", HOSTILE, "--at", "1"],
+    ["units", "BOOK", "--shuffles", "20", "--characters", "200", "--json", "--pattern", "\x1b"],
+]
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Path:
+    """What `place` has, of a text and with names that a terminal would act on."""
+    folder = tmp_path_factory.mktemp("hostile") / HOSTILE
+    folder.mkdir()
+    book = folder / "book.txt"
+    book.write_text(TEXT.replace("saw", HOSTILE), encoding="utf-8")
+    assert main(["train", str(book), "-o", str(folder / "run"), *QUICK]) == 0
+    compress(book, folder / "run.loom", settings=CompressionSettings(hidden_size=4))
+    return folder
+
+
+def on_a_terminal(command: list[str], monkeypatch) -> str:
+    """What a command shows on a terminal, on both of its streams."""
+    with monkeypatch.context() as patch:
+        shown = Terminal()
+        patch.setenv("TERM", "dumb")  # where colors and bars are none of ours
+        patch.setattr("sys.stdout", shown)
+        patch.setattr("sys.stderr", shown)
+        patch.setattr("sys.stdin", io.StringIO(f"{HOSTILE}\n"))
+        assert main(command) in (0, 1), command
+        return shown.getvalue()
+
+
+@pytest.mark.parametrize("verb", TRIED)  # all but serve, which prints an address
+def test_what_a_terminal_would_act_on_is_spelled_out(verb, hostile, tmp_path, monkeypatch):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    new = tmp_path / HOSTILE
+    new.mkdir()
+    run, book = str(hostile / "run"), str(hostile / "book.txt")
+    forms = [
+        [verb, run, *(book if word == "BOOK" else word for word in words)]
+        for name, *words in FORMS
+        if name == verb
+    ]
+    for command in (command_of(verb, hostile, new), *forms):
+        shown = on_a_terminal(command, monkeypatch)
+        assert all(c.isprintable() or c in "\n\t" for c in shown), (command, shown)
+    if verb not in ("demo", "recall"):  # which have neither a text nor a name from outside
+        assert any(word for word in command_of(verb, hostile, new) if HOSTILE in word)
+
+
+def test_a_file_gets_what_was_generated_and_a_terminal_what_can_be_shown(hostile, monkeypatch):
+    command = ["generate", str(hostile / "run"), "--prompt", HOSTILE, "--length", "1"]
+    file = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", file)
+        assert main(command) == 0
+    assert file.getvalue().startswith(HOSTILE)
+    assert "\\x1b[31m" in on_a_terminal(command, monkeypatch)
 
 
 def test_an_error_spells_out_what_its_file_is_named(capsys):
@@ -291,13 +336,100 @@ def test_a_dumb_terminal_gets_plain_lines_and_a_better_one_a_bar(place, tmp_path
     assert "\x1b" in drawn
 
 
-def test_the_last_message_of_a_run_names_the_next_commands_quoted(place, tmp_path, capsys):
-    folder = tmp_path / "my run"
-    assert main(["train", str(place / "book.txt"), "-o", str(folder), *QUICK]) == 0
-    last = capsys.readouterr().err.splitlines()[-1]
-    commands = last.removeprefix("next: ").replace(", or ", ", ").split(", ")
+NAMES = [
+    'my run\'s "best"',
+    "a  b",
+    "-x",
+    "- x",
+    "$HOME",
+    "a\tb\x1b\u202e",
+    "ü",
+    b"\xff\n",
+    "\u00a0",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_in_a_command_is_printable_and_a_shell_reads_it_as_it_is(name, tmp_path, capfd):
+    name = os.fsdecode(name)
+    streams.tell(f"next: ls {quoted(Path(name))}")
+    line = capfd.readouterr().err
+    assert line.rstrip("\n").isprintable()
+    (tmp_path / name).mkdir()
+    command = line.removeprefix("next: ").replace("ls", "cd", 1).rstrip("\n")
+    done = subprocess.run(
+        ["sh", "-c", f"{command} && pwd -P"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stdout == os.fsencode(tmp_path.resolve() / name) + b"\n"
+
+
+def commands_of(code: str) -> Iterator[str]:
+    """What stands in the place of a name in each message that gives a command."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.JoinedStr):
+            for before, value in itertools.pairwise(node.values):
+                if isinstance(before, ast.Constant) and isinstance(value, ast.FormattedValue):
+                    programs = rf"\b(charloom ({'|'.join(VERBS)})|tensorboard|sh|cd|rm)\b"
+                    if re.search(rf"{programs}( [-\w.]+)* $", str(before.value)):
+                        yield ast.unparse(value.value)
+
+
+def test_every_name_in_a_command_of_a_message_is_quoted():
+    found = []
+    for file in Path(charloom.__file__).parent.rglob("*.py"):
+        code = file.read_text(encoding="utf-8")
+        for value in commands_of(code):
+            assert value.startswith("quoted(") or f"{value} = quoted(" in code, (file, value)
+            found.append(value)
+    assert len(found) == 6  # three after a run, and one each to go on, to watch, after a search
+    assert list(commands_of('tell(f"go on with: charloom train --resume -o {folder}")'))
+
+
+@pytest.fixture
+def in_a_shell(tmp_path, monkeypatch):
+    """Runs what a message says in sh, where charloom is this one."""
+    program = tmp_path / "bin" / "charloom"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charloom "$@"\n')
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    return lambda line: subprocess.Popen(
+        ["sh", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PATH": path},
+    )  # fmt: skip
+
+
+def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_path, in_a_shell):
+    folder = tmp_path / NAMES[0]
+    steps = ["--hidden-size", "8", "--steps", "1000000", "--validate-every", "20"]
+    command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
+    process = subprocess.Popen([*command, str(folder), *steps], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "checkpoint.safetensors").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    again = told.splitlines()[-1].partition("go on with: ")[2]
+    run = charloom.resume(folder)
+    run.stop()
+    with in_a_shell(f"{again} --steps {run.step + 1}") as resumed:
+        _, told = resumed.communicate(timeout=60)
+    assert resumed.returncode == 0, told
+    commands = told.splitlines()[-1].removeprefix("next: ").replace(", or ", ", ").split(", ")
     assert [c.split()[1] for c in commands] == ["generate", "serve", "plot"]
-    assert all(c.endswith(f"'{folder}'") for c in commands)
+    for line in commands:
+        serves = line.split()[1] == "serve"
+        with in_a_shell(f"exec {line}{' --port 0' if serves else ''}") as done:
+            if serves:
+                assert done.stdout is not None
+                assert done.stdout.readline().startswith("http://")
+                done.terminate()
+            _, told = done.communicate(timeout=60)
+        assert serves or done.returncode == 0 or "matplotlib" in told, told
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["closed", "under nohup"])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -407,6 +409,16 @@ def test_a_captured_step_equals_a_launched_one_to_the_last_bit(settings, precisi
 
 
 # A model and a run on this engine
+
+
+def test_a_used_model_can_be_pickled_and_copied(tmp_path: Path):
+    Model(SMALL, VOCABULARY, trained_weights()).save(tmp_path / "model.safetensors")
+    model = Model.load(tmp_path / "model.safetensors", engine="torch")
+    text = "".join(model.generate("the ", length=40, seed=3))
+    for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert isinstance(other.engine, TorchEngine)
+        assert "".join(other.generate("the ", length=40, seed=3)) == text
+        assert other.evaluate(TEXT) == model.evaluate(TEXT)
 
 
 def test_a_model_generates_evaluates_and_traces_as_on_the_native_engine(tmp_path: Path):

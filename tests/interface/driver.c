@@ -42,7 +42,6 @@ static void answer(charloom_code code) {
 
 static void obey(charloom_model *model, char *line, char **kept) {
     static char text[LINE];
-    static double nats[NUMBERS];
     static float shares[NUMBERS];
     static int32_t ids[NUMBERS];
     char *word = strtok(line, " \n"), *rest;
@@ -102,10 +101,31 @@ static void obey(charloom_model *model, char *line, char **kept) {
         for (size_t n = 0; n < (bytes - header) / sizeof(float); ++n) printf("%a ", numbers[n]);
         free(numbers), free(state);
         answer(code);
+    } else if (!strcmp(word, "nfc")) {
+        printf("%d", charloom_wants_nfc(model));
+        answer(CHARLOOM_OK);
     } else {
         printf("what is %s?\n", word);
     }
-    (void)nats;
+}
+
+/* What a file is told to be in memory of exactly its size: the same as on the disk. */
+static int same_in_memory(const char *path, charloom_code code) {
+    FILE *file = fopen(path, "rb");
+    if (!file) return 1;
+    fseek(file, 0, SEEK_END);
+    size_t bytes = ftell(file);
+    rewind(file);
+    char *content = malloc(bytes ? bytes : 1);
+    int same = fread(content, 1, bytes, file) == bytes;
+    fclose(file);
+    charloom_model *model = NULL;
+    same &= charloom_load_memory(content, bytes, NULL, &model) == code;
+    free(content); /* the model needs it no longer */
+    charloom_total total;
+    if (model) charloom_score(model, "a fox", 5, &total, NULL);
+    charloom_free(model);
+    return same;
 }
 
 static int load_all(int count, char **files) {
@@ -114,6 +134,7 @@ static int load_all(int count, char **files) {
         charloom_total total;
         charloom_code code = charloom_load(files[n], NULL, &model);
         printf("%d %s\n", code, code ? charloom_error() : "");
+        if (code != CHARLOOM_NO_FILE && !same_in_memory(files[n], code)) return 3;
         if (code) continue;
         if (charloom_score(model, "a fox", 5, &total, NULL) == CHARLOOM_OK)
             charloom_generate(model, 5, NULL, print_piece, NULL);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from c_library import FOLDER, ROOT, Compile, Session, floats_of, hexadecimal, text_of
 from numpy.testing import assert_allclose
 
-from charloom import Model, ModelSettings, TrainingSettings, Vocabulary
+from charloom import Model, ModelSettings, TextSettings, TrainingSettings, Vocabulary
 from charloom.engines.cell import CELLS
 from charloom.engines.weights import initial_weights
 from charloom.errors import UnknownCharacterError
@@ -174,6 +175,24 @@ def test_the_conformance_vectors_are_replayed(path: Path, driver):
         drawn = " ".join(str(text[name]) for name in ("temperature", "top_k", "top_p", "seed"))
         found = Session(driver, model, f"ids {ids}", f"generate {len(text['text'])} {drawn} -")
         assert text_of(found[1]) == text["text"]
+
+
+@pytest.mark.parametrize("normalization", ["none", "nfc"])
+def test_who_has_to_normalize_a_text_is_told(normalization: str, tmp_path: Path, driver):
+    text = TextSettings(normalization=normalization)
+    model = model_of(provenance=Provenance(text=text))
+    model.save(tmp_path / "m.safetensors")
+    told = Session(driver, tmp_path / "m.safetensors", "nfc")[0]
+    assert told == str(int(normalization == "nfc"))
+    assert (model.normalized("e\u0301") == "é") == (told == "1")
+
+
+def test_every_function_of_the_header_is_called_here():
+    header = (ROOT / "include/charloom.h").read_text(encoding="utf-8")
+    declared = set(re.findall(r"^CHARLOOM_API [^(;]*?\*?(charloom_\w+)\(", header, re.M))
+    called = (ROOT / "tests/interface/driver.c").read_text(encoding="utf-8")
+    assert len(declared) > 10
+    assert {name for name in declared if f"{name}(" not in called} == set()
 
 
 def test_errors_are_codes_with_a_line_that_names_what_was_given(tmp_path: Path, driver):

@@ -16,6 +16,7 @@ from messages import warned
 from charloom.engines.native import available_kernels
 from charloom.engines.weights import initial_weights
 from charloom.errors import ModelFileError, SettingsError, TextError
+from charloom.model.comparison import compare
 from charloom.model.model import Model
 from charloom.model.scoring import Score
 from charloom.model.storage.container import MODEL_FILE
@@ -89,6 +90,16 @@ def test_a_model_is_measured_in_the_precision_it_was_trained_in(trained, monkeyp
     assert nats["float32"] != nats["bfloat16"]
     assert model.evaluate(TEXT).nats == nats[trained]
     assert sum(part.nats for part in model.score(TEXT)) == model.evaluate(TEXT, exact=True).nats
+    compared = compare(model, told["float32"], TEXT)
+    assert compared.a.nats == model.evaluate(TEXT, exact=True).nats
+    assert compared.b.nats == told["float32"].evaluate(TEXT, exact=True).nats
+    assert compared.a_computed_with["precision"] == trained
+    lines = ["the fox saw a crow"[: 3 + n % 16] + "\n" for n in range(60)]
+    odd, *others = (
+        [(line.bits, line.p) for line in m.odd(lines, threshold=1, calibration=m.calibrated(lines))]
+        for m in (model, told["float32"], told["bfloat16"])
+    )
+    assert odd == others[trained == "bfloat16"] != others[trained == "float32"]
     assert model.computed_with["precision"] == trained
     for precision, other in told.items():  # what was asked for is what is done
         assert other.computed_with == {
@@ -176,12 +187,17 @@ def test_a_model_tells_its_shape():
     )
 
 
-def test_a_used_model_can_be_pickled_and_copied_and_its_weights_are_read_only():
-    model = a_model()
+@pytest.mark.parametrize("precision", ["auto", "float32", "int8"])
+def test_a_used_model_can_be_pickled_and_copied_and_its_weights_are_read_only(precision, core):
+    if (precision, core) == ("int8", "reference"):
+        pytest.skip("the reference engine has no int8")
+    fresh = a_model()
+    model = Model(fresh.settings, fresh.vocabulary, fresh.weights, precision=precision)
     text = "".join(model.generate("a", length=30, seed=3))
     for other in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert "".join(other.generate("a", length=30, seed=3)) == text
         assert other.evaluate(text) == model.evaluate(text)
+        assert other.computed_with == model.computed_with
     with pytest.raises(TypeError):
         model.weights["head.bias"] = np.zeros(3)
     with pytest.raises(ValueError, match="read-only"):

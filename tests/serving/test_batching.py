@@ -214,7 +214,7 @@ def test_who_is_gone_while_waiting_or_reading_takes_no_place(batcher_of):
     batcher = batcher_of(model, slots=1, queue=2)
     long = [job(model, "the " * 5_000, length=5_000) for _ in range(3)]
     batcher.submit([made for made, _ in long])
-    with pytest.raises(RequestError, match="waiting") as refused:
+    with pytest.raises(RequestError, match="in the queue, which is full") as refused:
         batcher.submit([job(model, "the")[0]])
     assert refused.value.status == 429
     batcher.cancel([made for made, _ in long])

@@ -136,7 +136,7 @@ def test_a_slice_of_shards_is_that_of_the_whole(tmp_path):
             np.testing.assert_array_equal(ids.part(start, stop)[1:5], whole[start:stop][1:5])
     assert (ids[99], ids[-1], len(ids)) == (99, 99, 100)
     (tmp_path / "7").write_bytes(b"")
-    with pytest.raises(ModelFileError, match="is not 1 ids long"):
+    with pytest.raises(ModelFileError, match="is not 1 id long"):
         ShardedIds(shards, np.dtype(np.uint8), "", 100)[:]
 
 

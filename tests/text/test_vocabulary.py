@@ -152,14 +152,14 @@ def test_rare_characters_are_read_as_the_unknown():
 
 
 def test_rare_characters_without_an_unknown_are_refused():
-    with pytest.raises(SettingsError, match="1 rarer characters would have no id"):
+    with pytest.raises(SettingsError, match="1 rarer character would have no id"):
         Vocabulary.of("aab", minimum_count=2)
 
 
 def test_a_text_with_nothing_left_to_know_is_refused():
     with pytest.raises(TextError, match="empty"):
         Vocabulary.of("")
-    with pytest.raises(TextError, match="occurs 2 times"):
+    with pytest.raises(TextError, match="as often as 3 times"):
         Vocabulary.of("aab", minimum_count=3, unknown=True)
 
 

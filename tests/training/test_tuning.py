@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -239,6 +241,45 @@ def test_a_damaged_journal_is_one_line(whole, tmp_path, line):
         with pytest.raises(ModelFileError, match=r"journal\.log: is damaged") as error:
             act()
         assert str(error.value).isprintable()
+
+
+def numbers_of(line: str) -> Iterator[tuple[str, str]]:
+    """The numbers in a line of the journal, each with the line in which it is another one."""
+    for key in ("param_value_internal", "intermediate_value", "step", "values", "state", "low"):
+        found = re.search(rf'{key}\\?": ?\[?(-?[\d.]+(?:e-?\d+)?)', line)
+        if found:
+            number = found[1]
+            other = str(9 - int(number[0])) + number[1:] if number[0] != "-" else number[1:]
+            yield key, line[: found.start(1)] + other + line[found.end(1) :]
+
+
+def test_another_number_in_the_journal_is_noticed(whole, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(whole, folder)
+    path = folder / "journal.log"
+    lines = path.read_text().splitlines(keepends=True)
+    tried = set()
+    for number, line in enumerate(lines):
+        for key, changed in numbers_of(line):
+            path.write_text("".join([*lines[:number], changed, *lines[number + 1 :]]))
+            if key == "state" and '"values": null' in line:
+                continue  # of a trial that began
+            with pytest.raises(
+                ModelFileError, match=r"journal\.log: (trial \d+ is not|is damaged)"
+            ):
+                best_of(folder)
+            tried.add(key)
+    assert {"param_value_internal", "intermediate_value", "step", "values", "low"} <= tried
+    path.write_text("".join(lines))
+    assert best_of(folder) == best_of(whole).__class__(
+        **{**vars(best_of(whole)), "run": str(folder / "trials" / f"{best_of(whole).number:05}")}
+    )
+    record = folder / "trials" / "00001" / "trial.json"
+    record.write_bytes(record.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(ModelFileError, match=r"trial\.json: is damaged"):
+        best_of(folder)
+    record.unlink()
+    assert best_of(folder) is not None
 
 
 def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from ..errors import SettingsError
 from ..settings import ComputingSettings, TextSettings
 from . import formatting
 from .flags import chosen, flags
-from .streams import say
+from .streams import say, tell
 
 READING = ("encoding", "errors")
 
@@ -86,6 +86,11 @@ def given_text(
     if literally is not None:
         return model.pieces(charloom.InMemory(literally))
     return pieces_of(model, text or [], values)
+
+
+def tell_computed(model: charloom.Model) -> None:
+    """Say what the numbers of a result were computed with, where the result has no place for it."""
+    tell(f"computed with {', '.join(model.computed_with.values())}")
 
 
 def show(facts: dict[str, Any], as_json: bool) -> None:

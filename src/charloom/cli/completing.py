@@ -13,7 +13,7 @@ import charloom
 from ..errors import SettingsError
 from ..settings import ComputingSettings, SamplingSettings
 from . import formatting
-from .arguments import AsJson, ModelPath, load, path
+from .arguments import AsJson, ModelPath, load, path, tell_computed
 from .flags import flags
 from .streams import say, tell
 
@@ -57,7 +57,7 @@ def complete(
     before = charloom.TextState.load(state) if state is not None else None
     found = loaded.complete(prompt, n=n, until=until, length=length, most=most, state=before)
     if as_json:
-        say(formatting.as_json(found.to_json()))
+        say(formatting.as_json(found.to_json() | loaded.computed_with))
         return
     rows = [
         (one.probability, one.text, "" if one.stopped else "...") for one in found.continuations
@@ -66,6 +66,7 @@ def complete(
     bound = f"{found.bound:.3g}"
     known = "no other has more than" if found.complete else "another may have up to"
     tell(f"together {found.total:.3g} of all continuations; {known} {bound}")
+    tell_computed(loaded)
 
 
 @flags(ComputingSettings)
@@ -100,6 +101,7 @@ def fill(
         tell(f"seed {seed}")
     if not found:
         raise SettingsError("samples: no fill was found; give more of them")
+    tell_computed(loaded)
     if as_json:
         say(formatting.as_json([{"text": f.text, "probability": f.probability} for f in found]))
         return

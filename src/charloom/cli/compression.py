@@ -105,7 +105,7 @@ def decompress(files: ModelAndArchive, output: _Output = None) -> None:
 
 def _model_and(files: list[Path], what: str) -> tuple[Path | None, Path]:
     if len(files) > 2:
-        raise SettingsError(f"{len(files)} names were given; give a MODEL, if any, and {what}")
+        raise SettingsError(f"too many names ({len(files)}): give a MODEL, if any, and {what}")
     return (files[0] if len(files) == 2 else None), files[-1]
 
 

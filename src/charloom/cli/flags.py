@@ -42,6 +42,8 @@ NAMES = {
     "start_from": "from",
     "calibration": "calibrate",
     "sizes": "size",
+    "allow_hosts": "allow_host",
+    "allow_origins": "allow_origin",
 }
 """Arguments of the library whose flags have other names: some are given one at a time, and `from`
 is no name in Python."""

@@ -1,15 +1,21 @@
-"""Scores and facts as they are printed: in columns, as JSON, and as JSON lines."""
+"""Scores and facts as they are printed: in columns, as JSON, as JSON lines; names for a shell."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import shlex
+import string
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import charloom
+
+from ..errors import counted
 
 _SHORT = 20
 """Values of a list that are shown; a longer one is told by its length."""
@@ -71,8 +77,23 @@ def _shown(value: Any) -> str:
         case float():
             return f"{value:,.6g}"
         case list() | tuple() if len(value) > _SHORT:
-            return f"{len(value):,} values"
+            return counted(len(value), "value")
     return charloom.visible(str(value))
+
+
+def quoted(path: Path) -> str:
+    r"""A path for a command in a message: printable, and a POSIX shell reads it as it is.
+
+    >>> quoted(Path("my run")), quoted(Path("-x")), quoted(Path("a\tb"))
+    ("'my run'", './-x', '"$(printf \'a\\011b\')"')
+    """
+    name = f"./{path}" if str(path).startswith("-") else str(path)
+    if name.isprintable():
+        return shlex.quote(name)
+    name += "/" * name.endswith("\n")  # which $(...) would drop
+    plain = b"/.-_" + string.ascii_letters.encode() + string.digits.encode()
+    octal = (chr(b) if b in plain else f"\\{b:03o}" for b in os.fsencode(name))
+    return f"\"$(printf '{''.join(octal)}')\""
 
 
 def compared(found: charloom.Comparison) -> str:
@@ -86,6 +107,8 @@ def compared(found: charloom.Comparison) -> str:
         "95 % interval": spread,
         "characters": found.a.characters,
         "in a block": found.block_characters,
+        "A computed with": ", ".join(found.a_computed_with.values()),
+        "B computed with": ", ".join(found.b_computed_with.values()),
     }
     lines = [columns(facts)]
     for name, places in (("A", found.a_better), ("B", found.b_better)):

@@ -13,7 +13,7 @@ import typer
 
 import charloom
 
-from ..errors import OutputError, SettingsError
+from ..errors import OutputError, SettingsError, counted
 from ..inspection.settings import ContextSettings, RecallSettings, UnitsSettings
 from ..settings import ComputingSettings
 from . import formatting
@@ -29,6 +29,7 @@ from .arguments import (
     path,
     pieces_of,
     reading_flags,
+    tell_computed,
     text_name,
 )
 from .flags import chosen, flags, refuse
@@ -213,7 +214,7 @@ def inspect(
 
 def _tell_of_page(page: charloom.Page, file: Path) -> None:
     if page.cut:
-        tell(f"charloom: {file}: shows the first {page.characters:,} characters")
+        tell(f"charloom: {file}: shows the first {counted(page.characters, 'character')}")
 
 
 @reading_flags
@@ -250,6 +251,7 @@ def explain(
     pieces = given_text(loaded, text, literally, values)
     for line in charloom.explain(loaded, pieces, at=at, unit=unit, layer=layer, width=width):
         say(line)
+    tell_computed(loaded)
 
 
 @flags(UnitsSettings)

@@ -18,6 +18,7 @@ from typing import Any
 
 import charloom
 
+from ..errors import counted
 from .streams import is_terminal, tell
 
 REDRAW_SECONDS = 0.1
@@ -65,12 +66,13 @@ def _can_draw() -> bool:
 def opening(run: charloom.Run, name: str | Path) -> str:
     """The size of the text and of the network, and what was chosen to fit, in two lines."""
     plan, split = run.plan, run.plan.split
-    model, count = plan.model, plan.vocabulary.size
+    model = plan.model
     training, held_out = (part.stop - part.start for part in (split.training, split.validation))
     return (
-        f"{name}: {training:,} characters to train on and {held_out:,} held out, {count:,} "
-        f"{plan.vocabulary.kind} known; {model.cell} with {plural(model.num_layers, 'layer')} "
-        f"of {model.hidden_size}, {run.parameters:,} weights\n"
+        f"{name}: {counted(training, 'character')} to train on and {held_out:,} held out, "
+        f"{counted(plan.vocabulary.size, plan.vocabulary.kind[:-1])} known; {model.cell} with "
+        f"{counted(model.num_layers, 'layer')} of {model.hidden_size}, "
+        f"{counted(run.parameters, 'weight')}\n"
         f"  {plan.training.batches}: {plan.choice}"
     )
 
@@ -79,11 +81,11 @@ def closing(run: charloom.Run, name: str | Path) -> str:
     """The best measurement of a run, in a line."""
     best, at = run.best, run.best_step
     if best is None or at is None:
-        return f"{name}  {run.step:,} of {plural(run.steps, 'step')}; nothing was validated"
+        return f"{name}  {run.step:,} of {counted(run.steps, 'step')}; nothing was validated"
     return (
         f"{name}  {_bits(best.nats_per_character)} per character held out, "
         f"at step {at:,} of {_count(run.steps)}"
-        + (f"; none of {run.step - at:,} steps since was better" if run.step > at else "")
+        + (f"; {counted(run.step - at, 'step')} since, none better" if run.step > at else "")
     )
 
 
@@ -233,15 +235,6 @@ class _Terminal(_View):
                 left=self.left(progress),
             )
             self.bar.refresh()
-
-
-def plural(count: int, noun: str) -> str:
-    """A count and its noun.
-
-    >>> plural(1, "layer"), plural(1200, "step")
-    ('1 layer', '1,200 steps')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _bits(nats: float) -> str:

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import warnings
+from typing import Any
 
 import charloom
 
@@ -61,10 +62,27 @@ def _run(arguments: list[str]) -> int:
     try:
         status = command.main(arguments, prog_name="charloom", standalone_mode=False)
     except typer.TyperException as error:
-        return _complain(error.format_message(), error.exit_code)
+        return _complain(_misused(error), error.exit_code)
     except typer.Abort:
         return 130
     return status if isinstance(status, int) else 0
+
+
+def _misused(error: Any) -> str:
+    """What typer complains of, in one line that names the next step."""
+    from pydantic import ValidationError
+    from typer import BadParameter
+
+    from ..settings import given_and_expected
+
+    parameter, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    if parameter is not None and type(error) is BadParameter:
+        name = parameter.opts[-1] if parameter.opts[0][0] == "-" else parameter.metavar
+        cause = error.__cause__
+        told = given_and_expected(cause) if isinstance(cause, ValidationError) else error.message
+        return f"{name}: {told}"
+    command = context.command_path if context is not None else "charloom"
+    return f"{error.format_message().removesuffix('.')}; see {command} --help"
 
 
 def _complain(error: CharloomError | str, status: int) -> int:

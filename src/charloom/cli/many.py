@@ -12,7 +12,7 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
+from ..errors import SettingsError, counted
 from ..settings import ComputingSettings, ManySettings, TextSettings
 from .arguments import READING, Texts, path
 from .flags import chosen, flags, refuse
@@ -78,11 +78,14 @@ def on_many_files(
             errors.append(outcome.error)
         if is_terminal(sys.stderr) and time.monotonic() - told > _EVERY:
             told = time.monotonic()
-            tell(f"{made:,} files done, {len(errors)} with an error")
-    there = f", {kept:,} were there" if kept else ""
-    say(f"{output}  {made:,} parts made, {rows:,} rows{there}")
+            tell(f"{counted(made, 'file')} done, {len(errors):,} with an error")
+    there = f", {kept:,} there before" if kept else ""
+    say(f"{output}  {counted(made, 'part')} made, {counted(rows, 'row')}{there}")
     if errors:
-        tell(f"charloom: {len(errors):,} files had an error, told in {output / 'errors.jsonl'}:")
+        tell(
+            f"charloom: an error in {counted(len(errors), 'file')}, told in "
+            f"{output / 'errors.jsonl'}:"
+        )
         for error in errors[:3]:
             tell(f"charloom: {error}")
     return 1 if errors else 0
@@ -118,5 +121,5 @@ def prepare(
         text=chosen(TextSettings, values),
         workers=ManySettings(workers=values["workers"]).processes,
     )
-    count = len(index["shards"])
-    say(f"{output}  {index['characters']:,} characters in {count:,} shards")
+    characters, shards = index["characters"], len(index["shards"])
+    say(f"{output}  {counted(characters, 'character')} in {counted(shards, 'shard')}")

@@ -13,8 +13,9 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
+from ..errors import SettingsError, counted
 from ..settings import (
+    READABLE,
     AdaptationSettings,
     AmountSettings,
     ComputingSettings,
@@ -55,7 +56,8 @@ from .streams import say, tell
 @many_flags
 @flags(ComputingSettings)
 @flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
-@flags(SamplingSettings, only=("temperature", "top_k", "top_p"))
+@flags(SamplingSettings, only=("temperature",), instead=f"{READABLE}, which reads best")
+@flags(SamplingSettings, only=("top_k", "top_p"))
 @flags(AmountSettings)
 def generate(
     context: typer.Context,
@@ -116,9 +118,12 @@ def generate(
 
     For example:
 
-        charloom generate book.run --prompt "The Fox" --temperature 0.7
+        charloom generate book.run --prompt "The Fox" --temperature 0.5
         charloom generate names.run --count 10 --pattern "[A-Z][a-z]{2,5}"
     """
+    by_default = values["temperature"] is None
+    if by_default:
+        values["temperature"] = READABLE
     rule = given_rule(pattern, json_schema, grammar, no_copies, training_text)
     if output is not None:
         if prompt is not None or prompt_file is not None:
@@ -133,9 +138,10 @@ def generate(
         raise SettingsError("TEXT was given without -o; give --prompt-file, or -o FOLDER")
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
-    fresh = values["seed"] is None
-    if fresh:
+    told = ""
+    if values["seed"] is None:
         values["seed"] = secrets.randbelow(2**31)
+        told = f"seed {values['seed']}" + f", temperature {READABLE}" * by_default
     sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
     if prompt_file is not None:
@@ -157,19 +163,19 @@ def generate(
         found = loaded.generate_checked(
             validator(validate, prompt), prompt, count=amount.count, tries=tries, **options
         )
-        if fresh:
-            tell(f"seed {sampling.seed}")
+        if told:
+            tell(told)
         for one in found.texts:
             say(prompt + one)
-        tell(f"{len(found.texts)} of {found.drawn} texts were accepted ({found.rate:.1%})")
+        tell(f"{len(found.texts):,} of {counted(found.drawn, 'text')} accepted ({found.rate:.1%})")
         return 0 if len(found.texts) == amount.count else 1
     refuse(context, ("tries",), "has no effect without --validate")
     if amount.count == 1:
         pieces = loaded.generate(prompt, **options)
     else:
         pieces = loaded.generate_many(prompt, count=amount.count, **options)
-    if fresh:
-        tell(f"seed {sampling.seed}")
+    if told:
+        tell(told)
     if amount.count > 1:
         for one in pieces:
             say(prompt + one)

@@ -8,7 +8,7 @@ import typer
 
 from ..settings import OddSettings
 from . import formatting
-from .arguments import ModelPath, Texts, load, pieces_of, reading_flags, text_name
+from .arguments import ModelPath, Texts, load, pieces_of, reading_flags, tell_computed, text_name
 from .flags import chosen, flags, refuse
 from .marking import When, in_color, marked
 from .streams import flush, say, tell
@@ -79,3 +79,4 @@ def odd(
         f"{count:,} of {found.read:,} {what} have a p-value of at most {settings.threshold:g}; "
         f"of ordinary ones, about {settings.threshold * found.read:,.3g} would"
     )
+    tell_computed(loaded)

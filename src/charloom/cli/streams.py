@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,7 +77,8 @@ def tell(message: str) -> None:
     """Print a message, in a line; nothing happens where it cannot be shown."""
     if sys.stderr is not None:  # where print would turn to standard output
         with suppress(*FAILURES):
-            sys.stderr.write(charloom.visible(" ".join(message.split())) + "\n")
+            message = re.sub(r" *[\r\n]+ *", " ", message)
+            sys.stderr.write(charloom.visible(message) + "\n")
             sys.stderr.flush()
 
 

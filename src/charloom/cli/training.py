@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,12 +15,13 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
+from ..errors import SettingsError, counted
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from . import live
 from .arguments import OptionalTexts, RunPath, path, text_name
 from .config import configure, keep
 from .flags import chosen, flags, given, refuse
+from .formatting import quoted
 from .streams import say, tell
 
 
@@ -154,16 +154,6 @@ def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
     return 128 + asked[0]
 
 
-def quoted(path: Path) -> str:
-    """A path as a shell reads it back.
-
-    >>> quoted(Path("my run")), quoted(Path("-x"))
-    ("'my run'", './-x')
-    """
-    name = shlex.quote(str(path))
-    return f"./{name}" if name.startswith("-") else name
-
-
 @contextmanager
 def _asked_to_stop(in_group: bool = False) -> Iterator[list[int]]:
     """A list that the first signal to stop is put in; a second one acts at once.
@@ -251,4 +241,4 @@ def export_log(
         charloom export-log book.run -o log.csv
     """
     rows = charloom.export_log(run, output)
-    say(f"{output}  {rows:,} steps" if rows != 1 else f"{output}  1 step")
+    say(f"{output}  {counted(rows, 'step')}")

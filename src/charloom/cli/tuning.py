@@ -13,8 +13,8 @@ from ..errors import CharloomError
 from ..settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
 from .arguments import Texts, path
 from .flags import chosen, flags, given
+from .formatting import quoted
 from .streams import say, tell
-from .training import quoted
 
 
 @flags(TuningSettings, TextSettings, ModelSettings, TrainingSettings)

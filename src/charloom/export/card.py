@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ..errors import counted
 from ..model.model import Model
 from ..model.storage.container import MODEL_FILE
 
@@ -58,14 +59,15 @@ def _name(model: Model) -> str:
 
 def _title(model: Model) -> str:
     shape, vocabulary = model.settings, model.vocabulary
-    layers = f"{shape.num_layers} layer{'s'[: shape.num_layers - 1]} of {shape.hidden_size} units"
+    layers = f"{counted(shape.num_layers, 'layer')} of {counted(shape.hidden_size, 'unit')}"
     inputs = f"an embedding of {shape.embedding_size}" if shape.embedding_size else "one-hot input"
     unknown = ", the unknown character among them" if vocabulary.has_unknown else ""
     lines = "It was trained on lines, each a text of its own.\n" if model.lines else ""
     return (
         f"# {_name(model)}\n\n"
         f"A character-level language model: {shape.cell.upper()}, {layers}, {inputs}, "
-        f"{model.parameters:,} weights. It knows {vocabulary.size:,} {vocabulary.kind}{unknown}.\n"
+        f"{counted(model.parameters, 'weight')}. It knows "
+        f"{counted(vocabulary.size, vocabulary.kind[:-1])}{unknown}.\n"
         f"{lines}"
     )
 
@@ -76,8 +78,9 @@ def _measured(model: Model) -> str:
         return ""
     return (
         "## Measured\n\n"
-        f"**{score.bits_per_character:.4f} bits per character** over {score.characters:,} "
-        "characters of held-out text, each counted once, with the state carried along; characters "
+        f"**{score.bits_per_character:.4f} bits per character** over "
+        f"{counted(score.characters, 'character')} "
+        "of held-out text, each counted once, with the state carried along; characters "
         f"that the model does not know ({score.unknown_characters:,}) count in full.\n"
     )
 
@@ -85,14 +88,14 @@ def _measured(model: Model) -> str:
 def _training(model: Model) -> str:
     known, rows = model.provenance, []
     if known.corpus is not None:
-        rows.append(("text", f"{known.corpus.characters:,} characters"))
+        rows.append(("text", counted(known.corpus.characters, "character")))
         rows.append(("SHA-256 of the text", f"`{known.corpus.sha256}`"))
     if known.split is not None:
         for name, part in (
             ("trained on", known.split.training),
             ("held out", known.split.validation),
         ):
-            rows.append((name, f"{part.stop - part.start:,} characters"))
+            rows.append((name, counted(part.stop - part.start, "character")))
     if known.step is not None:
         rows.append(("optimizer steps", f"{known.step:,}"))
     if known.training is not None:

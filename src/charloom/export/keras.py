@@ -113,7 +113,7 @@ def _keras() -> Any:
         if missing not in ("keras", "tensorflow", "jax", "torch"):
             raise
         raise SettingsError(
-            f"keras: the format needs the package {missing}, which is not installed; "
+            f".keras needs the package {missing}, which is not installed; "
             "pip install 'charloom[keras]'"
         ) from None
     return keras

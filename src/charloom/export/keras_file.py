@@ -92,7 +92,7 @@ def _h5py() -> Any:
         import h5py  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise SettingsError(
-            "keras: reading the format needs the package h5py, which is not installed; "
+            "reading .keras needs the package h5py, which is not installed; "
             "pip install 'charloom[keras]'"
         ) from None
     return h5py

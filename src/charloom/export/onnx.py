@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.cell import CELLS
-from ..errors import SettingsError
+from ..errors import SettingsError, counted
 from ..files import replacing
 from ..model.model import Model
 from .description import description
@@ -65,13 +65,12 @@ def build(model: Model) -> Any:
         if error.name != "onnx":
             raise
         raise SettingsError(
-            "onnx: the format needs the package onnx, which is not installed; "
-            "pip install 'charloom[onnx]'"
+            ".onnx needs the package onnx, which is not installed; pip install 'charloom[onnx]'"
         ) from None
     if 4 * model.parameters > MOST_BYTES:
         raise SettingsError(
-            f"onnx: {model.parameters:,} weights are more than fit in an ONNX file, which ends at "
-            "2 GB; export the model as safetensors (it is one)"
+            f".onnx: the model has {counted(model.parameters, 'weight')}, more than fit in an ONNX "
+            "file, which ends at 2 GB; export the model as safetensors (it is one)"
         )
     made = onnx.helper.make_model(
         _graph(onnx, model),

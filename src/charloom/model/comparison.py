@@ -55,6 +55,9 @@ class Comparison:
     a_better: tuple[Place, ...]
     """Words that count least in a by comparison, the greatest difference first."""
     b_better: tuple[Place, ...]
+    a_computed_with: dict[str, str]
+    """Precision and kernels."""
+    b_computed_with: dict[str, str]
 
 
 def compare(a: Model, b: Model, text: Text, *, places: int = 10) -> Comparison:
@@ -106,6 +109,8 @@ def compare(a: Model, b: Model, text: Text, *, places: int = 10) -> Comparison:
         block_characters=len(per_character) // BLOCKS,
         a_better=tuple(w for w in by_gain if w.bits_a < w.bits_b)[:places],
         b_better=tuple(w for w in by_gain if w.bits_b < w.bits_a)[:places],
+        a_computed_with=a.computed_with,
+        b_computed_with=b.computed_with,
     )
 
 

@@ -177,13 +177,13 @@ def copied(
     """
     if not sizes or min(sizes) < 1:
         raise SettingsError(f"sizes: {list(sizes)} was given; each must be at least 1")
+    sampling = SamplingSettings.of(sampling, "sampling")
     corpus = build_corpus(training_text, model.text_settings, vocabulary=model.vocabulary)
     training, rest = _parts(model, corpus)
     index = training_index(model, training)
     if samples is not None:
         texts = _texts(model, "".join(model.pieces(samples)))
     else:
-        sampling = sampling or SamplingSettings()
         texts = model.generate_many(
             count=count or (1000 if model.lines else 20), length=length, **sampling.model_dump()
         )

@@ -15,7 +15,7 @@ from ..engines.random import stream_seeds, uniform
 from ..engines.restriction import Restriction
 from ..engines.sampling import draw
 from ..engines.weights import Array
-from ..errors import SettingsError
+from ..errors import SettingsError, shown
 from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
 from .predictor import Predictor
@@ -82,7 +82,7 @@ def _pieces(
     first: int = 0,
 ) -> Iterator[list[str]]:
     """What each text gains, again and again, until all have ended."""
-    engine, sampling = predictor.engine, sampling or SamplingSettings()
+    engine, sampling = predictor.engine, SamplingSettings.of(sampling, "sampling")
     seeds = stream_seeds(sampling.seed, len(writers), first)
     last, state = after_prompt(predictor, prompt, before)
     drawn = before.drawn if before else 0
@@ -157,6 +157,11 @@ def writers_of(
         raise SettingsError("stop: '' was given; it must have at least one character")
     if predictor.lines:
         stops.append("\n")
+    if not isinstance(rule, Rule | None):
+        raise SettingsError(
+            f"rule: {shown(repr(rule))} was given; it must be Pattern(...), JsonSchema(...), "
+            "Grammar(...) or NoCopies(...)"
+        )
     bound = rule and rule.bound(predictor, stops)
     return [
         Writer(predictor.vocabulary, length, stops, bound and bound.begin(length))

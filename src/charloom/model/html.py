@@ -12,6 +12,7 @@ from html import escape
 import numpy as np
 
 from ..engines.weights import Array, parameter_count
+from ..errors import counted
 from ..settings import ModelSettings
 from ..text.visible import visible
 from ..text.vocabulary import Vocabulary
@@ -33,24 +34,24 @@ def model_html(shape: ModelSettings, vocabulary: Vocabulary, known: Provenance) 
     >>> "7 characters: " in page
     True
     """
-    layers = f"{shape.num_layers} layer{'s'[: shape.num_layers - 1]} of {shape.hidden_size}"
+    layers = f"{counted(shape.num_layers, 'layer')} of {shape.hidden_size}"
     parameters = parameter_count(shape, vocabulary.size)
     rows = {
-        "network": f"{shape.cell}, {layers}, {parameters:,} weights",
-        "vocabulary": f"{vocabulary.size} {vocabulary.kind}",
+        "network": f"{shape.cell}, {layers}, {counted(parameters, 'weight')}",
+        "vocabulary": counted(vocabulary.size, vocabulary.kind[:-1]),
     }
     if vocabulary.kind == "characters":
         rows["vocabulary"] += ": " + visible(vocabulary.characters[:MOST_KNOWN])
         rows["vocabulary"] += " ..." if len(vocabulary.characters) > MOST_KNOWN else ""
     if known.step is not None:
-        rows["trained"] = f"{known.step:,} of {known.steps or known.step:,} steps"
+        rows["trained"] = f"{known.step:,} of {counted(known.steps or known.step, 'step')}"
         if known.precision:
             rows["trained"] += f", {known.precision}"
     if known.validation is not None:
         held_out = known.validation
         rows["held out"] = (
             f"{held_out.bits_per_character:.3f} bits per character, "
-            f"{held_out.characters:,} characters"
+            f"{counted(held_out.characters, 'character')}"
         )
     body = "".join(
         f'<tr><th style="text-align: left">{name}</th>'
@@ -81,7 +82,7 @@ def text_html(
         f'{min(max(float(bits[step]) / MOST_BITS, 0.0), 1.0) * 0.8:.2f})">{_shown(symbol)}</span>'
         for step, symbol in enumerate(shown)
     )
-    caption = f"{len(symbols):,} {kind}, {float(np.mean(bits)):.2f} bits each on average"
+    caption = f"{counted(len(symbols), kind[:-1])}, {float(np.mean(bits)):.2f} bits each on average"
     if len(shown) < len(symbols):
         caption += f"; the first {len(shown):,} are shown"
     return (

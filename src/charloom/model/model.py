@@ -39,7 +39,7 @@ from ..engines.weights import (
     parameter_count,
     weight_shapes,
 )
-from ..errors import SettingsError, shown
+from ..errors import SettingsError, TextError, counted, shown
 from ..settings import (
     AdaptationSettings,
     ComputingSettings,
@@ -146,6 +146,12 @@ class Model:
 
         `first_values` are scaled, which trains best, or Keras's, as in the blog's program.
         """
+        settings = ModelSettings.of(settings, "settings")
+        if not isinstance(vocabulary, Vocabulary):
+            raise SettingsError(
+                f"vocabulary: {type(vocabulary).__name__} was given; it must be a Vocabulary, such "
+                "as Vocabulary.of(text)"
+            )
         weights = initial_weights(settings, vocabulary.size, seed, first_values=first_values)
         return cls(settings, vocabulary, weights, precision=precision, threads=threads)
 
@@ -438,8 +444,8 @@ class Model:
         text = self.normalized(text)
         if not gap or text.count(gap) != 1:
             raise SettingsError(
-                f"gap: {shown(repr(gap))} stands in the text {text.count(gap or text)} times; it "
-                "must stand there once"
+                f"gap: {shown(repr(gap))} must stand in the text once; found: "
+                f"{text.count(gap or text):,} x"
             )
         left, _, right = text.partition(gap)
         return fills(self.predictor, left, right, n=n, length=length, samples=samples, seed=seed)
@@ -496,6 +502,7 @@ class Model:
         """
         if adapt is None:
             return scoring.evaluate_text(self._measuring, self.pieces(text), exact=exact)
+        adapt = AdaptationSettings.of(adapt, "adapt")
         return scoring.evaluate_adapting(self._learner(), self.pieces(text), adapt)
 
     def odd(
@@ -690,6 +697,11 @@ class Model:
             return read(text, self.text_settings)
         if isinstance(text, Sequence) and text and all(isinstance(t, Path) for t in text):
             return read(cast("Sequence[Path]", text), self.text_settings)
+        if not isinstance(text, Iterable):
+            raise TextError(
+                f"{type(text).__name__} was given as a text; it must be a str, a Path, "
+                "InMemory(text) or pieces of str"
+            )
         normalization = self.text_settings.normalization
         if isinstance(text, Normalized) and text.normalization == normalization:
             return text
@@ -721,9 +733,10 @@ class Model:
     def __repr__(self) -> str:
         shape, vocabulary = self.settings, self.vocabulary
         return (
-            f"Model({shape.cell}, {shape.num_layers} layer{'s'[: shape.num_layers - 1]} of "
-            f"{shape.hidden_size}, vocabulary of {vocabulary.size} {vocabulary.kind}, "
-            f"{self.parameters:,} weights)"
+            f"Model({shape.cell}, {counted(shape.num_layers, 'layer')} of "
+            f"{shape.hidden_size}, vocabulary of "
+            f"{counted(vocabulary.size, vocabulary.kind[:-1])}, "
+            f"{counted(self.parameters, 'weight')})"
         )
 
 
@@ -734,7 +747,7 @@ def _torch_modules() -> Any:
         if error.name != "torch":
             raise
         raise SettingsError(
-            "torch: PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
+            "PyTorch is needed, which is not installed; pip install 'charloom[torch]'"
         ) from None
     return module
 

@@ -33,7 +33,7 @@ from ..engines.base import State
 from ..engines.cell import CELLS, LSTM
 from ..engines.loss import log_softmax
 from ..engines.weights import Array
-from ..errors import TextError
+from ..errors import TextError, counted
 from ..text.unknown import warn_of_unknown
 from ..text.visible import visible
 from ..text.vocabulary import REPLACEMENT, Vocabulary
@@ -92,7 +92,8 @@ class Trace:
 
     def __repr__(self) -> str:
         steps, layers, units = self.h_t.shape
-        return f"Trace({steps:,} {self.vocabulary.kind}, {layers} x {units} units)"
+        read = counted(steps, self.vocabulary.kind[:-1])
+        return f"Trace({read}, {layers} x {counted(units, 'unit')})"
 
     def _repr_html_(self) -> str:
         return text_html(self.symbols, self.bits, self._told, self.vocabulary.kind)

@@ -26,6 +26,7 @@ import numpy as np
 from ..engines.base import State
 from ..engines.random import stream_seeds
 from ..engines.weights import Array
+from ..errors import counted
 from ..model.generation import drawn_evenly, restriction_of, writers_of
 from ..model.model import Model
 from ..model.rules.rule import Rule
@@ -320,7 +321,7 @@ class Batcher:
         with self._changed:
             if self.waiting + streams > self.queue + self.slots - self.busy:
                 raise RequestError(
-                    f"{self.waiting} texts are waiting; try again later",
+                    f"{counted(self.waiting, 'text')} in the queue, which is full; try again later",
                     429,
                     code="queue_full",
                     retry_after=self._seconds_to_wait(),

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from ..engines.weights import Array
-from ..errors import SettingsError, shown
+from ..errors import SettingsError, counted, shown
 from ..model.model import Model
 from ..model.rules.grammar import Grammar, JsonSchema
 from ..model.rules.pattern import Pattern
@@ -164,7 +164,8 @@ def prompts_of(body: dict[str, Any], model: Model) -> list[str | Array]:
     characters = sum(len(prompt) for prompt in prompts)
     if characters > guard.CHARACTERS:
         raise RequestError(
-            f"the prompt has {characters:,} characters; at most {guard.CHARACTERS:,} are read",
+            f"the prompt has {counted(characters, 'character')}; "
+            f"at most {guard.CHARACTERS:,} are read",
             413,
             param="prompt",
         )
@@ -191,10 +192,12 @@ def check_size(settings: CompletionSettings, prompts: Sequence[str | Array]) -> 
     texts = settings.n * len(prompts)
     generated = texts * settings.max_tokens
     if texts > CHOICES:
-        raise RequestError(f"{texts} texts were asked for; at most {CHOICES} are made", 413)
+        raise RequestError(
+            f"n: {counted(texts, 'text')} asked for; at most {CHOICES} are made", 413
+        )
     if generated > guard.GENERATED:
         raise RequestError(
-            f"{texts} x {settings.max_tokens:,} characters were asked for; at most "
+            f"max_tokens: {texts} x {counted(settings.max_tokens, 'character')} asked for; at most "
             f"{guard.GENERATED:,} are generated in one request",
             413,
             param="max_tokens",
@@ -204,7 +207,8 @@ def check_size(settings: CompletionSettings, prompts: Sequence[str | Array]) -> 
         values = (generated + read) * (1 + settings.logprobs)
         if values > TOKEN_VALUES:
             raise RequestError(
-                f"{values:,} log-probabilities were asked for; at most {TOKEN_VALUES:,} are sent: "
+                f"logprobs: {counted(values, 'number')} "
+                f"asked for; at most {TOKEN_VALUES:,} are sent: "
                 "ask for fewer characters or log-probabilities",
                 413,
                 param="logprobs",

@@ -17,14 +17,15 @@ from ..engines.cell import CELLS
 from ..engines.loss import log_softmax
 from ..engines.weights import Array
 from ..model.model import Model
-from ..settings import SamplingSettings
+from ..settings import READABLE, SamplingSettings
 
 
 def own_text(model: Model) -> str:
     """What a page shows first where no text was given: one by the model, or some of its lines."""
     if model.lines:
-        return "".join(f"{line}\n" for line in model.generate_many(count=_LINES, length=_LENGTH))
-    return "".join(model.generate(length=_LENGTH))
+        lines = model.generate_many(count=_LINES, length=_LENGTH, temperature=READABLE)
+        return "".join(f"{line}\n" for line in lines)
+    return "".join(model.generate(length=_LENGTH, temperature=READABLE))
 
 
 _LENGTH, _LINES = 1000, 20  # characters, and lines of a model of lines

@@ -29,7 +29,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from ..errors import CharloomError
+from ..errors import CharloomError, counted
 from ..model.model import Model
 from ..settings import SamplingSettings
 from . import guard
@@ -105,7 +105,7 @@ class _Server:
         text = _field(await json_of(request), "text", str, "")
         if len(text) > guard.CHARACTERS:
             raise RequestError(
-                f"the text has {len(text):,} characters; at most {guard.CHARACTERS:,} are "
+                f"the text has {counted(len(text), 'character')}; at most {guard.CHARACTERS:,} are "
                 "read here (charloom score takes any length)",
                 413,
             )
@@ -160,7 +160,7 @@ class _Server:
         names = SamplingSettings.model_fields
         sampling = SamplingSettings(**{n: body[n] for n in names if n in body})
         if len(prompt) > guard.CHARACTERS:
-            told = f"the prompt has {len(prompt):,} characters"
+            told = f"the prompt has {counted(len(prompt), 'character')}"
             raise RequestError(f"{told}; at most {guard.CHARACTERS:,} are read", 413)
         if not 0 <= length <= guard.GENERATED:
             raise RequestError(f"length: it must be at least 0 and at most {guard.GENERATED:,}")
@@ -228,7 +228,7 @@ def _octets(content: bytes) -> Response:
 def _check_size(count: int) -> None:
     if count > guard.VALUES:
         raise RequestError(
-            f"{count:,} numbers were asked for; at most {guard.VALUES:,} are sent at a time: "
+            f"{counted(count, 'number')} asked for; at most {guard.VALUES:,} are sent at a time: "
             "ask for fewer characters",
             413,
         )

@@ -32,7 +32,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TextError
+from ..errors import TextError, counted
 from ..settings import TrainingSettings
 from .vocabulary import Vocabulary
 
@@ -114,7 +114,10 @@ class Streams:
     def __init__(self, ids: Ids, *, batch_size: int, sequence_length: int, seed: int) -> None:
         targets = len(ids) - 1
         if targets < 1:
-            raise TextError(f"{len(ids)} characters are too few to train on; at least 2 are needed")
+            raise TextError(
+                f"the text is too short to train on ({counted(len(ids), 'character')}): "
+                "at least 2 are needed"
+            )
         self.ids, self.seed = ids, seed
         self.sequence_length = min(sequence_length, targets)
         self.batch_size = min(batch_size, targets // self.sequence_length)
@@ -272,8 +275,9 @@ class Windows:
     ) -> None:
         if len(ids) <= sequence_length:
             raise TextError(
-                f"{len(ids)} characters are too few for a window of {sequence_length} "
-                "and one more; give a longer text, lower `sequence_length`, or use "
+                f"the text ({counted(len(ids), 'character')}) is too short for a window of "
+                f"{sequence_length} and one more; give a longer text, lower `sequence_length`, "
+                "or use "
                 "`batches='streams'`",
                 "sequence_length",
                 "batches",

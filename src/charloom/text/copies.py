@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError, TextError
+from ..errors import SettingsError, TextError, counted
 
 LARGEST_TEXT = 2**31 - 1
 """Bytes; a place in it is a number of 32 bits."""
@@ -134,7 +134,7 @@ class CopyIndex:
         return low
 
     def __repr__(self) -> str:
-        return f"CopyIndex({self.characters:,} characters, {self.memory:,} bytes)"
+        return f"CopyIndex({counted(self.characters, 'character')}, {counted(self.memory, 'byte')})"
 
 
 class _Lookup:
@@ -256,7 +256,7 @@ def _sorted_suffixes(utf8: NDArray[np.uint8]) -> NDArray[np.int32]:
         from pydivsufsort import divsufsort  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise SettingsError(
-            "copies: pydivsufsort is needed, which is not installed; pip install 'charloom[copies]'"
+            "pydivsufsort is needed, which is not installed; pip install 'charloom[copies]'"
         ) from None
     return divsufsort(utf8) if len(utf8) else np.empty(0, np.int32)
 

@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelFileError, TextError
+from ..errors import ModelFileError, TextError, counted
 from ..files import replacing
 from ..settings import TextSettings
 from .reading import InMemory as InMemory
@@ -68,7 +68,8 @@ class Corpus:
             found = ids_path.stat().st_size
             if found != expected:
                 raise ModelFileError(
-                    f"{ids_path}: holds {found} bytes where {expected} are the ids of its "
+                    f"{ids_path}: holds {counted(found, 'byte')} "
+                    f"where {expected:,} are the ids of its "
                     "text; it was cut off or exchanged, so start again from the text itself"
                 )
             ids = np.asarray(np.memmap(ids_path, vocabulary.dtype, "r"))

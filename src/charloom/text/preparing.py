@@ -153,7 +153,7 @@ def prepare(
     >>> prepare([folder / "a.txt", folder / "b.txt"], folder / "corpus")["characters"]
     16
     """
-    settings, folder = text or TextSettings(), named(output)
+    settings, folder = TextSettings.of(text, "text"), named(output)
     tasks = _tasks(sources, settings, piece)
     if not tasks:
         raise TextError("all texts are empty; give others")

@@ -25,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import SettingsError, TextError
+from ..errors import SettingsError, TextError, counted
 from ..settings import TextSettings
 from .normalizing import Normalized, steps
 from .recognizing import kind_of, unicode_of
@@ -51,6 +51,10 @@ class InMemory:
 
     text: str
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise TextError(f"{type(self.text).__name__} was given as a text; it must be a str")
+
 
 Source = str | Path | InMemory
 """A file, a folder, a glob, "-" for standard input, or a text in memory."""
@@ -72,7 +76,7 @@ def read(sources: Sources, settings: TextSettings | None = None) -> Normalized:
     >>> "".join(read([InMemory("a\r\nb"), InMemory("c")]))
     'a\nb\nc'
     """
-    settings = settings or TextSettings()
+    settings = TextSettings.of(settings, "settings")
     return Normalized(_read(sources, settings), settings.normalization)
 
 
@@ -88,7 +92,9 @@ def _read(sources: Sources, settings: TextSettings) -> Iterator[str]:
             last = piece[-1]
             yield piece
     if not last:
-        what = name_of(expanded[0]) if len(expanded) == 1 else f"all {len(expanded)} texts"
+        what = name_of(expanded[0])
+        if len(expanded) > 1:
+            what = f"all {counted(len(expanded), 'text')}"
         raise TextError(f"{what}: empty; a text needs at least two characters")
 
 
@@ -124,8 +130,8 @@ def given_as_text(text: str) -> InMemory:
     if 0 < len(text) < 4096 and "\0" not in text and os.path.isfile(text):  # noqa: PTH113
         raise TextError(
             f"{text!r} is the name of a file, and a str is read as the text itself; give "
-            f"Path({text!r}) to read the file, or InMemory({text!r}) for these {len(text)} "
-            "characters"
+            f"Path({text!r}) to read the file, or InMemory({text!r}) for these "
+            f"{counted(len(text), 'character')}"
         )
     return InMemory(text)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
-from ..errors import ModelFileError, SettingsError, TextError, shown
+from ..errors import ModelFileError, SettingsError, TextError, counted, shown
 from ..settings import TextSettings
 
 INDEX, SHARDS = "index.json", "shards"
@@ -143,7 +143,8 @@ class ShardedIds:
         try:
             if shard.path.stat().st_size != shard.ids * self.dtype.itemsize:
                 raise ModelFileError(
-                    f"{shard.path}: is not {shard.ids} ids long; prepare the corpus again"
+                    f"{shard.path}: is not {counted(shard.ids, 'id')} long; prepare the corpus "
+                    "again"
                 )
             ids = np.asarray(np.memmap(shard.path, self.dtype, "r"))
         except OSError as error:

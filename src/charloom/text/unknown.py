@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from ..errors import counted
+
 logger = logging.getLogger(__name__)
 
 _counted_elsewhere = ContextVar("_counted_elsewhere", default=False)
@@ -31,5 +33,5 @@ def warn_of_unknown(unknown: Mapping[str, int]) -> None:
         f"{character!r} (U+{ord(character):04X}) {count}x"
         for character, count in Counter(unknown).most_common(8)
     )
-    more = f" and {len(unknown) - 8} others" if len(unknown) > 8 else ""
+    more = f" and {counted(len(unknown) - 8, 'other')}" if len(unknown) > 8 else ""
     logger.warning("the model has never seen %s%s; read as its unknown character", named, more)

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ModelFileError, SettingsError, TextError, UnknownCharacterError
+from ..errors import ModelFileError, SettingsError, TextError, UnknownCharacterError, counted
 
 REPLACEMENT = "\ufffd"
 """What an unknown character is shown as: U+FFFD, the replacement character."""
@@ -81,14 +81,14 @@ class Vocabulary:
             raise TextError("an empty text has no characters to make a vocabulary of")
         if not kept:
             raise TextError(
-                f"no character occurs {minimum_count} times (the commonest occurs "
-                f"{max(counts.values())} times); lower `minimum_count`",
+                f"no character occurs as often as {counted(minimum_count, 'time')} (the commonest: "
+                f"{max(counts.values()):,}); lower `minimum_count`",
                 "minimum_count",
             )
         if len(kept) < len(counts) and not unknown:
             raise SettingsError(
                 f"`minimum_count` is {minimum_count} and `unknown` is off: "
-                f"{len(counts) - len(kept)} rarer characters would have no id; "
+                f"{counted(len(counts) - len(kept), 'rarer character')} would have no id; "
                 "use `minimum_count=1` or `unknown=True`",
                 "minimum_count",
                 "unknown",

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..engines.cell import CELLS
+from ..errors import counted
 from ..settings import ModelSettings, TrainingSettings
 
 BUDGET = 42e12
@@ -207,11 +208,11 @@ def _patience(training: TrainingSettings, text: TextShape) -> int:
 
 
 def _summary(model: ModelSettings, training: TrainingSettings, S: int, E: float) -> str:
-    layers = f"{model.num_layers} layer{'s' if model.num_layers > 1 else ''}"
+    layers = counted(model.num_layers, "layer")
     dropout = f"{training.dropout:g}"
     if training.final_dropout not in (None, training.dropout):
         dropout += f" to {training.final_dropout:g}"
     return (
-        f"{layers} of {model.hidden_size} units, {S:,} steps ({E:.1f} passes), "
+        f"{layers} of {counted(model.hidden_size, 'unit')}, {counted(S, 'step')} ({E:.1f} passes), "
         f"learning rate {training.learning_rate:.2g}, dropout {dropout}"
     )

@@ -22,7 +22,7 @@ from ..errors import TrainingError
 from ..model.generation import generate
 from ..model.model import Model
 from ..model.scoring import Score
-from ..settings import SamplingSettings
+from ..settings import READABLE, SamplingSettings
 from .best import Best
 from .checkpoints import Checkpoints
 from .notebook import Views, summary
@@ -106,7 +106,7 @@ class Run(Iterator[Progress]):
 
     def sample(self, length: int = 100) -> str:
         """A short text by the network as it is now."""
-        sampling = SamplingSettings(seed=self.step)
+        sampling = SamplingSettings(seed=self.step, temperature=READABLE)
         return "".join(generate(self._trainer.predictor, length=length, sampling=sampling))
 
     def finish(self) -> Model:

@@ -78,8 +78,8 @@ def train(
     >>> "the" in "".join(run.best_model().generate(length=100))
     True
     """
-    text, training = text or TextSettings(), training or TrainingSettings()
-    model = model or ModelSettings()
+    text, model = TextSettings.of(text, "text"), ModelSettings.of(model, "model")
+    training = TrainingSettings.of(training, "training")
     group = group_of(training.engine, training.device)
     if output is None and group.size > 1:
         raise SettingsError("output: several processes need a folder that all of them see")

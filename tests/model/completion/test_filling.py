@@ -84,7 +84,7 @@ def test_far_sides_do_not_underflow():
 def test_a_gap_that_is_none_is_refused():
     model = fox_model()
     for text in ("the fox", "___ and ___"):
-        with pytest.raises(SettingsError, match=r"gap: .* must stand there once"):
+        with pytest.raises(SettingsError, match=r"gap: .* must stand in the text once"):
             model.fill(text)
     with pytest.raises(SettingsError, match="gap: ''"):
         model.fill("the", gap="")

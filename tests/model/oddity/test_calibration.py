@@ -153,9 +153,9 @@ def test_a_calibration_that_makes_no_sense_is_refused(wrong):
 
 
 def test_too_few_lines_are_told_of():
-    with pytest.raises(TextError, match=r"39 lines that are not empty are too few .* 40 are"):
+    with pytest.raises(TextError, match=r"too few .*: 39 x a line that is not empty; at least 40"):
         calibrated(np.full(39, 5), np.ones(39))
-    with pytest.raises(TextError, match="3 windows of 8 characters"):
+    with pytest.raises(TextError, match="3 x a window of 8 characters"):
         calibrated(np.full(3, 8), np.ones(3), window=8)
 
 

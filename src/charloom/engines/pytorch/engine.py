@@ -17,7 +17,7 @@ import torch  # pyright: ignore[reportMissingImports]
 from torch import Tensor  # pyright: ignore[reportMissingImports]
 from torch.nn import functional  # pyright: ignore[reportMissingImports]
 
-from ...errors import SettingsError
+from ...errors import SettingsError, counted
 from ...settings import ComputingSettings, ModelSettings
 from ...text.batches import NOT_COUNTED
 from ..base import Activations, Engine, OptimizerState, State, Step, StepSettings, Surprisal
@@ -317,8 +317,9 @@ def _device(name: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise SettingsError(
-                f"device: {name} was given, but PyTorch {torch.__version__} finds {count} CUDA "
-                "devices; use cpu, or install a PyTorch that is built for your GPU"
+                f"device: {name} was given, but PyTorch {torch.__version__} finds "
+                f"{counted(count, 'CUDA device')}; use cpu, or install a PyTorch that is built for "
+                "your GPU"
             )
         return torch.device("cuda", device.index or 0)
     if device.type == "mps" and not mps:

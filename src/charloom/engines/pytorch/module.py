@@ -12,7 +12,7 @@ import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 from torch import Tensor, nn  # pyright: ignore[reportMissingImports]
 
-from ...errors import SettingsError
+from ...errors import SettingsError, counted
 from ...settings import ModelSettings
 from .. import cell as cells
 from ..weights import Weights, folded_bias, torch_biases
@@ -81,7 +81,9 @@ def network_of(module: nn.Module) -> tuple[ModelSettings, Weights]:
         ("the nn.Embedding knows", embedding.num_embeddings if embedding else size, size),
     ):
         if width != expected:
-            raise SettingsError(f"module: {part} {width} numbers, where {expected} are expected")
+            raise SettingsError(
+                f"module: {part} {counted(width, 'number')}; expected: {expected:,}"
+            )
     weights: Weights = {"embedding.weight": _array(embedding.weight)} if embedding else {}
     rows = cells.CELLS[settings.cell].gate_rows(settings.hidden_size)
     for k in range(settings.num_layers):

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...engines.loss import log_softmax
 from ...engines.weights import Array
-from ...errors import TextError
+from ...errors import TextError, counted
 from ...model.model import Model, Text
 from ..settings import ContextSettings
 from ..units.clamping import bits_of_each
@@ -101,7 +101,9 @@ def _ids(model: Model, text: Text, most: int) -> Array:
     if model.lines and not beginning.startswith("\n"):
         beginning = "\n" + beginning
     if len(beginning) < 3:
-        raise TextError(f"the text has {len(beginning)} characters; at least 3 are needed")
+        raise TextError(
+            f"the text has {counted(len(beginning), 'character')}; at least 3 are needed"
+        )
     return model.vocabulary.encode(beginning).astype(np.int32)
 
 
@@ -191,8 +193,8 @@ def table(report: ContextReport, width: int = 24) -> Iterator[str]:
     top = max(found.bits_with_context for found in report.by_distance)
     most = max((found.bits_moved for found in report.by_distance if found.places), default=0) or 1
     yield (
-        f"At {report.places:,} places of the text: {report.bits:.3f} bits per character with all "
-        "of it before them,"
+        f"At {counted(report.places, 'place')} of the text: {report.bits:.3f} bits per character "
+        "with all of it before them,"
     )
     yield "with only n characters before them, and when the nth before them is another one"
     yield f"({report.precision}, {report.kernels}):"

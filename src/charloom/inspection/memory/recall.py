@@ -31,6 +31,7 @@ import numpy as np
 from ...engines.base import Engine, StepSettings
 from ...engines.selection import open_engine
 from ...engines.weights import Array, initial_weights, parameter_count
+from ...errors import counted
 from ...settings import ModelSettings
 from ...text.vocabulary import Vocabulary
 from ..settings import RecallSettings
@@ -185,12 +186,12 @@ def table(found: Recall, width: int = 40) -> Iterator[str]:
     """The lines of a network's recall by distance, with bars of at most `width` columns."""
     seeds = len(found.seeds)
     yield (
-        f"{found.name}: {found.hidden_size} units, {found.weights:,} weights; learned in "
-        f"{found.steps:,} step{'s'[: found.steps - 1]}"
+        f"{found.name}: {counted(found.hidden_size, 'unit')}, {counted(found.weights, 'weight')}; "
+        f"learned in {counted(found.steps, 'step')}"
     )
     yield (
         f"  (learning rate {found.learning_rate:g}; {found.precision}, {found.kernels}; "
-        + (f"mean of {seeds} seeds, lowest to highest)" if seeds > 1 else "one seed)")
+        + (f"mean of {counted(seeds, 'seed')}, lowest to highest)" if seeds > 1 else "one seed)")
     )
     rows = zip(found.distances, found.correct, found.lowest, found.highest, strict=True)
     for distance, correct, low, high in rows:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...engines.weights import Array
+from ...errors import counted
 from ...model.tracing import Trace
 from .moment import Moment, gate_of, number, share, signed, votes_of
 
@@ -41,7 +42,7 @@ def headline(moment: Moment) -> Iterator[str]:
     )  # fmt: skip
     r_t, n_t, z_t, h_t = q["r_t"], q["n_t"], q["z_t"], q["h_t"]
     kept, let_in = z_t * before, (1 - z_t) * n_t
-    which = f"{len(h_t)} units" if unit is None else f"unit {unit}"
+    which = counted(len(h_t), "unit") if unit is None else f"unit {unit}"
     yield f"Layer {layer + 1} of {moment.model.settings.num_layers}, {which}."
     yield "A GRU has no article behind its headline: it edits the headline itself."
 

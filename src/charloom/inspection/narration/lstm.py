@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ...engines.weights import Array
+from ...errors import counted
 from ...model.tracing import Trace
 from .moment import Moment, gate_of, number, share, votes_of
 
@@ -49,7 +50,7 @@ def newspaper(moment: Moment) -> Iterator[str]:
         moment.quantities, moment.trace, moment.at, moment.layer, moment.unit
     )  # fmt: skip
     before = trace.C_before[at, layer]
-    which = f"{len(before)} units" if unit is None else f"unit {unit}"
+    which = counted(len(before), "unit") if unit is None else f"unit {unit}"
     yield f"Layer {layer + 1} of {moment.model.settings.num_layers}, {which}."
 
     yield ""

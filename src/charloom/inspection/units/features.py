@@ -14,7 +14,7 @@ import numpy as np
 
 from ...engines.cell import CELLS
 from ...engines.weights import Array
-from ...errors import TextError
+from ...errors import TextError, counted
 from ...model.model import Model, Text
 from ..settings import FEWEST
 from .statistics import inverse_norm, unit_length
@@ -43,7 +43,8 @@ def beginning(model: Model, text: Text, most: int) -> str:
     found = "".join(taken)
     if len(found) < FEWEST:
         raise TextError(
-            f"the text has {len(found)} characters; {FEWEST} are the fewest in which a claim "
+            f"the text has {counted(len(found), 'character')}; "
+            f"{FEWEST} are the fewest in which a claim "
             "can be searched and tested"
         )
     return found

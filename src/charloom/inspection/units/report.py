@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Literal
 
+from ...errors import counted
+
 Refusal = Literal["by chance", "too weak", "controls", "clamping"]
 """Why a claim does not survive: the first of the four tests that it fails."""
 
@@ -101,12 +103,12 @@ def table(report: Report) -> Iterator[str]:
     """The lines of a report: each label's best claim, then the units by their claims."""
     half = report.characters // 2
     yield (
-        f"{half:,} characters searched, {report.characters - half:,} held out; "
+        f"{counted(half, 'character')} searched, {report.characters - half:,} held out; "
         f"alpha {report.alpha:g}, least {report.least:g}"
     )
     yield (
-        f"{report.shuffles} shuffles of each label; controls: {report.untrained} untrained "
-        f"networks, {report.letter_shuffled} trained"
+        f"{counted(report.shuffles, 'shuffle')} of each label; controls: "
+        f"{counted(report.untrained, 'untrained network')}, {report.letter_shuffled} trained"
     )
     yield f"on shuffled letters; {report.precision}, {report.kernels}"
     yield ""
@@ -133,8 +135,8 @@ def table(report: Report) -> Iterator[str]:
         nameless = by_label.pop("", [])
         yield ""
         yield (
-            f"Layer {number}: {len(layer) - len(nameless)} of {len(layer)} units have a claim "
-            "that survives. By the strongest:"
+            f"Layer {number}: a claim survives of {len(layer) - len(nameless)} of "
+            f"{counted(len(layer), 'unit')}. By the strongest:"
         )
         for label, followers in sorted(by_label.items(), key=lambda item: -len(item[1])):
             yield from _listed(label, followers)

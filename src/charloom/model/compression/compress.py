@@ -98,7 +98,8 @@ def compress(
     True
     """
     data = _bytes_of(source)
-    settings = settings or CompressionSettings()
+    settings = CompressionSettings.of(settings, "settings")
+    adapt = AdaptationSettings.of(adapt, "adapt") if adapt is not None else None
     held = b""
     if model is None:
         if adapt or inside:

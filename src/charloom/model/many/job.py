@@ -90,7 +90,7 @@ def process_files(
     >>> sorted((Path(outcome.input).name, outcome.rows) for outcome in outcomes)
     [('a.txt', 1), ('b.txt', 1)]
     """
-    many = many or ManySettings()
+    many = ManySettings.of(many, "many")
     if verb not in VERBS:
         raise SettingsError(f"verb: {verb!r} was given; it must be one of {', '.join(VERBS)}")
     unknown = sorted(set(options) - set(OPTIONS[verb]))

@@ -41,7 +41,7 @@ from typing_extensions import Self
 
 from ...engines.random import uniform
 from ...engines.weights import Array
-from ...errors import TextError
+from ...errors import TextError, counted
 from ...settings import Settings
 from ...text.vocabulary import Vocabulary
 from ..surprisal import Surprisals, in_characters
@@ -124,9 +124,9 @@ def calibrated(lengths: Array, strangeness: Array, window: int = 0) -> Calibrati
     """
     count = len(lengths)
     if count < 2 * FEWEST:
-        what = f"windows of {window} characters" if window else "lines that are not empty"
+        what = f"window of {counted(window, 'character')}" if window else "line that is not empty"
         raise TextError(
-            f"{count} {what} are too few to calibrate with; at least {2 * FEWEST} are needed"
+            f"too few to calibrate with: {count:,} x a {what}; at least {2 * FEWEST} are needed"
         )
     order = np.argsort(uniform(np.zeros(count, np.uint64), np.arange(count)), kind="stable")
     fitted, ranked = order[: count // 2], order[count // 2 :]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...engines.weights import Array
-from ...errors import SettingsError
+from ...errors import SettingsError, counted
 from ...settings import OddSettings
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
@@ -91,8 +91,9 @@ class OddParts(Iterator[OddPart]):
         self._vocabulary = predictor.vocabulary
         if settings.threshold < calibration.lowest:
             raise SettingsError(
-                f"threshold: {settings.threshold:g} was given, and of {calibration.parts:,} ranked "
-                f"parts no p-value is below {calibration.lowest:.2g}; give at least that, or "
+                f"threshold: {settings.threshold:g} was given, and of "
+                f"{counted(calibration.parts, 'ranked part')} "
+                f"no p-value is below {calibration.lowest:.2g}; give at least that, or "
                 "calibrate with more text"
             )
         self._text = TextInBlocks(predictor, pieces, keep=True, warn=False)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ...errors import SettingsError, shown
+from ...errors import SettingsError, counted, shown
 
 SECONDS = 4.0
 """Most that an automaton may take; some short patterns have 2^100 states."""
@@ -71,7 +71,7 @@ def automaton_of(pattern: str) -> Automaton:
         ) from None
     if len(pattern) > LONGEST:
         raise SettingsError(
-            f"pattern: {len(pattern):,} characters were given; it must have at most {LONGEST:,}"
+            f"pattern: it has {counted(len(pattern), 'character')}; at most {LONGEST:,} are read"
         )
     try:
         plain = _plain(pattern)

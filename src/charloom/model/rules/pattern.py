@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from ...engines.restriction import Table
-from ...errors import SettingsError, shown
+from ...errors import SettingsError, counted, shown
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from .automaton import Automaton, automaton_of
@@ -93,7 +93,7 @@ def table_of(automaton: Automaton, vocabulary: Vocabulary) -> Table:
     used, columns = np.unique(np.array(classes, np.int32), return_inverse=True)
     if len(following) * len(used) > LARGEST:
         raise SettingsError(
-            f"pattern: it has {len(following):,} states, which is too many; simplify it"
+            f"pattern: it has {counted(len(following), 'state')}, which is too many; simplify it"
         )
     table = np.full((len(following), len(used)), -1, np.int32)
     for state, after in enumerate(following):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...engines.weights import Weights
-from ...errors import SettingsError, TextError, shown
+from ...errors import SettingsError, TextError, counted, shown
 from ...text.vocabulary import Vocabulary
 from .sealed import parse_json
 
@@ -102,6 +102,7 @@ def _in_order(characters: Mapping[str, int] | Iterable[str]) -> list[str]:
 def _check_size(given: int, size: int) -> None:
     if given != size:
         raise SettingsError(
-            f"characters: {given} were given, but the network has {size} ids; give one character "
+            f"characters: {given} were given, but the network has {counted(size, 'id')}; "
+            "give one character "
             "for each id, in their order"
         )

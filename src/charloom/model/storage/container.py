@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 
 from ...engines.weights import Array
-from ...errors import ModelFileError, OutputError, shown
+from ...errors import ModelFileError, OutputError, counted, shown
 from ...files import replacing
 from .sealed import BLANK, parse_json
 
@@ -126,7 +126,10 @@ def read_container(path: Path, kind: str) -> tuple[dict[str, Array], dict[str, A
             size = os.fstat(file.fileno()).st_size - len(header)
             end = max((offsets[1] for _, _, offsets in entries.values()), default=0)
             if size < end:
-                _refuse(path, f"is truncated: it ends after {len(header) + size} bytes; {_COPY}")
+                _refuse(
+                    path,
+                    f"is truncated: it ends after {counted(len(header) + size, 'byte')}; {_COPY}",
+                )
             start = header.find(_MARK) + len(_MARK)
             digest = hashlib.sha256(header[:start] + BLANK.encode() + header[start + len(BLANK) :])
             ours = content.get("format") in _FORMATS and content.get("kind") == kind
@@ -180,7 +183,7 @@ def _read_header(path: Path, file: BinaryIO) -> bytes:
     size = int.from_bytes(data[:8], "little")
     found = os.fstat(file.fileno()).st_size
     if found < 8 + size:
-        _refuse(path, f"is truncated: it ends after {found} bytes; {_COPY}")
+        _refuse(path, f"is truncated: it ends after {counted(found, 'byte')}; {_COPY}")
     if size > LONGEST_HEADER:
         _refuse(path, _DAMAGED)
     return data[: 8 + size] + file.read(max(size - 1, 0))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...errors import SettingsError, TextError
+from ...errors import SettingsError, TextError, counted
 from ...files import replacing
 from ...model.model import Model, Text
 from ...text.reading import beginning
@@ -70,7 +70,8 @@ def export(model: Model, text: Text | None = None, *, bits: Literal[8, 32] = 32)
     """The page as a string, and what it shows; the errors are those of `save_page`."""
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
-            f"the model has {model.parameters:,} weights; a page holds at most {MOST_WEIGHTS:,}: "
+            f"the model has {counted(model.parameters, 'weight')}; "
+            f"a page holds at most {MOST_WEIGHTS:,}: "
             "look at it with the server, which needs no copy of them"
         )
     pieces = [own_text(model)] if text is None else model.pieces(text)

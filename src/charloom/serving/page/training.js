@@ -217,7 +217,7 @@ const BLOGS_TRAINING = {
 function ownSettings(text, model) {
   const length = [...text].length;
   if (length < 100) throw new Error(`the text has ${counted(length, "character")}; give at least 100, better 2,000`);
-  if (length > LONGEST_TRAINED) throw new Error(`the text has ${length.toLocaleString("en")} characters; at most ${LONGEST_TRAINED.toLocaleString("en")} are trained on here (charloom train takes any length)`);
+  if (length > LONGEST_TRAINED) throw new Error(`the text has ${counted(length, "character")}; at most ${LONGEST_TRAINED.toLocaleString("en")} are trained on here (charloom train takes any length)`);
   const training = {
     batches: "streams",
     batch_size: Math.min(Math.max(Math.round(length / 250), 4), 32),
@@ -241,10 +241,10 @@ function dataTold(heading, { training }) {
   };
   tell("Text", `${counted(length, "character")}${heldOut ? `, of which the last ${heldOut} are held out: the model never trains on them` : ""}`);
   if (windows) {
-    tell("Windows", `${T} characters and the one after them, ${windows} in all: `, ...rows.flatMap((ids) => [quoted(ids), " "]), "…");
+    tell("Windows", `${counted(T, "character")} and the one that follows, ${windows} in all: `, ...rows.flatMap((ids) => [quoted(ids), " "]), "…");
   }
   const mapping = symbols.slice(0, 12).map((symbol, id) => `${visibleGlyph(symbol)} ${id}`).join(", ");
-  tell("Mapping", `the ${symbols.length} distinct characters, sorted and numbered: ${mapping}, …`);
+  tell("Mapping", `the ${counted(symbols.length, "distinct character")}, sorted and numbered: ${mapping}, …`);
   if (windows) {
     const [first] = rows;
     tell("X and y", "what is read, and what follows: ", `${Array.from(first.slice(0, -1)).join(" ")} → ${first.at(-1)}, that is `, quoted(first.slice(0, -1)), " → ", quoted(first.slice(-1)));

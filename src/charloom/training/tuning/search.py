@@ -79,7 +79,7 @@ class _Search:
             if _frozen(study, number).state != optuna_().trial.TrialState.RUNNING:
                 run.stop()
                 continue
-            if self._trained(study, trial, run):
+            if self._trained(place, study, trial, run):
                 place.keep_best(study)
                 frozen = _frozen(study, number)
                 pruned = frozen.state == optuna_().trial.TrialState.PRUNED
@@ -157,7 +157,7 @@ class _Search:
             space.suggest(trial)
         return trial
 
-    def _trained(self, study: Any, trial: Any, run: Run) -> bool:
+    def _trained(self, place: StudyFolder, study: Any, trial: Any, run: Run) -> bool:
         """Train to the end, or until it is pruned; False if the time is over before that."""
         optuna = optuna_()
         held_out = run.plan.split.validation
@@ -180,6 +180,8 @@ class _Search:
         except TrainingError as error:  # such as a loss that is not finite
             trial.set_user_attr("error", str(error))
             pruned = True
+        if pruned or run.finished:
+            place.keep_trial(_frozen(study, trial.number), pruned=bool(pruned))
         if pruned:
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
         elif run.finished:
@@ -239,8 +241,9 @@ def tune(
     4
     """
     optuna_()
-    tuning, text = tuning or TuningSettings(), text or TextSettings()
-    model, training = model or ModelSettings(), training or TrainingSettings()
+    tuning, text = TuningSettings.of(tuning, "tuning"), TextSettings.of(text, "text")
+    model = ModelSettings.of(model, "model")
+    training = TrainingSettings.of(training, "training")
     parsed = parse_spaces(spaces)
     for space in parsed:
         if space.name in model.model_fields_set | training.model_fields_set:

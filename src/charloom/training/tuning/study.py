@@ -3,6 +3,7 @@
     study.json              the plan: settings, spaces, seed, the digest of the text
     journal.log             Optuna's: every trial, its values and its validations
     trials/00000/ ...       a run for each trial, which is locked while it trains
+    trials/00000/trial.json what came of it, with a digest: the journal has none
     model.safetensors       the best model of all trials
 
 Any number of processes, on one machine or several that see the folder, work on one search:
@@ -29,6 +30,7 @@ from ...model.storage.container import MODEL_FILE
 from ...model.storage.sealed import sealed, unsealed
 
 PLAN_FILE, JOURNAL_FILE, TRIALS = "study.json", "journal.log", "trials"
+TRIAL_FILE = "trial.json"
 
 _NAME = "charloom"  # of the only study in the journal
 _FIRST = 5  # trials drawn at random, before what they tell is used
@@ -104,7 +106,10 @@ class StudyFolder:
             raise ModelFileError(f"{self.plan}: is no plan of a search ({error})") from None
 
     def open(self) -> Any:
-        """Optuna's study, made if it is not there yet; ModelFileError if its journal is damaged."""
+        """Optuna's study, made if it is not there yet; ModelFileError if its journal is damaged.
+
+        A trial that has ended has to be as its own file tells it.
+        """
         optuna = optuna_()
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
@@ -116,7 +121,7 @@ class StudyFolder:
                 f"{self.journal}: is damaged ({shown(error)}); put another copy back, or search in "
                 "another folder"
             ) from None
-        return optuna.create_study(
+        study = optuna.create_study(
             study_name=_NAME,
             storage=storage,
             load_if_exists=True,
@@ -124,6 +129,38 @@ class StudyFolder:
             sampler=optuna.samplers.RandomSampler(seed=0),  # until a trial has its own
             pruner=optuna.pruners.MedianPruner(n_startup_trials=_FIRST, n_warmup_steps=20),
         )
+        for trial in study.get_trials(deepcopy=False):
+            if trial.state.is_finished():
+                self._check(trial)
+        return study
+
+    def keep_trial(self, trial: Any, *, pruned: bool) -> None:
+        """Write what came of a trial, before the journal is told."""
+        validations = trial.intermediate_values
+        value = min(validations.values(), default=None)
+        if pruned:  # where Optuna takes the last one
+            value = validations.get(trial.last_step)
+        with replacing(self.run(trial.number) / TRIAL_FILE) as file:
+            file.write(sealed(_facts(trial, value, pruned), indent=1))
+
+    def _check(self, trial: Any) -> None:
+        """ModelFileError unless the journal has a trial as it was written; a removed one passes."""
+        path = self.run(trial.number) / TRIAL_FILE
+        try:
+            kept = unsealed(path.read_bytes())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as error:
+            raise ModelFileError(
+                f"{path}: is damaged ({shown(error)}); put another copy back, or search in another "
+                "folder"
+            ) from None
+        pruned = trial.state == optuna_().trial.TrialState.PRUNED
+        if kept != _facts(trial, trial.value, pruned):
+            raise ModelFileError(
+                f"{self.journal}: trial {trial.number} is not what {path} says; put another copy "
+                "back, or search in another folder"
+            )
 
     def keep_best(self, study: Any) -> None:
         """Write the best model of all trials, if it is not the one that is there."""
@@ -136,6 +173,20 @@ class StudyFolder:
                 model.save(self.model)
             if best_trial(study).number == trial.number:
                 return
+
+
+def _facts(trial: Any, value: float | None, pruned: bool) -> dict[str, Any]:
+    """What the journal has of a trial, but for times, as JSON has it."""
+    as_json = optuna_().distributions.distribution_to_json
+    facts = {
+        "number": trial.number,
+        "pruned": pruned,
+        "value": value,
+        "values": trial.params,
+        "spaces": {name: as_json(space) for name, space in trial.distributions.items()},
+        "validations": trial.intermediate_values,
+    }
+    return json.loads(json.dumps(facts))
 
 
 def _differs(a: Model, b: Model) -> bool:

@@ -9,7 +9,7 @@ const [ORDER, UNKNOWN, VALUES] = [0, 1, 2]; // what random numbers are drawn for
 class Windows {
   constructor(ids, { batch_size, sequence_length, seed }) {
     const count = ids.length - sequence_length;
-    if (count < 1) throw new Error(`${counted(ids.length, "character")} are too few for a window of ${sequence_length} and one more; give a longer text`);
+    if (count < 1) throw new Error(`the text (${counted(ids.length, "character")}) is too short for a window of ${sequence_length} and one more; give a longer one`);
     Object.assign(this, { ids, count, seed, T: sequence_length, B: Math.min(batch_size, count) });
     this.perEpoch = Math.ceil(count / this.B);
   }
@@ -35,7 +35,7 @@ class Windows {
 class Streams {
   constructor(ids, { batch_size, sequence_length, seed }) {
     const targets = ids.length - 1;
-    if (targets < 1) throw new Error(`${counted(ids.length, "character")} are too few to train on; give a longer text`);
+    if (targets < 1) throw new Error(`the text is too short to train on (${counted(ids.length, "character")}); give a longer one`);
     const T = Math.min(sequence_length, targets);
     Object.assign(this, { ids, seed, T, B: Math.min(batch_size, Math.floor(targets / T)) });
     this.perEpoch = Math.ceil(Math.floor((targets - this.#most()) / this.B) / T);

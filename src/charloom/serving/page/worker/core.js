@@ -63,7 +63,7 @@ class Network {
   writeWeights(weights) {
     this.names.forEach((name, n) => {
       const size = this.elements(name);
-      if (weights[name]?.length !== size) throw new Error(`the weight ${name} must have ${size} numbers`);
+      if (weights[name]?.length !== size) throw new Error(`the weight ${name} must have this many numbers: ${size}`);
       this.#with([weights[name]], (at) => this.#core.write(this.#network, n, WEIGHT, at), false);
     });
   }
