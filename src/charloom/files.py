@@ -24,6 +24,26 @@ def named(path: str | Path) -> Path:
     return Path(path)
 
 
+LARGEST = 32 << 20
+"""Bytes of a file that is neither text nor weights; run.json with all of Unicode has 13 million."""
+
+
+def read_whole(path: Path, most: int = LARGEST) -> bytes:
+    """The bytes of a plan, an index or a list.
+
+    ValueError for a longer file, perhaps a device without an end.
+
+    >>> read_whole(Path("/dev/zero"), most=9)
+    Traceback (most recent call last):
+    ValueError: it has more than 9 bytes
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most:,} bytes")
+    return data
+
+
 @contextmanager
 def replacing(path: str | Path, *, new: bool = False) -> Iterator[BinaryIO]:
     """Open a binary file that takes the place of `path` when the block ends well.
