@@ -12,6 +12,7 @@ import typer
 from charloom.cli.flags import GROUPS
 from charloom.cli.help import OWN
 from charloom.cli.lazy import app
+from charloom.cli.verbs import VERB_GROUPS
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 
@@ -29,10 +30,11 @@ Tab key complete commands and flags.
 
 def page() -> str:
     """The whole page."""
-    commands = app().registered_commands
-    return "\n".join(
-        [OPENING, *(section(c.name or "", c.callback) for c in commands if c.callback)]
-    )
+    commands = {c.name: c.callback for c in app().registered_commands}
+    parts = [OPENING]
+    for title, verbs in VERB_GROUPS.items():
+        parts += [f"## {title}\n", *(section(verb, commands[verb]) for verb in verbs)]
+    return "\n".join(parts)
 
 
 def section(name: str, command: Callable[..., Any]) -> str:
@@ -44,7 +46,7 @@ def section(name: str, command: Callable[..., Any]) -> str:
     usage = ["charloom", name, *(argument(p) for p in arguments)]
     text, _, example = inspect.cleandoc(command.__doc__ or "").partition("\n\nFor example:\n\n")
     parts = [
-        f"## {name}",
+        f"### {name}",
         f"```sh\n{' '.join(usage)}{' [FLAGS]' if flags else ''}\n```",
         text,
         f"```sh\n{inspect.cleandoc(example)}\n```",

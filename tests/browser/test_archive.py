@@ -78,6 +78,15 @@ def test_the_file_comes_back(node, tmp_path, name, way):
     assert [decoded(one, "u1").tobytes() for one in found] == FILES
 
 
+def test_a_new_network_and_its_counts_learn_as_in_python(node, tmp_path):
+    random = np.random.default_rng(0)
+    some = random.choice(list(b"abcdefgh \n"), 1500).astype("u1").tobytes()
+    data = b"the fox and the crow\n" * 80 + some  # counts are halved, and the table of them grows
+    archive = archive_of(data, tmp_path, None)
+    assert len(archive) < 0.6 * len(data)
+    assert decoded(node(DECOMPRESS, archives=[encoded(archive)])[0], "u1").tobytes() == data
+
+
 def test_frequencies_are_pythons(node):
     random = np.random.default_rng(0)
     rows = (random.standard_normal((200, 70)) * random.choice([0.1, 3, 30], (200, 1))).astype("<f4")
@@ -105,7 +114,7 @@ def test_what_cannot_be_read_is_refused_with_a_reason(node, tmp_path):
     good = archive_of(TEXT.encode(), tmp_path, model)
     wrong = [
         ("not an archive", b"the Fox"),
-        ("newer charloom", good.replace(b"archive 1", b"archive 2")),
+        ("newer charloom", good.replace(b"archive 2", b"archive 3")),
         (f"another model, {model.digest}", good),
     ]
     for at in (30, len(good) // 2, len(good) - 1):

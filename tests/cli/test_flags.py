@@ -12,8 +12,9 @@ from typer.main import get_command
 
 import charloom
 from charloom.cli.flags import as_flags, flag, help_of
-from charloom.cli.lazy import VERBS, app, asked_for, prepare
+from charloom.cli.lazy import app, asked_for, prepare
 from charloom.cli.main import main
+from charloom.cli.verbs import VERBS
 from charloom.errors import CharloomError, SettingsError, TextError
 
 SOURCE = Path(charloom.__file__).parent

@@ -15,8 +15,9 @@ from typer.main import get_command
 
 from charloom.cli.flags import GROUPS
 from charloom.cli.help import OWN, argument
-from charloom.cli.lazy import VERBS, app
+from charloom.cli.lazy import app
 from charloom.cli.main import main
+from charloom.cli.verbs import VERB_GROUPS, VERBS
 
 
 def shown(capsys, *arguments: str) -> str:
@@ -72,12 +73,27 @@ def test_the_manual_has_the_groups_and_examples_of_the_help(capsys):
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     page = script.page()
+    for title in VERB_GROUPS:
+        assert f"\n## {title}\n" in page
     for verb in VERBS:
-        assert f"\n## {verb}\n" in page
+        assert f"\n### {verb}\n" in page
         example = next(
             x for x in shown(capsys, verb).splitlines() if x.startswith("      charloom")
         )
         assert example.strip() in page
+
+
+def test_the_programs_help_has_every_verb_in_its_group(capsys):
+    assert main([]) == 0
+    lines = capsys.readouterr().out.split("\n\nStart with:")[0].splitlines()
+    found: dict[str, list[str]] = {}
+    for line in lines[lines.index("Begin:") :]:
+        if line.endswith(":") and line[0] != " ":
+            found[line[:-1]] = verbs = []
+        elif line[:3].strip():
+            verbs.append(line.split()[0])
+    assert found == {title: list(verbs) for title, verbs in VERB_GROUPS.items()}
+    assert len(VERBS) == sum(map(len, VERB_GROUPS.values()))
 
 
 def test_completion_is_on_and_completes_verbs_and_flags():

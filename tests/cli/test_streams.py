@@ -25,8 +25,8 @@ import pytest
 import charloom
 from charloom.cli import streams
 from charloom.cli.formatting import quoted
-from charloom.cli.lazy import VERBS
 from charloom.cli.main import main
+from charloom.cli.verbs import VERBS
 from charloom.engines.native import available_kernels
 from charloom.model.compression.compress import compress
 from charloom.settings import CompressionSettings

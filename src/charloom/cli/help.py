@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 import charloom
 
 from .streams import say
+from .verbs import VERB_GROUPS, VERBS
 
 OWN = "Flags"
 """The group of flags that come from no settings."""
@@ -65,15 +66,17 @@ class Command(TyperCommand):
 
 
 class Program(TyperGroup):
-    """The program, whose help shows the whole first sentence of every command."""
+    """The program, whose help shows the whole first sentence of every command, in groups."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each command with what it does."""
-        names = self.list_commands(ctx)
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [(name, (self.commands[name].help or "").partition("\n\n")[0]) for name in names]
-            )
+        width = max(map(len, VERBS))  # so that all groups have their text in one column
+        for title, verbs in VERB_GROUPS.items():
+            told = [(verb, self.commands[verb]) for verb in verbs if verb in self.commands]
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(f"{v:{width}}", (c.help or "").partition("\n\n")[0]) for v, c in told]
+                )
         with formatter.section("Start with"):
             formatter.write_dl(START)
 

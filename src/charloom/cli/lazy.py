@@ -1,8 +1,8 @@
 """Start-up: a command loads its own verb, and of the library only what it uses.
 
 `charloom` itself loads a public name when it is first used, so commands import nothing else.
-What is left is here: which module has which verb, and what NumPy and pydantic must find in
-the environment before they are loaded.
+The rest is here: a program with the verbs that are asked for, and what NumPy and pydantic must find
+in the environment before they are loaded.
 """
 
 from __future__ import annotations
@@ -13,38 +13,10 @@ from importlib import import_module
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
+from .verbs import VERBS
+
 if TYPE_CHECKING:
     import typer
-
-VERBS = {
-    "train": "training",
-    "tune": "tuning",
-    "prepare": "many",
-    "generate": "model",
-    "complete": "completing",
-    "fill": "completing",
-    "evaluate": "model",
-    "score": "model",
-    "compare": "model",
-    "odd": "odd",
-    "copied": "copied",
-    "compress": "compression",
-    "decompress": "compression",
-    "info": "model",
-    "export": "formats",
-    "import": "formats",
-    "card": "formats",
-    "serve": "inspection",
-    "inspect": "inspection",
-    "explain": "inspection",
-    "units": "inspection",
-    "context": "inspection",
-    "recall": "inspection",
-    "plot": "training",
-    "export-log": "training",
-    "demo": "main",
-}
-"""The module of each verb, in the order in which help lists them."""
 
 
 def prepare() -> None:

@@ -1,6 +1,6 @@
 r"""The file of a compressed text.
 
-    charloom archive 1\n
+    charloom archive 2\n
     {"digest": ..., "bytes": 440, ...}\n     sealed JSON: what decoding needs to know
     the model, if it is inside               a model file of 8 bits
     the code                                 see coding.py
@@ -22,8 +22,9 @@ from ...errors import ModelFileError, SettingsError, shown
 from ...files import replacing
 from ...settings import ModelSettings
 from ..storage.sealed import sealed, unsealed
+from .counts import LONGEST
 
-_MAGIC = b"charloom archive 1\n"
+_MAGIC = b"charloom archive 2\n"
 _LONGEST = 1 << 20  # bytes of the JSON
 
 Count = Annotated[int, Field(ge=0, lt=2**60)]
@@ -42,6 +43,8 @@ class Learning:
     sequence_length: Annotated[int, Field(ge=1, le=2**20)]
     """Characters of a chunk."""
     beta1: Annotated[float, Field(ge=0, lt=1)]
+    longest_context: Annotated[int, Field(ge=0, le=LONGEST)] = 0
+    """Characters of the contexts that are counted and mixed in; 0 for the network alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,10 +3,11 @@
 Each character is coded with the probabilities that the model gives it after those before it, so
 the size is the surprisal that `evaluate` reports, and proves it. With `adapt` the model learns
 from each chunk once it is coded, as in adaptation.py; without a model, a new network does so from
-nothing. To read the file back the same network computes the same probabilities: with the portable
-kernels in float32, which give the same bits on every processor.
+nothing, and is mixed with counts of what followed the same characters before. To read the file back
+the same network computes the same probabilities: with the portable kernels in float32, which give
+the same bits on every processor.
 
-    archive.py   the file          coding.py   probabilities to bytes
+    archive.py   the file     coding.py   probabilities to bytes     counts.py   the mixture
 
 The text is not normalized. A character that the vocabulary lacks, or a byte that is not UTF-8,
 is coded as the unknown, and then by its number.
@@ -36,6 +37,7 @@ from ..predictor import Predictor
 from ..storage.file import ModelFile, write_model
 from .archive import Header, Learning, read_archive, sha256, write_archive
 from .coding import TOTAL, Decoder, Encoder, frequencies
+from .counts import Mixture
 
 _CODE_POINTS = 0x110000
 _BLOCK = 512
@@ -110,6 +112,7 @@ def compress(
             final_learning_rate=min(settings.final_learning_rate, settings.learning_rate),
             sequence_length=settings.sequence_length,
             beta1=0.0,
+            longest_context=settings.longest_context,
         )
     else:
         if inside:
@@ -228,15 +231,19 @@ class _Coder:
         self._length = learning.sequence_length if learning else _BLOCK
         self._state = self._engine.zero_state(1)
         self._last: int | None = self._newline
+        self._mixture = None
+        if learning and learning.longest_context:
+            self._mixture = Mixture(self._symbols, learning.longest_context)
 
     def encode(self, text: Array, progress: Progress | None) -> tuple[bytes, float]:
         """The code of a text of code points or bytes (N,), and its surprisal in bits."""
         encoder, bits, at = Encoder(), 0.0, 0
         ids = self._ids(text)
         if self._last is None and len(ids):
-            self._last, at = int(ids[0]), 1
-            encoder.add_evenly(self._last, self._symbols)
-            self._spell(encoder, self._last, text[0])
+            self._start(int(ids[0]))
+            at = 1
+            encoder.add_evenly(int(ids[0]), self._symbols)
+            self._spell(encoder, int(ids[0]), text[0])
             bits += float(np.log2(self._symbols))
         while at < len(ids):
             these = ids[at : at + self._length]
@@ -245,7 +252,7 @@ class _Coder:
                 these = these[: ends[0] + 1] if len(ends) else these
             inputs = self._inputs(these)
             logits, state = self._engine.logits(inputs, self._state)
-            found = self._frequencies(logits)
+            found = self._frequencies(logits, these[:-1])
             rows = np.arange(len(these))
             taken = found[rows, these]
             starts = found.cumsum(axis=1)[rows, these] - taken
@@ -267,14 +274,15 @@ class _Coder:
         decoder, at = Decoder(code), 0
         text = np.zeros(self._characters, np.uint32)
         if self._last is None and len(text):
-            self._last, at = decoder.find_evenly(self._symbols), 1
-            text[0] = self._spelled(decoder, self._last)
+            first, at = decoder.find_evenly(self._symbols), 1
+            self._start(first)
+            text[0] = self._spelled(decoder, first)
         while at < len(text):
             state, ids = self._state, np.empty(0, np.int32)
             start = at
             while at < min(start + self._length, len(text)):
                 logits, state = self._engine.logits(self._inputs(ids, one_more=True)[-1:], state)
-                symbol = decoder.find(self._frequencies(logits)[0])
+                symbol = decoder.find(self._frequencies(logits, ids)[0])
                 ids = np.append(ids, np.int32(symbol))
                 text[at] = self._spelled(decoder, symbol)
                 at += 1
@@ -302,12 +310,19 @@ class _Coder:
             read[read == self._escape] = 0  # the model has nothing to read for it
         return read[:, None].astype(np.int32)
 
-    def _frequencies(self, logits: Array) -> Array:
-        """(T, S) of all symbols, from (T, 1, V) logits."""
+    def _start(self, first: int) -> None:
+        self._last = first
+        if self._mixture is not None:
+            self._mixture.start(first)
+
+    def _frequencies(self, logits: Array, read: Array) -> Array:
+        """(T, S) of all symbols, from (T, 1, V) logits; `read` of the chunk is before the last."""
         rows = logits[:, 0]
         if self._escape == self._vocabulary.size:
             seldom = rows.max(axis=1, keepdims=True) - np.float32(11)  # 2^-16 of the likeliest
             rows = np.concatenate([rows, seldom], axis=1)
+        if self._mixture is not None:
+            return self._mixture.frequencies(rows, read)
         return frequencies(rows)
 
     def _spell(self, encoder: Encoder, symbol: int, character: int) -> None:
@@ -326,6 +341,8 @@ class _Coder:
         learning = self._learning
         if learning is not None:
             share = start / self._characters
+            if self._mixture is not None:
+                self._mixture.learn(ids, share)
             rate = learning.learning_rate + share * (
                 learning.final_learning_rate - learning.learning_rate
             )

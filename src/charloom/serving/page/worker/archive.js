@@ -1,7 +1,7 @@
 // A compressed text comes back: model/compression/archive.py and the reading half of model/compression/compress.py.
 "use strict";
 
-const MAGIC = "charloom archive 1\n";
+const MAGIC = "charloom archive 2\n";
 const MOST_DECOMPRESSED = 2 ** 24; // bytes, which take an hour
 const CODE_POINTS = 0x110000;
 const CHUNK = 512; // characters between two answers, where nothing is learned
@@ -57,6 +57,7 @@ function evenWeights(network) {
 // Reads a text from its code, a chunk at a time; the network may learn after each.
 class Decompression {
   #decoder;
+  #mixture = null;
   #state;
   #steps = 0;
   at = 0; // characters that are there
@@ -74,6 +75,8 @@ class Decompression {
     this.last = lineStart < 0 ? null : lineStart;
     this.text = new Uint32Array(header.characters);
     this.#decoder = new Decoder(code);
+    const longest = header.learning?.longest_context;
+    if (longest) this.#mixture = new Mixture(this.symbols, longest);
     this.#state = predictor.network.zeroState();
   }
 
@@ -85,7 +88,10 @@ class Decompression {
   goOn() {
     const { predictor: { network, lineStart }, text } = this;
     if (this.done) return;
-    if (this.last === null) this.#add((this.last = this.#decoder.findEvenly(this.symbols)));
+    if (this.last === null) {
+      this.#add((this.last = this.#decoder.findEvenly(this.symbols)));
+      this.#mixture?.start(this.last);
+    }
     const before = this.last;
     const start = this.at;
     const length = this.header.learning?.sequence_length ?? CHUNK;
@@ -94,7 +100,7 @@ class Decompression {
     while (this.at < Math.min(start + length, text.length)) {
       const read = network.logits(Int32Array.of(this.#readable(ids.at(-1) ?? before)), state);
       state = read.state;
-      const symbol = this.#decoder.find(this.#frequencies(read.logits));
+      const symbol = this.#decoder.find(this.#frequencies(read.logits, ids));
       ids.push(symbol);
       this.#add(symbol);
       if (symbol === lineStart) break;
@@ -116,10 +122,13 @@ class Decompression {
     return symbol === this.predictor.vocabulary.size ? 0 : symbol;
   }
 
-  #frequencies(logits) {
-    if (this.symbols === logits.length) return frequencies(logits);
-    const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
-    return frequencies([...logits, Math.fround(most - 11)]);
+  #frequencies(logits, ids) {
+    let all = logits;
+    if (this.symbols > logits.length) {
+      const most = logits.reduce((a, b) => Math.max(a, b), -Infinity);
+      all = [...logits, Math.fround(most - 11)];
+    }
+    return this.#mixture ? this.#mixture.frequencies(all, ids) : frequencies(all);
   }
 
   // The state after a chunk from which the network learns.
@@ -127,6 +136,7 @@ class Decompression {
     const { learning, characters } = this.header;
     if (!learning) return null;
     const share = start / characters;
+    this.#mixture?.learn(ids, share);
     const learning_rate = learning.learning_rate + share * (learning.final_learning_rate - learning.learning_rate);
     const settings = { learning_rate, beta1: learning.beta1, beta2: 0.999, epsilon: 1e-7, clip_norm: 0, dropout: 0 };
     const inputs = Int32Array.from([before, ...ids.slice(0, -1)], (id) => this.#readable(id));

@@ -7,7 +7,7 @@
 importScripts(
   "../format.js", "../cells.js", "core.js", "random.js", "vocabulary.js", "model_file.js",
   "predictor.js", "traced_text.js", "live_text.js", "batches.js", "first_values.js", "trainer.js",
-  "coding.js", "archive.js");
+  "coding.js", "counts.js", "archive.js");
 
 class Desk {
   // From the bytes of core.wasm.

@@ -1,0 +1,150 @@
+"""What followed the same characters before, mixed with what a network says.
+
+For each context of 0 to K characters it is counted which characters followed. Each length gives
+probabilities, those of the next shorter one filling in what was not seen (Witten and Bell, 1991):
+
+    p_k(s) = (count of s + distinct · p_{k-1}(s)) / (count of all + distinct)
+
+The mixture is a weighted product of these and the network's: exp(sum of w_k ln p_k), made to add
+to 1. The weights go down the gradient of the surprisal; there are as many sets of them as lengths,
+and the longest context that was seen before chooses one (Mahoney, "Adaptive weighing of context
+models", 2005, for bits). A network that learns from nothing knows words only after many
+steps; the counts know them after one, which is most of what is gained.
+
+Everything is learned after a chunk, as the network does, and is the same on every machine: what is
+not an integer is computed by single operations of IEEE 754, or as sums that are exact.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from ...engines.weights import Array
+from .coding import TOTAL, frequencies
+
+LONGEST = 6
+"""Characters of a context, at most: with a byte for each it is a number below 2^51."""
+
+_RATES = 0.002, 0.0005  # of the weights, at the start and at the end of the text
+_LEAST = -16.0  # of a logarithm
+_UNIT = 4096.0  # logarithms are whole multiples of 1 / _UNIT
+_HIGHEST = 255  # a count that is higher is halved, and all of its context with it
+_MOST_COUNTS = 2**26  # so many bytes twice; after that there are no new contexts
+_EXPONENT = 103  # of 2^-24, as float32 has it
+
+
+class Mixture:
+    """Counts of one text, as far as it is read, and the weights of the mixture.
+
+    >>> mixture = Mixture(symbols=3, longest=2)
+    >>> mixture.start(0)
+    >>> for _ in range(20):
+    ...     before = mixture.frequencies(np.zeros((2, 3)), np.array([1]))
+    ...     mixture.learn(np.array([1, 0]), share=0.0)
+    >>> (before[[0, 1], [1, 0]] > 0.9 * TOTAL).all()
+    True
+    """
+
+    def __init__(self, symbols: int, longest: int) -> None:
+        self._longest = longest
+        self._counts = np.zeros((1024, symbols), np.uint16)  # row 0: a context never seen
+        self._rows: dict[int, int] = {}
+        self._most = max(_MOST_COUNTS // symbols, 2)
+        self._weights = np.zeros((longest + 2, longest + 2))  # (sets, the network and lengths)
+        self._weights[:, 0], self._weights[:, -1] = 0.6, 0.4
+        self._before = np.zeros(longest, np.int64)  # the characters before the chunk
+        self._seen: list[tuple[Array, Array, Array]] = []
+
+    def start(self, first: int) -> None:
+        """Read the first character, which has no probability."""
+        self._before[-1:] = first
+
+    def frequencies(self, logits: Array, read: Array) -> Array:
+        """(T, S) of the mixture, from the network's logits (T, S); see coding.frequencies.
+
+        `read` are the characters of the chunk before the last row.
+        """
+        keys = self._keys(read)[:, -len(logits) :]
+        rows = np.array([self._rows.get(key, 0) for key in keys.ravel().tolist()])
+        counts = self._counts[rows].reshape(*keys.shape, -1)
+        found = counts.sum(axis=2, dtype=np.int64)
+        new = np.count_nonzero(counts, axis=2) + (found == 0)
+        highest = logits.max(axis=1, keepdims=True).astype(np.float64)
+        logarithms = [np.rint(np.maximum(logits - highest, _LEAST) * _UNIT) / _UNIT]
+        p = np.full(logits.shape, 1 / logits.shape[1])
+        for k in range(self._longest + 1):
+            p = (counts[k] + new[k, :, None] * p) / (found[k] + new[k])[:, None]
+            logarithms.append(_logarithm(p))
+        sets = np.count_nonzero(found, axis=0)
+        weights = self._weights[sets]
+        mixed = weights[:, :1] * logarithms[0]
+        for k in range(1, len(logarithms)):
+            mixed = mixed + weights[:, k : k + 1] * logarithms[k]
+        result = frequencies(mixed)
+        self._seen.append((sets, np.stack(logarithms, axis=1), result))
+        return result
+
+    def learn(self, ids: Array, share: float) -> None:
+        """Learn from a chunk (T,) whose frequencies were asked for; `share` of the text is read."""
+        sets, logarithms, errors = (np.concatenate(part) for part in zip(*self._seen, strict=True))
+        self._seen.clear()
+        errors = errors.astype(np.float64)
+        errors[np.arange(len(ids)), ids] -= TOTAL
+        gradients = np.zeros_like(self._weights)  # sums of multiples of 1 / _UNIT below 2^53: exact
+        np.add.at(gradients, sets, (logarithms @ errors[:, :, None])[:, :, 0])
+        rate = _RATES[0] + share * (_RATES[1] - _RATES[0])
+        self._weights -= rate * (gradients / TOTAL)
+        keys = self._keys(ids[:-1])
+        rows = np.array([self._row(key) for key in keys.ravel().tolist()])
+        these = np.tile(ids, len(keys))[rows > 0]
+        rows = rows[rows > 0]
+        np.add.at(self._counts, (rows, these), 1)
+        high = np.unique(rows[self._counts[rows, these] > _HIGHEST])
+        self._counts[high] -= self._counts[high] >> 1
+        self._before = np.concatenate([self._before, ids])[len(ids) :]
+
+    def _keys(self, read: Array) -> Array:
+        """(K + 1, T) int64 numbers of the contexts of each length, around each of `read`."""
+        ids = np.concatenate([self._before, read])
+        size = len(read) + 1
+        context, keys = np.zeros(size, np.int64), []
+        for k in range(self._longest + 1):
+            if k:
+                start = self._longest - k
+                context = context * 256 + ids[start : start + size]
+            keys.append(context * 8 + k)
+        return np.stack(keys)
+
+    def _row(self, key: int) -> int:
+        """The row of a context, a new one if need be; 0 if there is no room."""
+        row = self._rows.get(key, 0)
+        if not row and len(self._rows) + 1 < self._most:
+            row = self._rows[key] = len(self._rows) + 1
+            if row == len(self._counts):
+                self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
+        return row
+
+
+def _logarithm(p: Array) -> Array:
+    """Ln p, by the first 12 bits of p: a whole multiple of 1 / _UNIT, at least _LEAST.
+
+    >>> _logarithm(np.array([1.0, 0.5, 1e-30])).tolist()
+    [0.0, -0.693115234375, -16.0]
+    """
+    bits = p.astype(np.float32).view(np.int32) >> 11
+    return _table()[np.maximum(bits - (_EXPONENT << 12), 0)]
+
+
+@cache
+def _table() -> Array:
+    mantissas = 1 + np.arange(4096) / 4096
+    z = (mantissas - 1) / (mantissas + 1)
+    square, series = z * z, np.zeros(4096)
+    for n in range(39, 0, -2):
+        series = series * square + 1 / n
+    ln_mantissas = 2 * z * series
+    exponents = np.arange(_EXPONENT, 128) - 127.0
+    values = exponents[:, None] * 0.6931471805599453 + ln_mantissas
+    return np.maximum(np.rint(values * _UNIT) / _UNIT, _LEAST).ravel()
