@@ -212,6 +212,7 @@ READ_AS_A_WHOLE = {
     "model/compression/archive.py": 1,  # after its first bytes are those of an archive
     "export/keras.py": 1,  # what Keras has just made
     "serving/offline/page.py": 1,  # the page's own files
+    "serving/page_api.py": 1,
 }
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OutputError
+from .errors import OutputError, counted
 
 
 def named(path: str | Path) -> Path:
@@ -40,7 +40,7 @@ def read_whole(path: Path, most: int = LARGEST) -> bytes:
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise ValueError(f"it has more than {most:,} bytes")
+        raise ValueError(f"it has more than {counted(most, 'byte')}")
     return data
 
 
