@@ -97,6 +97,20 @@ class Settings(BaseModel):
         return type(self)(**{**given, **changes})
 
 
+def check_within(name: str, value: int, least: int, most: int = 65536) -> None:
+    """SettingsError for a number that is no field of settings, and out of its bounds.
+
+    >>> check_within("places", 70000, least=0)
+    Traceback (most recent call last):
+    charloom.errors.SettingsError: places: 70000 was given; it must be at least 0, at most 65536
+    """
+    if not least <= value <= most:
+        raise SettingsError(
+            f"{name}: {shown(value, 40)} was given; it must be at least {least}, at most {most}",
+            name,
+        )
+
+
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
