@@ -40,7 +40,7 @@ What is given back, or given:
     texts                      InMemory, Vocabulary, CopyIndex
     what a model says          Score, Part, Trace, TextState, OddPart, Calibration, Comparison
     reports                    Report (of `units`), ContextReport, Recall, CopyReport, Compressed
-    rules of a text            Pattern, Grammar, JsonSchema, NoCopies
+    rules of a text            Pattern, Grammar, JsonSchema, NoCopies, Both; `rule_given` makes them
     a page                     Page
 
 `help(charloom.train)` and `help(charloom.Model)` say more of each. Every error raised on purpose
@@ -80,7 +80,9 @@ if TYPE_CHECKING:
     from .model.model import Model as Model
     from .model.oddity.calibration import Calibration as Calibration
     from .model.oddity.parts import OddPart as OddPart
+    from .model.rules.both import Both as Both
     from .model.rules.copies import NoCopies as NoCopies
+    from .model.rules.given import rule_given as rule_given
     from .model.rules.grammar import Grammar as Grammar
     from .model.rules.grammar import JsonSchema as JsonSchema
     from .model.rules.pattern import Pattern as Pattern
@@ -114,6 +116,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "AdaptationSettings": "settings",
+    "Both": "model.rules.both",
     "Calibration": "model.oddity.calibration",
     "CharloomError": "errors",
     "Comparison": "model.comparison",
@@ -162,6 +165,7 @@ _HOME = {
     "read": "text.reading",
     "recall": "inspection.memory.recall",
     "resume": "training.start",
+    "rule_given": "model.rules.given",
     "save_page": "serving.offline.page",
     "save_trace": "inspection.files",
     "serve": "serving.server",

@@ -410,7 +410,7 @@ class CompressionSettings(Settings):
         default=5e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
     )
     final_learning_rate: float = Field(
-        default=2e-4, gt=0, lt=1, description="at the end of the text"
+        default=3e-4, gt=0, lt=1, description="at the end of the text"
     )
     sequence_length: int = Field(
         default=32, ge=1, le=4096, description="characters of a chunk, coded before its step"

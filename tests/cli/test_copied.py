@@ -121,10 +121,7 @@ def test_generate_writes_without_copied_spans(folder, capsys):
         (["--training-text", "book.txt"], "--no-copies and --training-text go together"),
         (["--no-copies", "1", "--training-text", "book.txt"], "--no-copies: 1 was given; it must"),
         (["--no-copies", "9", "--training-text", "no.txt"], "no.txt: there is no such file"),
-        (
-            ["--no-copies", "9", "--training-text", "book.txt", "--pattern", "a+"],
-            "--pattern and --no-copies were given; give one of them",
-        ),
+        (["--grammar", "book.txt", "--pattern", "a+"], "--pattern and --grammar were given"),
     ],
 )
 def test_a_rule_against_copies_that_cannot_be_is_one_line(

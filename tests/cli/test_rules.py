@@ -60,8 +60,15 @@ def test_wrong_rules_are_one_line(place, capsys):
     assert "--json-schema: it is no JSON" in complaint(
         capsys, "generate", "m", "--json-schema", "letters"
     )
-    many = complaint(capsys, "generate", "m", "a.txt", "-o", "out", "--pattern", "a")
-    assert "--pattern: is of one text" in many
+    many = complaint(capsys, "generate", "m", "a.txt", "-o", "out", "--validate", "true")
+    assert "--validate: is of one text" in many
+    (place / "a.txt").write_text("a")
+    for rule in (["--pattern", "é"], ["--pattern", "a", "--grammar", "letters"]):
+        assert complaint(capsys, "generate", "m", "a.txt", "-o", "out", *rule)
+    assert "--no-copies and --training-text go together" in complaint(
+        capsys, "generate", "m", "--pattern", "a", "--no-copies", "3"
+    )
+    assert not (place / "out").exists()
     assert "--tries: has no effect without --validate" in complaint(
         capsys, "generate", "m", "--tries", "3"
     )
@@ -108,4 +115,35 @@ def test_fill_names_what_may_stand_in_a_gap(place, capsys):
     assert "--gap: '___' must stand in the text once; found: 0 x" in complaint(
         capsys, "fill", "m", "the fox"
     )
-    assert completing.fill.__doc__ and "pattern" in rules.RULES
+    assert completing.fill.__doc__ and rules.PatternFlag
+
+
+def test_a_pattern_and_no_copies_go_together(place, capsys):
+    (place / "book.txt").write_text("aaa bbb abc")
+    command = ["generate", "m", "--pattern", "[ab]{4}", "--seed", "1", "--count", "20"]
+    out = said(capsys, *command, "--no-copies", "3", "--training-text", "book.txt")
+    assert re.fullmatch(r"([ab]{4}\n){20}", out)
+    assert "aaa" not in out and "bbb" not in out
+
+
+def test_each_prompt_of_many_files_is_under_the_rules(place, capsys):
+    (place / "prompts.jsonl").write_text("".join(f'{{"text": "{p}"}}\n' for p in ("aa", "bb", "x")))
+    (place / "book.txt").write_text("aaa bbb")
+    command = ["generate", "m", "prompts.jsonl", "-o", "out", "--seed", "2", "--count", "3"]
+    rules = ["--pattern", "[ab]{4}", "--no-copies", "3", "--training-text", "book.txt"]
+    assert "9 rows" in said(capsys, *command, *rules)
+    (part,) = (place / "out").glob("prompts.*.jsonl")
+    rows = [json.loads(line) for line in part.read_text().splitlines()]
+    model = charloom.Model.load("m")
+    for row in rows:
+        assert re.fullmatch("[ab]{4}", row["text"])
+        whole = row["prompt"] + row["text"]
+        assert "aaa" not in whole and "bbb" not in whole
+    alone = charloom.rule_given(
+        model, pattern="[ab]{4}", no_copies=3, training_text="book.txt", prompt="aa"
+    )
+    assert [row["text"] for row in rows[:3]] == model.generate_many(
+        "aa", count=3, seed=2, rule=alone
+    )
+    other = complaint(capsys, *command, "--pattern", "[ab]{5}")
+    assert "whose pattern is '[ab]{4}' and not '[ab]{5}'" in other

@@ -17,6 +17,7 @@ from charloom.model.model import Model
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.corpus import InMemory
 from charloom.text.vocabulary import Vocabulary
+from charloom.training import base as starting
 from charloom.training.base import Base, grown
 from charloom.training.folder import digest_of
 from charloom.training.start import resume, train
@@ -217,10 +218,16 @@ def test_a_short_text_that_english_predicts_well_starts_from_it(english, tmp_pat
         (TEXT[:600], {"training": settings(first_values="keras")}),
         (TEXT[:600], {"training": settings(batches="windows")}),
         (TEXT[:600:-1], {}),  # read backwards it is no English
-        (TEXT[:600] * 200, {}),
     ],
 )
 def test_others_start_from_first_values(english, given, options):
     run = train(InMemory(given), **{"training": settings(), **options})
     assert run.plan.base is None
     assert "from" not in run.plan.choice
+
+
+def test_the_longest_text_that_starts_from_english_by_itself(english, monkeypatch):
+    monkeypatch.setattr(starting, "LONGEST", 600)
+    chosen = [train(InMemory(TEXT[:n]), training=settings()).plan.base for n in (600, 601)]
+    assert chosen[0].name == "english"
+    assert chosen[1] is None

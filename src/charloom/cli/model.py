@@ -40,7 +40,6 @@ from .arguments import (
 from .flags import chosen, flags, given, refuse
 from .many import PartsFolder, many_flags, on_many_files, refuse_many
 from .rules import (
-    RULES,
     GrammarFlag,
     JsonSchemaFlag,
     NoCopiesFlag,
@@ -48,7 +47,7 @@ from .rules import (
     TrainingTextFlag,
     TriesFlag,
     ValidateFlag,
-    rule_of,
+    given_rule,
     validator,
 )
 from .streams import say, tell
@@ -112,7 +111,8 @@ def generate(
     Under a rule (--pattern, --json-schema, --grammar) what follows the prompt fulfils it as a
     whole, and within --length. A text ends where nothing may follow; where something may, it ends
     as others do: at --stop, at the end of the line for a model of lines, or at --length. With
-    --no-copies the text, its prompt included, copies no N characters in a row. What no rule can say
+    --no-copies, also beside one of these, the text, its prompt included, copies no N characters in
+    a row. What no rule can say
     a program may, with --validate; the share that it accepts is told on standard error, and the
     exit status is 1 where --tries were not enough.
 
@@ -124,13 +124,14 @@ def generate(
     by_default = values["temperature"] is None
     if by_default:
         values["temperature"] = READABLE
+    rule = given_rule(pattern, json_schema, grammar, no_copies, training_text)
     if output is not None:
         if prompt is not None or prompt_file is not None:
             raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
         refuse(context, ("state", "state_out"), "is of one text, and -o was given")
-        refuse(context, RULES, "is of one text, and -o was given")
+        refuse(context, ("validate", "tries"), "is of one text, and -o was given")
         names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
-        options = {name: values[name] for name in names}
+        options = {name: values[name] for name in names} | rule
         return on_many_files("generate", model, text, output, values, stop=stop, **options)
     refuse_many(context)
     if text:
@@ -153,7 +154,7 @@ def generate(
         "state": before,
         "length": amount.length,
         "stop": stop or None,
-        "rule": rule_of(loaded, pattern, json_schema, grammar, no_copies, training_text, prompt),
+        "rule": charloom.rule_given(loaded, prompt=prompt, **rule),
         **sampling.model_dump(),
     }
     if validate is not None:

@@ -13,17 +13,6 @@ import charloom
 from ..errors import SettingsError
 from .arguments import path, text_name
 
-RULES = (
-    "pattern",
-    "json_schema",
-    "grammar",
-    "no_copies",
-    "training_text",
-    "validate",
-    "tries",
-)
-"""The names of the flags."""
-
 _TITLE = "Rules"
 _SECONDS = 60  # that a command has for one text
 
@@ -120,37 +109,18 @@ def validator(command: str, prompt: str) -> Callable[[str], bool]:
     return check
 
 
-def rule_of(
-    model: charloom.Model,
+def given_rule(
     pattern: str | None,
     json_schema: Path | None,
     grammar: Path | None,
     no_copies: int | None,
     training_text: Path | str | None,
-    prompt: str,
-) -> charloom.Pattern | charloom.JsonSchema | charloom.Grammar | charloom.NoCopies | None:
-    """The rule that the flags give, if any, for what follows a prompt."""
-    given = {
+) -> dict[str, Any]:
+    """What the flags of a rule say, with the text of the files; for `charloom.rule_given`."""
+    return {
         "pattern": pattern,
-        "json_schema": json_schema,
-        "grammar": grammar,
+        "json_schema": None if json_schema is None else "".join(charloom.read(json_schema)),
+        "grammar": None if grammar is None else "".join(charloom.read(grammar)),
         "no_copies": no_copies,
+        "training_text": None if training_text is None else str(training_text),
     }
-    names = [name for name, value in given.items() if value is not None]
-    if len(names) > 1:
-        named = " and ".join(f"`{name}`" for name in names)
-        raise SettingsError(f"{named} were given; give one of them", *names)
-    if pattern is not None:
-        return charloom.Pattern(model.normalized(pattern, "pattern"))
-    if json_schema is not None:
-        return charloom.JsonSchema("".join(charloom.read(json_schema)))
-    if grammar is not None:
-        return charloom.Grammar("".join(charloom.read(grammar)))
-    if (no_copies is None) != (training_text is None):
-        raise SettingsError(
-            "`no_copies` and `training_text` go together; give both", "no_copies", "training_text"
-        )
-    if no_copies is not None and training_text is not None:
-        index = charloom.CopyIndex.of(charloom.read(training_text, model.text_settings))
-        return charloom.NoCopies(index, no_copies, after=prompt)
-    return None

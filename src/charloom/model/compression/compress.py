@@ -3,9 +3,9 @@
 Each character is coded with the probabilities that the model gives it after those before it, so
 the size is the surprisal that `evaluate` reports, and proves it. With `adapt` the model learns
 from each chunk once it is coded, as in adaptation.py; without a model, a new network does so from
-nothing, and is mixed with counts of what followed the same characters before. To read the file back
-the same network computes the same probabilities: with the portable kernels in float32, which give
-the same bits on every processor.
+nothing, and is mixed with counts of what followed the same characters before. To read the file
+back the same network computes the same probabilities: with the portable kernels in float32, which
+give the same bits on every processor.
 
     archive.py   the file     coding.py   probabilities to bytes     counts.py   the mixture
 

@@ -24,11 +24,12 @@ from ...text.reading import SUFFIXES, Sources, name_of, single_sources
 from ...text.records import JSON_LINES, PARQUET, kind_of_file, need_parquet
 from ...text.workers import Lost, work_on
 from ..model import Model
+from ..rules.given import GIVEN
 from ..storage.container import MODEL_FILE
 from ..storage.sealed import sealed, unsealed
 from .cluster import work_on_cluster
 from .parts import is_done, remove_partial
-from .rows import VERBS
+from .rows import VERBS, check_rule
 from .work import FileOutcome, Work
 
 JOB_FILE, ERRORS_FILE = "job.json", "errors.jsonl"
@@ -36,7 +37,13 @@ JOB_FILE, ERRORS_FILE = "job.json", "errors.jsonl"
 OPTIONS: dict[str, dict[str, Any]] = {
     "evaluate": {"exact": False},
     "score": {"by": "line"},
-    "generate": {"length": 500, "count": 1, "stop": None, **SamplingSettings().model_dump()},
+    "generate": {
+        "length": 500,
+        "count": 1,
+        "stop": None,
+        **GIVEN,
+        **SamplingSettings().model_dump(),
+    },
 }
 """The options of each verb, and their defaults."""
 
@@ -58,7 +65,9 @@ def process_files(
     file has a part in the folder `output`, with the numbers or texts that the verb of a Model
     would give, to the last bit, whatever the number of workers. Files whose part is there are
     not read again. `options` are those of the verb (OPTIONS), `computing` those of
-    `Model.load`, `reading` changes how the model reads texts (`encoding`, `errors`).
+    `Model.load`, `reading` changes how the model reads texts (`encoding`, `errors`). Rules of
+    `generate` are given as text: `pattern`, `json_schema`, `grammar`, and `no_copies` with the name
+    of a `training_text`.
 
     Raises SettingsError for options that do not fit the verb or the job in the folder,
     TextError if no files are named, ModelFileError for a model that cannot be loaded.
@@ -92,7 +101,9 @@ def process_files(
         need_parquet()
     path = named(model)
     path = path / MODEL_FILE if path.is_dir() else path
-    Model.load(path)  # so that a wrong one is told of before there are workers
+    loaded = Model.load(path)  # so that what is wrong is told of before there are workers
+    if verb == "generate":
+        check_rule(loaded, {**OPTIONS[verb], **options})
     folder = _made(named(output))
     computing = {"threads": 1, **(computing or {})}
     how = {name: value for name, value in computing.items() if name != "threads"}

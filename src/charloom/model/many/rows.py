@@ -9,7 +9,9 @@ from typing import Any
 
 from ...settings import SamplingSettings
 from ...text.normalizing import Normalized
+from ..generation import writers_of
 from ..model import Model
+from ..rules.given import GIVEN, rule_given
 from ..scoring import Score
 
 Row = dict[str, Any]
@@ -62,10 +64,21 @@ def _generate(model: Model, text: Normalized, options: dict[str, Any]) -> Iterat
     prompt = "".join(text)
     sampling = {name: options[name] for name in SamplingSettings.model_fields}
     texts = model.generate_many(
-        prompt, count=options["count"], length=options["length"], stop=options["stop"], **sampling
+        prompt,
+        count=options["count"],
+        length=options["length"],
+        stop=options["stop"],
+        rule=rule_given(model, prompt=prompt, **{name: options[name] for name in GIVEN}),
+        **sampling,
     )
     for number, generated in enumerate(texts):
         yield {"number": number, "prompt": prompt, "text": generated}
+
+
+def check_rule(model: Model, options: dict[str, Any]) -> None:
+    """SettingsError if `generate` has a rule that no text can fulfil."""
+    rule = rule_given(model, **{name: options[name] for name in GIVEN})
+    writers_of(model.predictor, 1, options["length"], options["stop"], rule)
 
 
 VERBS = {

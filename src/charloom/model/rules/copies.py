@@ -9,7 +9,8 @@ which happens for very small n, the text ends.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,7 @@ class NoCopies(Rule):
     r"""Texts in which no `n` characters in a row are copied from an indexed text.
 
     `after` is what stands before them, such as the prompt, so that no span begins there either.
+    In a Both it goes together with another rule, such as a Pattern.
 
     >>> from charloom import CopyIndex, Model, ModelSettings, Vocabulary
     >>> book = "the cat and the dog and the hen. "
@@ -112,3 +114,13 @@ class _Follower(Follower):
     @property
     def complete(self) -> bool:
         return not self._some
+
+    def copy(self) -> _Follower:
+        other = copy(self)
+        other._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        other._decoder.setstate(self._decoder.getstate())
+        return other
+
+    @property
+    def key(self) -> Hashable:
+        return self._last, self._begun

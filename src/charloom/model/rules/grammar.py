@@ -249,6 +249,7 @@ class _GrammarFollower(Follower):
         """Another one at the same place."""
         other = _GrammarFollower(self._place, self._way, self.left)
         other._ways, other._over, other.table = self._ways, self._over, self.table
+        other._known, other._vain = dict(self._known), set(self._vain)
         return other
 
     def take(self, ids: Array, states: Array) -> int:
@@ -267,6 +268,14 @@ class _GrammarFollower(Follower):
     @property
     def complete(self) -> bool:
         return self._over
+
+    @property
+    def accepts(self) -> bool:
+        return self._over or self._place.accepts
+
+    @property
+    def near(self) -> int:
+        return 0 if self.accepts else len(self._way)
 
     def look(self) -> None:
         """Find what may come next."""
@@ -287,8 +296,10 @@ class _GrammarFollower(Follower):
         """A way to an end that follows an id, which is allowed."""
         if self._way[:1] == (id,):
             return self._way[1:]
-        for way in (self._known.get(id), self._way, self._way[1:]):
-            if way is not None and self._place.leads_to_an_end((id, *way)):
+        known = self._known.get(id)
+        tried = (known, self._way, self._way[1:], *self._known.values())
+        for way in dict.fromkeys(way for way in tried if way is not None):
+            if self._place.leads_to_an_end((id, *way)):
                 return way
         place = (id, mask.tobytes())
         if place in self._vain:

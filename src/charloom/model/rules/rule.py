@@ -11,7 +11,10 @@ every character; one that finds out as it goes has `steps = 1`, and is asked bef
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from copy import deepcopy
+
+import numpy as np
 
 from ...engines.restriction import Table
 from ...engines.weights import Array
@@ -71,6 +74,32 @@ class Follower(ABC):
         """Whether nothing comes any more, also by the length."""
         return self.complete or self.left == 0
 
+    def copy(self) -> Follower:
+        """Another one at the same place."""
+        return deepcopy(self)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the text may end here."""
+        return True
+
+    @property
+    def near(self) -> int:
+        """How many ids lead to an end, at least, as far as is known."""
+        return 0
+
+    @property
+    def key(self) -> Hashable:
+        """The same for places that go on alike; None if that is not known."""
+        return None
+
+    def after(self, id: int) -> Follower:
+        """Another one, after an id that may come."""
+        other = self.copy()
+        state = other.table.following[other.state, other.table.classes[id]]
+        other.take(np.array([id], np.int32), np.array([state], np.int32))
+        return other
+
 
 class BoundTable(BoundRule):
     """A rule that is a table, whose first state is 0."""
@@ -110,3 +139,20 @@ class _TableFollower(Follower):
     @property
     def complete(self) -> bool:
         return bool(self.table.final[self.state])
+
+    def copy(self) -> Follower:
+        other = _TableFollower(self.table, self.left)
+        other.state = self.state
+        return other
+
+    @property
+    def accepts(self) -> bool:
+        return self.near == 0
+
+    @property
+    def near(self) -> int:
+        return int(self.table.distance[self.state])
+
+    @property
+    def key(self) -> Hashable:
+        return self.state

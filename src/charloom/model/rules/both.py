@@ -1,0 +1,190 @@
+"""Two rules at once: what may come next has to lead to an end that both allow.
+
+Each rule alone knows a way to an end of its own from every character that it allows; the two need
+not agree. So a character is allowed only where a search finds a common way, within what is left
+of the length. The search takes the places first from which an end seems nearest (A*), so the way
+that it finds is a shortest one, and it looks at a bounded number of places: what it does not find
+is not drawn. Texts share what was found.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from ...engines.restriction import Table
+from ...engines.weights import Array
+from ...errors import SettingsError
+from ..predictor import Predictor
+from .rule import BoundRule, Follower, Rule
+
+FIRST_SEARCH, LATER_SEARCH = 20_000, 2000
+"""Places that are looked at for a way: from the first character, from another."""
+_MOST_KEPT = 100_000
+
+_Way = tuple[int, ...]
+"""Ids that lead to an end."""
+
+
+class Both(Rule):
+    """Texts that two rules allow.
+
+    >>> from charloom import Both, CopyIndex, Model, ModelSettings, NoCopies, Pattern, Vocabulary
+    >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("abc"))
+    >>> rule = Both(Pattern("[ab]{2}c"), NoCopies(CopyIndex.of(["aab bbc"]), 2))
+    >>> set(model.generate_many(count=50, seed=1, rule=rule))
+    {'bac'}
+    """
+
+    def __init__(self, first: Rule, second: Rule) -> None:
+        self.rules = first, second
+
+    def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
+        """Both over the ids of one model."""
+        return _BoundBoth([rule.bound(predictor, stops) for rule in self.rules])
+
+
+class _BoundBoth(BoundRule):
+    def __init__(self, rules: Sequence[BoundRule]) -> None:
+        self._rules = rules
+        self._first: _BothFollower | None = None
+
+    def begin(self, length: int) -> Follower:
+        """A text that nothing is written of."""
+        if self._first is None or self._first.left != length:
+            place = _Place([rule.begin(length) for rule in self._rules])
+            way = place.way(FIRST_SEARCH)
+            if way is None:
+                raise SettingsError(
+                    f"rule: no text of at most {length} characters was found that fulfils both"
+                )
+            self._first = _BothFollower(place, way, {})
+            self._first.look()
+        return self._first.copy()
+
+
+class _Place:
+    """How far a text has come in both rules."""
+
+    def __init__(self, followers: Sequence[Follower]) -> None:
+        self.followers = followers
+
+    def after(self, id: int) -> _Place:
+        """Where an id that both allow leads to."""
+        return _Place([one.after(id) for one in self.followers])
+
+    def allowed(self) -> Array:
+        """(V,) bool What each of them allows."""
+        first, second = (one.table.allowed(one.state, one.left) for one in self.followers)
+        return first & second
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the text may end here."""
+        return all(one.accepts for one in self.followers)
+
+    @property
+    def near(self) -> int:
+        """No fewer ids lead to an end."""
+        return max(one.near for one in self.followers)
+
+    @property
+    def key(self) -> Hashable:
+        """The same for places that go on alike; None if that is not known."""
+        keys = tuple(one.key for one in self.followers)
+        return None if None in keys else keys
+
+    def way(self, most: int) -> _Way | None:
+        """A shortest way to an end, if one is found among so many places."""
+        waiting: list[tuple[int, int, int, _Way, _Place]] = [(self.near, 0, 0, (), self)]
+        seen: set[Hashable] = {self.key}
+        looked = 0
+        while waiting and looked < most:
+            _, _, _, way, place = heapq.heappop(waiting)
+            if place.accepts:
+                return way
+            for id in np.flatnonzero(place.allowed()).tolist():
+                after = place.after(id)
+                key = after.key
+                if key is not None:
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                looked += 1
+                near = after.near
+                heapq.heappush(waiting, (len(way) + 1 + near, near, looked, (*way, id), after))
+        return None
+
+
+class _BothFollower(Follower):
+    steps, state = 1, 0
+
+    def __init__(
+        self, place: _Place, way: _Way, kept: dict[Hashable, tuple[_Way | None, int]]
+    ) -> None:
+        self._place, self._way, self._kept = place, way, kept
+        self._after: dict[int, tuple[_Place, _Way]] = {}  # each id that may come next
+        self.left = place.followers[0].left
+
+    def copy(self) -> _BothFollower:
+        """Another one at the same place."""
+        other = _BothFollower(self._place, self._way, self._kept)
+        other._after, other.table = self._after, self.table
+        return other
+
+    def take(self, ids: Array, states: Array) -> int:
+        """Go on by one id, or by none where the text has ended."""
+        if self.ended or not len(ids):
+            return 0
+        self._place, self._way = self._after[int(ids[0])]
+        self.left -= 1
+        self.look()
+        return 1
+
+    def look(self) -> None:
+        """Find what may come next."""
+        mask = self._place.allowed()
+        self._after = {}
+        for id in np.flatnonzero(mask).tolist():
+            after = self._place.after(id)
+            way = self._way[1:] if self._way[:1] == (id,) else self._way_from(after)
+            if way is None:
+                mask[id] = False
+            else:
+                self._after[id] = after, way
+        self.table = Table.of_mask(mask)
+
+    def _way_from(self, place: _Place) -> _Way | None:
+        if place.accepts:
+            return ()
+        left, key = self.left - 1, place.key
+        if key is not None and key in self._kept:
+            way, most = self._kept[key]
+            if way is not None:
+                return way if len(way) <= left else None
+            if left <= most:
+                return None
+        way = place.way(LATER_SEARCH)
+        if key is not None:
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = way, left
+        return way
+
+    @property
+    def complete(self) -> bool:
+        return not self._after and self.accepts
+
+    @property
+    def accepts(self) -> bool:
+        return self._place.accepts
+
+    @property
+    def near(self) -> int:
+        return self._place.near
+
+    @property
+    def key(self) -> Hashable:
+        return self._place.key
