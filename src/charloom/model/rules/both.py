@@ -16,7 +16,7 @@ import numpy as np
 
 from ...engines.restriction import Table
 from ...engines.weights import Array
-from ...errors import SettingsError
+from ...errors import SettingsError, counted
 from ..predictor import Predictor
 from .rule import BoundRule, Follower, Rule
 
@@ -58,7 +58,8 @@ class _BoundBoth(BoundRule):
             way = place.way(FIRST_SEARCH)
             if way is None:
                 raise SettingsError(
-                    f"rule: no text of at most {length} characters was found that fulfils both"
+                    f"rule: no text of at most {counted(length, 'character')} was found that fulfils "
+                    "both"
                 )
             self._first = _BothFollower(place, way, {})
             self._first.look()
