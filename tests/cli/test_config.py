@@ -50,6 +50,20 @@ def test_flags_go_before_what_the_file_says(folder):
     assert plan.corpus.characters == 500
 
 
+def test_one_text_needs_no_brackets_and_an_empty_name_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("book.txt").write_text(TEXT)
+    Path("a.toml").write_text('text = "book.txt"')
+    assert main(["train", "--config", "a.toml", *QUICK]) == 0
+    assert Path("book.run/model.safetensors").exists()
+    capsys.readouterr()
+    for content in ('text = ""', 'text = [""]', 'text = "book.txt"\nvalidation = ""'):
+        Path("a.toml").write_text(content)
+        assert main(["train", "--config", "a.toml", "-o", "other"]) == 2
+        assert "an empty name was given" in capsys.readouterr().err
+    assert not Path("other").exists()
+
+
 @pytest.mark.parametrize(
     ("content", "status", "told"),
     [
@@ -60,6 +74,12 @@ def test_flags_go_before_what_the_file_says(folder):
         ("hidden_size = {a = 1}", 2, "give a string or a number"),
         ("hidden_size = ", 1, "run.toml: is no TOML"),
         ("cell = 'transformer'", 2, "--cell"),
+        ("hidden_size = 99999999999999999999999", 2, "--hidden-size"),
+        ("steps = inf", 2, "--steps"),
+        ("learning_rate = nan", 2, "--learning-rate"),
+        ("seed = 1979-05-27", 2, "give a string or a number"),
+        ("a = " + "[" * 100_000, 1, "run.toml: is no TOML"),
+        ("#" * 2_000_000, 1, "it has more than 1,048,576 bytes"),
         (None, 1, "run.toml: cannot be read (No such file"),
     ],
 )

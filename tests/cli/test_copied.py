@@ -82,7 +82,7 @@ def test_a_span_over_several_lines_is_marked_in_each():
         (["samples.txt", "--count", "3"], "--count: is for samples that the model generates"),
         (["--mark", "0"], "--mark: 0 was given; it must be at least 1"),
         (["--spans", "-1"], "--spans: -1 was given; it must be at least 0"),
-        (["--size", "0"], "--size: [0] was given; each must be at least 1"),
+        (["--size", "0"], "--size: 0 was given; it must be at least 1"),
         (["no.txt"], "no.txt: there is no such file"),
     ],
 )

@@ -102,7 +102,8 @@ def read_archive(path: str | Path) -> tuple[Header, bytes, bytes]:
     if not data.startswith(_MAGIC):
         if data.startswith(_MAGIC[:-2]):
             raise ModelFileError(
-                f"{path}: was written by a newer charloom; pip install --upgrade charloom"
+                f"{path}: was written by another version of charloom; decompress it with that one, "
+                "or upgrade (pip install --upgrade charloom)"
             )
         raise ModelFileError(f"{path}: is not an archive of charloom compress")
     end = data.find(b"\n", len(_MAGIC), len(_MAGIC) + _LONGEST)

@@ -9,7 +9,7 @@ const CHUNK = 512; // characters between two answers, where nothing is learned
 // { header, held, code } of an archive's bytes; an error if they are none, or damaged.
 async function readArchive(bytes) {
   const latin1 = (part) => new TextDecoder("latin1").decode(part);
-  if (latin1(bytes.subarray(0, MAGIC.length)) !== MAGIC) throw new Error("this file is not an archive of charloom compress, or of a newer charloom");
+  if (latin1(bytes.subarray(0, MAGIC.length)) !== MAGIC) throw new Error("this file is not an archive of charloom compress, or of another version of it");
   const end = bytes.indexOf(10, MAGIC.length);
   const json = bytes.slice(MAGIC.length, Math.max(end, MAGIC.length));
   const damaged = new Error("the archive is damaged: its bytes are not those that were written");
