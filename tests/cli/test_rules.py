@@ -147,3 +147,11 @@ def test_each_prompt_of_many_files_is_under_the_rules(place, capsys):
     )
     other = complaint(capsys, *command, "--pattern", "[ab]{5}")
     assert "whose pattern is '[ab]{4}' and not '[ab]{5}'" in other
+
+
+def test_a_text_that_has_changed_is_indexed_anew(place, capsys):
+    command = ["generate", "m", "--pattern", "[ab]{4}", "--seed", "1", "--count", "30"]
+    for copied, other in (("aaa", "bbb"), ("bbb", "aaa")):
+        (place / "book.txt").write_text(copied)
+        out = said(capsys, *command, "--no-copies", "3", "--training-text", "book.txt")
+        assert copied not in out and other in out

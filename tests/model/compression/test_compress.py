@@ -187,7 +187,7 @@ def test_what_an_archive_lacks_is_named(tmp_path):
     with pytest.raises(SettingsError, match="'cray' were asked for; this processor has"):
         decompress(tmp_path / "bad.loom", tmp_path / "b", model)
     (tmp_path / "new.loom").write_bytes(b"charloom archive 3\n")
-    with pytest.raises(ModelFileError, match="another version of charloom.* pip install --upgrade"):
+    with pytest.raises(ModelFileError, match=r"another version of charloom.*pip install --upgrade"):
         decompress(tmp_path / "new.loom", tmp_path / "b")
     with pytest.raises(ModelFileError, match="is not an archive"):
         decompress(tmp_path / "a", tmp_path / "b")

@@ -11,7 +11,7 @@ from ...settings import SamplingSettings
 from ...text.normalizing import Normalized
 from ..generation import writers_of
 from ..model import Model
-from ..rules.given import GIVEN, rule_given
+from ..rules.given import GIVEN, indexed, rule_given
 from ..scoring import Score
 
 Row = dict[str, Any]
@@ -73,6 +73,12 @@ def _generate(model: Model, text: Normalized, options: dict[str, Any]) -> Iterat
     )
     for number, generated in enumerate(texts):
         yield {"number": number, "prompt": prompt, "text": generated}
+
+
+def opened(model: Model, options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the training text indexed, once for all inputs."""
+    source = options.get("training_text")
+    return options if source is None else {**options, "training_text": indexed(model, source)}
 
 
 def check_rule(model: Model, options: dict[str, Any]) -> None:

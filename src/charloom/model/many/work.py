@@ -13,7 +13,7 @@ from ...text.records import records
 from ...text.unknown import no_warning_of_unknown
 from ..model import Model
 from .parts import part_of, write_part
-from .rows import VERBS, Row
+from .rows import VERBS, Row, opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +49,16 @@ class Work:
         """Load the model, once for each worker; what is returned works on an input."""
         model = Model.load(self.model, **self.computing)
         settings = model.text_settings.replace(**self.reading)
-        return lambda source: self._outcome(model, settings, source)
+        options = opened(model, self.options)
+        return lambda source: self._outcome(model, settings, options, source)
 
-    def _outcome(self, model: Model, settings: TextSettings, source: str) -> FileOutcome:
+    def _outcome(
+        self, model: Model, settings: TextSettings, options: dict[str, Any], source: str
+    ) -> FileOutcome:
         part = self.part(source)
         try:
             with no_warning_of_unknown():  # counted in the rows
-                rows = self._rows(model, settings, Path(source))
+                rows = self._rows(model, settings, options, Path(source))
                 count = write_part(part, rows, VERBS[self.verb].columns, self.many.parts)
         except OutputError:
             raise  # the disk is full or the folder gone: of no use to go on
@@ -63,8 +66,10 @@ class Work:
             return FileOutcome(input=source, error=str(error) or "not enough memory")
         return FileOutcome(input=source, part=str(part), rows=count)
 
-    def _rows(self, model: Model, settings: TextSettings, source: Path) -> Iterator[Row]:
+    def _rows(
+        self, model: Model, settings: TextSettings, options: dict[str, Any], source: Path
+    ) -> Iterator[Row]:
         rows = VERBS[self.verb].rows
         for number, text in records(source, settings, self.many.column):
-            for row in rows(model, text, self.options):
+            for row in rows(model, text, options):
                 yield {"row": number, **row}

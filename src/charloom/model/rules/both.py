@@ -58,8 +58,8 @@ class _BoundBoth(BoundRule):
             way = place.way(FIRST_SEARCH)
             if way is None:
                 raise SettingsError(
-                    f"rule: no text of at most {counted(length, 'character')} was found that fulfils "
-                    "both"
+                    "rule: no text was found that fulfils both in at most "
+                    f"{counted(length, 'character')}"
                 )
             self._first = _BothFollower(place, way, {})
             self._first.look()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError
-from ...settings import TextSettings
 from ...text.copies import CopyIndex
 from ...text.reading import read
 from .both import Both
@@ -32,13 +30,13 @@ def rule_given(
     json_schema: str | None = None,
     grammar: str | None = None,
     no_copies: int | None = None,
-    training_text: str | Path | None = None,
+    training_text: str | Path | CopyIndex | None = None,
     prompt: str = "",
 ) -> Rule | None:
     """The rule for what follows a prompt: one of the first three, `no_copies`, both, or none.
 
-    `no_copies` compares with the `training_text`, a file, folder or glob, which is read and indexed
-    once. SettingsError for values that do not go together.
+    `no_copies` compares with the `training_text`: an index, or a file, folder or glob that is read
+    and indexed. SettingsError for values that do not go together.
 
     >>> from charloom import Model, ModelSettings, Vocabulary
     >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("abc 123"))
@@ -61,14 +59,14 @@ def rule_given(
         rule = JsonSchema(json_schema)
     elif grammar is not None:
         rule = Grammar(grammar)
-    if no_copies is None:
+    if no_copies is None or training_text is None:
         return rule
-    copies = NoCopies(
-        _index(str(training_text), model.text_settings.model_dump_json()), no_copies, after=prompt
-    )
+    if not isinstance(training_text, CopyIndex):
+        training_text = indexed(model, training_text)
+    copies = NoCopies(training_text, no_copies, after=prompt)
     return copies if rule is None else Both(rule, copies)
 
 
-@lru_cache(maxsize=1)
-def _index(source: str, settings: str) -> CopyIndex:
-    return CopyIndex.of(read(source, TextSettings.model_validate_json(settings)))
+def indexed(model: Model, source: str | Path) -> CopyIndex:
+    """The index of a text that is read as the model reads texts."""
+    return CopyIndex.of(read(source, model.text_settings))
