@@ -3,9 +3,11 @@ PYTHON ?= python3
 BROWSER_TESTS := tests/browser
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# A module is compiled when it is first imported.
+INSTALL := $(PIP) install --no-compile
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: FORCE help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel lib embedding clean
+.PHONY: FORCE help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel wheel-tried lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -39,7 +41,7 @@ web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 
 # The page in a real browser (Debian: apt-get install chromium nodejs).
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
-	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q $(BROWSER_TESTS)
+	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/$(PYTEST) $(BROWSER_TESTS)
 
 # Keras's backend is chosen once in a process: parity in float64 asks for JAX, and the formats for
 # PyTorch, since JAX compiles every new shape, which takes minutes.
@@ -60,6 +62,16 @@ bench: .venv/installed  ## time training, generation and memory against every pe
 
 wheel: .venv/installed  ## build a wheel in dist/
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir dist .
+
+# From another folder, without the sources.
+wheel-tried: wheel  ## install the wheel in an empty environment, and try it
+	@rm -rf build/empty && $(PYTHON) -m venv build/empty
+	@build/empty/bin/python -m pip --quiet --disable-pip-version-check install --no-compile dist/charloom-*.whl
+	@cd build/empty && bin/charloom demo > demo.log && tail -3 demo.log && bin/python -c '\
+	import charloom; \
+	settings = charloom.ModelSettings(hidden_size=4); \
+	model = charloom.Model.untrained(settings, charloom.Vocabulary.of("the cat")); \
+	charloom.save_page(model, "the cat", "page.html")'
 
 # include/charloom.h, with kernels for every processor. Only what reads and generates is compiled.
 lib: .venv/bin/python  ## build the libraries for C in build/lib
@@ -137,20 +149,28 @@ clean:  ## remove .venv, build and dist
 # The build tools live in .venv too, so that a second install finds the first one's objects.
 .venv/bin/python:
 	@$(PYTHON) -m venv .venv
-	@$(PIP) install scikit-build-core nanobind cmake ninja
+	@$(INSTALL) scikit-build-core nanobind cmake ninja
 
 # An editable install knows each module by its name, so a new one needs a new install.
 FORCE:
 .venv/modules: FORCE | .venv/bin/python
-	@find src -name '*.py' | sort > $@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@find src -name '*.py' | sort > $@.$$$$; cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
+# While the core compiles, what charloom needs is installed.
 .venv/installed: .venv/bin/python $(SOURCES) .venv/modules
-	@$(PIP) install --no-build-isolation --editable .
+	@$(BIN)/python scripts/needs.py > .venv/needs
+	@$(INSTALL) --no-build-isolation --no-deps --editable . & core=$$!; \
+	$(INSTALL) --requirement .venv/needs; needs=$$?; wait $$core && exit $$needs
 	@touch $@
 
 # What an extra needs; charloom itself is there already, so it is not built again.
 .venv/installed-%: .venv/installed
-	@$(PIP) install 'charloom[$*]'
+	@$(INSTALL) 'charloom[$*]'
 	@touch $@
 
 .venv/installed-peers .venv/installed-browser: .venv/installed-dev
+
+# All that CI needs besides, by one pip.
+.venv/installed-ci: .venv/installed-dev
+	@$(INSTALL) 'charloom[web,browser,site,peers]'
+	@touch .venv/installed-web .venv/installed-browser .venv/installed-site .venv/installed-peers $@

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from serving_tools import served, small_model
 
 import charloom
 from charloom import InMemory, Model, ModelSettings, SamplingSettings, TrainingSettings
+from charloom.cli.lazy import app
 from charloom.cli.main import main
 from charloom.errors import CharloomError, SettingsError
 from charloom.inspection.settings import UnitsSettings
@@ -141,6 +144,116 @@ def test_the_largest_budgets_that_are_allowed_plan_a_run():
         next(run)
         run.stop()
         assert 1 <= run.steps < 2**63
+
+
+def whole_numbers() -> list[tuple[str, str]]:
+    """Each flag of each command that takes a whole number."""
+    found = []
+    for command in app().registered_commands:
+        signature = inspect.signature(command.callback, eval_str=True)
+        for name, parameter in signature.parameters.items():
+            kind = getattr(parameter.annotation, "__args__", (None,))
+            kinds = {kind[0], *getattr(kind[0], "__args__", ())}
+            if int in kinds | {k for one in kinds for k in getattr(one, "__args__", ())}:
+                given = next(iter(getattr(parameter.annotation, "__metadata__", ())), None)
+                names = [n for n in getattr(given, "param_decls", None) or () if n[:2] == "--"]
+                found.append((command.name, names[0] if names else f"--{name.replace('_', '-')}"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("numbers")
+    (folder / "book.txt").write_text("the cat sat on the mat.\n" * 20)
+    small = ["--steps", "1", "--hidden-size", "2"]
+    assert main(["train", str(folder / "book.txt"), "-o", str(folder / "run"), *small]) == 0
+    return folder
+
+
+@pytest.mark.parametrize(("verb", "flag"), whole_numbers())
+def test_every_whole_number_of_every_command_has_an_upper_bound(
+    verb, flag, place, tmp_path, capsys
+):
+    run, book = str(place / "run"), str(place / "book.txt")
+    needs = {
+        "--tries": ["--validate", "true"], "--no-copies": ["--training-text", book],
+        "--port": ["--host", "127.0.0.1"], "--at": ["--text", "the"], "--unit": ["--text", "the"],
+        "--streams": ["--adapt"], "--samples": ["the ___ sat"],
+    }  # fmt: skip
+    if verb in ("evaluate", "generate", "score") and flag in ("--workers", "--retries"):
+        needs[flag] = ["-o", str(tmp_path / "parts"), book]
+    given = {
+        "train": [book], "tune": [book], "prepare": [book], "recall": [], "fill": [run],
+        "generate": [run], "complete": [run], "serve": [run], "compare": [run, run, book],
+        "explain": [run], "inspect": [run, "--png", str(tmp_path / "x.png"), "--text", "the"],
+        "compress": [book],
+    }.get(verb, [run, book])  # fmt: skip
+    if verb in ("train", "tune", "prepare", "compress"):
+        given = [*given, "-o", str(tmp_path / "new")]
+    if verb == "fill" and flag != "--samples":
+        given = [*given, "the ___ sat"]
+    if verb == "explain" and not needs.get(flag):
+        given = [*given, "--text", "the"]
+    words = [*given, *needs.get(flag, ())]
+    if verb == "copied":
+        pytest.importorskip("pydivsufsort", reason="needs an extra")
+    if verb == "tune":
+        pytest.importorskip("optuna", reason="needs an extra")
+    capsys.readouterr()
+    assert main([verb, *words, flag, str(10**30)]) in (1, 2)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"charloom: {flag}"), last
+    assert list(tmp_path.iterdir()) == []
+
+
+# What is as large as what it says of itself, or comes along with charloom.
+READ_AS_A_WHOLE = {
+    "model/compression/compress.py": 2,  # the file that is compressed, and a model of ours
+    "model/compression/archive.py": 1,  # after its first bytes are those of an archive
+    "export/keras.py": 1,  # what Keras has just made
+    "serving/offline/page.py": 1,  # the page's own files
+    "serving/page_api.py": 1,
+}
+
+
+def test_no_file_is_read_without_a_bound():
+    source = Path(charloom.__file__).parent
+    for file in source.rglob("*.py"):
+        unbounded = [
+            call
+            for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+            and call.func.attr in ("read", "read_bytes", "read_text")
+            and not call.args
+            and not ast.unparse(call.func).startswith("self.")  # none of which is a file
+        ]
+        name = str(file.relative_to(source))
+        assert len(unbounded) == READ_AS_A_WHOLE.get(name, 0), name
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="has no device without an end")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train BOOK -o new --config ENDLESS", "info ENDLESS", "decompress ENDLESS -o new",
+        "compress ENDLESS -o new", "evaluate MODEL ENDLESS", "generate MODEL --state ENDLESS",
+        "generate MODEL --prompt-file ENDLESS", "import MODEL --characters ENDLESS -o new",
+        "import ENDLESS.safetensors -o new", "import ENDLESS.keras -o new",
+    ],
+)  # fmt: skip
+def test_a_file_without_an_end_is_refused(command, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    model.save("m.safetensors")
+    Path("book.txt").write_text("the cat sat on the mat. " * 20)
+    for name in ("endless", "endless.safetensors", "endless.keras"):
+        Path(name).symlink_to("/dev/zero")
+    for word, name in (("MODEL", "m.safetensors"), ("BOOK", "book.txt"), ("ENDLESS", "endless")):
+        command = command.replace(word, name)
+    assert main(command.split()) in (1, 2)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "endless" in line
+    assert not Path("new").exists()
 
 
 def test_pydantics_own_errors_never_come_through():

@@ -24,8 +24,8 @@ NO_NOUNS = {
     *("a", "also", "an", "and", "are", "as", "at", "be", "before", "but", "by", "can", "cannot"),
     *("computes", "did", "do", "does", "done", "finds", "follows", "for", "from", "gives", "goes"),
     *("had", "has", "have", "holds", "in", "into", "is", "it", "its", "knows", "less", "may"),
-    *("must", "no", "not", "of", "on", "or", "reads", "speaks", "than", "that", "the", "this"),
-    *("to", "trains", "was", "were", "what", "where", "which", "will", "with"),
+    *("must", "no", "not", "of", "on", "or", "reads", "says", "speaks", "than", "that", "the"),
+    *("this", "to", "trains", "was", "were", "what", "where", "which", "will", "with"),
 }
 VERBS = {"are", "do", "does", "has", "have", "is", "stand", "stands", "was", "were"}
 NO_COUNT = {"bits", "nats", "gates"}  # the first two have fractions; a cell has several gates

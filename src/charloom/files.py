@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from .errors import OutputError
+from .errors import OutputError, counted
 
 
 def named(path: str | Path) -> Path:
@@ -22,6 +22,26 @@ def named(path: str | Path) -> Path:
     if path == "":
         raise OutputError("an empty name was given for a file or folder; give its name, or '.'")
     return Path(path)
+
+
+LARGEST = 32 << 20
+"""Bytes of a file that is neither text nor weights; run.json with all of Unicode has 13 million."""
+
+
+def read_whole(path: Path, most: int = LARGEST) -> bytes:
+    """The bytes of a plan, an index or a list.
+
+    ValueError for a longer file, perhaps a device without an end.
+
+    >>> read_whole(Path("/dev/zero"), most=9)
+    Traceback (most recent call last):
+    ValueError: it has more than 9 bytes
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {counted(most, 'byte')}")
+    return data
 
 
 @contextmanager

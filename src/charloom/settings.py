@@ -97,6 +97,20 @@ class Settings(BaseModel):
         return type(self)(**{**given, **changes})
 
 
+def check_within(name: str, value: int, least: int, most: int = 65536) -> None:
+    """SettingsError for a number that is no field of settings, and out of its bounds.
+
+    >>> check_within("places", 70000, least=0)
+    Traceback (most recent call last):
+    charloom.errors.SettingsError: places: 70000 was given; it must be at least 0, at most 65536
+    """
+    if not least <= value <= most:
+        raise SettingsError(
+            f"{name}: {shown(value, 40)} was given; it must be at least {least}, at most {most}",
+            name,
+        )
+
+
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]
@@ -396,7 +410,7 @@ class CompressionSettings(Settings):
         default=5e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
     )
     final_learning_rate: float = Field(
-        default=2e-4, gt=0, lt=1, description="at the end of the text"
+        default=3e-4, gt=0, lt=1, description="at the end of the text"
     )
     sequence_length: int = Field(
         default=32, ge=1, le=4096, description="characters of a chunk, coded before its step"

@@ -28,6 +28,8 @@ else:
 NAME = "run.toml"
 """In the folder of a run."""
 
+_LARGEST = 1 << 20  # bytes
+
 NOT_KEPT = ("config", "resume", "output", "tensorboard", "help")
 """Flags of train that a file does not give: they say what to do with it."""
 
@@ -43,14 +45,24 @@ def configure(context: typer.Context, file: Path | None) -> Path | None:
                     f"config: {file}: {name!r} is no setting of a run; known are "
                     f"{', '.join(sorted(known))}"
                 )
+        several = {p.name for p in context.command.params if p.nargs != 1 or _may_repeat(p)}
+        values = {n: [v] if n in several and isinstance(v, str) else v for n, v in values.items()}
         context.default_map = {**(context.default_map or {}), **values}
     return file
+
+
+def _may_repeat(parameter: Any) -> bool:
+    return getattr(parameter, "multiple", False)
 
 
 def read(file: Path) -> dict[str, Any]:
     """The values of a file, by the names of settings; dashes are as good as underscores."""
     try:
-        values = tomllib.loads(file.read_bytes().decode())
+        with file.open("rb") as opened:
+            data = opened.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            raise ValueError(f"it has more than {_LARGEST:,} bytes")
+        values = tomllib.loads(data.decode())
     except OSError as error:
         raise TextError(f"{file}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:  # both of TOML and of UTF-8

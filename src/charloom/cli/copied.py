@@ -8,8 +8,7 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError
-from ..settings import AmountSettings, SamplingSettings
+from ..settings import AmountSettings, SamplingSettings, check_within
 from . import formatting
 from .arguments import READING, AsJson, ModelPath, load, pieces_of, reading_flags, text_name
 from .flags import chosen, flags, refuse
@@ -82,8 +81,7 @@ def copied(
         names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
         refuse(context, names, "is for samples that the model generates, and SAMPLES were given")
     for name, value, least in (("spans", spans, 0), ("mark", mark, 1), ("show", show or 0, 0)):
-        if value < least:
-            raise SettingsError(f"{name}: {value} was given; it must be at least {least}", name)
+        check_within(name, value, least)
     loaded = load(model, values)
     reading = {name: values[name] for name in READING}
     amount = chosen(AmountSettings, values)

@@ -57,8 +57,8 @@ def import_model(path: str | Path, characters: Characters | Path | None = None) 
     >>> tensors = safetensors.numpy.load_file(path)
     >>> tensors["head.bias"][0] = 7
     >>> safetensors.numpy.save_file(tensors, path)  # loses the vocabulary, too
-    >>> charloom.import_model(path, vocabulary).weights["head.bias"][0]
-    np.float32(7.0)
+    >>> float(charloom.import_model(path, vocabulary).weights["head.bias"][0])
+    7.0
     """
     return _module(named(path), READ).load(path, characters)
 

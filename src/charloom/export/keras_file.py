@@ -100,9 +100,11 @@ def _h5py() -> Any:
 
 def _read(path: Path) -> tuple[list[_Part], bytes, bytes]:
     """The layers, the weights as HDF5, and charloom's description or nothing."""
-    if not path.exists():
+    if not path.is_file():  # a device may have no end
         raise ModelFileError("there is no such file; give a .keras file")
-    if path.read_bytes()[:8] == b"\x89HDF\r\n\x1a\n":
+    with path.open("rb") as file:
+        begins = file.read(8)
+    if begins == b"\x89HDF\r\n\x1a\n":
         raise ModelFileError("is of the older format HDF5; load it in Keras and save it as .keras")
     with zipfile.ZipFile(path) as archive:
         sizes = {info.filename: info.file_size for info in archive.infolist()}

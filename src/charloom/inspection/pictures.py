@@ -24,8 +24,8 @@ WIDEST = 400
 """Most characters in a heat map: more could not be told apart."""
 
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8f98"  # distinct to color-blind readers, too
-_SIGNED = ("#124c8c", "#6ea4d8", "#fbf9f4", "#eda35f", "#a34700")  # the page's, in its light theme
-_GATE = ("#fbf9f4", "#1b1a17")
+_SIGNED = ["#124c8c", "#6ea4d8", "#fbf9f4", "#eda35f", "#a34700"]  # the page's, in its light theme
+_GATE = ["#fbf9f4", "#1b1a17"]  # Matplotlib 3.8 takes a tuple of two for a color and its opacity
 
 
 def plot(run: str | Path, path: str | Path | None = None) -> Path:

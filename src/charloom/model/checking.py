@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SettingsError
-from ..settings import AmountSettings, SamplingSettings
+from ..settings import AmountSettings, SamplingSettings, check_within
 from .generation import generate_many
 from .predictor import Predictor
 
@@ -44,8 +43,7 @@ def generate_checked(
     text in its order. `options` are those of `generate_many`.
     """
     AmountSettings(count=count)
-    if tries < 1:
-        raise SettingsError(f"tries: {tries} was given; it must be at least 1")
+    check_within("tries", tries, 1, 10**9)
     accepted: list[str] = []
     drawn = 0
     while len(accepted) < count and drawn < count * tries:

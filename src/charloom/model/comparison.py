@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engines.weights import Array
-from ..errors import SettingsError, TextError
+from ..errors import TextError
+from ..settings import check_within
 from ..text.unknown import no_warning_of_unknown, warn_of_unknown
 from .model import Model, Text
 from .scoring import Part, Score, by_word
@@ -81,8 +82,7 @@ def compare(a: Model, b: Model, text: Text, *, places: int = 10) -> Comparison:
     >>> found.a_better[0].bits_a < found.a_better[0].bits_b
     True
     """
-    if places < 0:
-        raise SettingsError(f"places: {places} was given; it must be at least 0")
+    check_within("places", places, 0)
     whole = "".join(a.pieces(text))
     if "".join(b.pieces([whole])) != whole or "".join(a.pieces([whole])) != whole:
         raise TextError(

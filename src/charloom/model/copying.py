@@ -18,7 +18,7 @@ import numpy as np
 
 from ..engines.weights import Array
 from ..errors import SettingsError
-from ..settings import SamplingSettings
+from ..settings import SamplingSettings, check_within
 from ..text.copies import CopyIndex
 from ..text.corpus import Corpus, build_corpus
 from ..text.reading import PIECE, Sources
@@ -175,8 +175,10 @@ def copied(
     >>> found.held_out.characters
     23
     """
-    if not sizes or min(sizes) < 1:
-        raise SettingsError(f"sizes: {list(sizes)} was given; each must be at least 1")
+    if not sizes:
+        raise SettingsError("sizes: none was given; give one or more, each at least 1")
+    for size in sizes:
+        check_within("sizes", size, 1, 2**31 - 1)
     sampling = SamplingSettings.of(sampling, "sampling")
     corpus = build_corpus(training_text, model.text_settings, vocabulary=model.vocabulary)
     training, rest = _parts(model, corpus)

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import CharloomError, OutputError, SettingsError, TextError
-from ..files import named, replacing
+from ..files import named, read_whole, replacing
 from ..settings import TextSettings
 from .corpus import Seen
 from .reading import COMPRESSED, Sources, Stretch, name_of, read_stretch, single_sources
@@ -251,7 +251,9 @@ def _begin(folder: Path, plan: dict[str, Any]) -> None:
             _refuse_what_others_made(folder)
             with suppress(FileExistsError), replacing(path, new=True) as file:
                 file.write(written)
-        before = path.read_bytes()
+        before = read_whole(path)
+    except ValueError:
+        before = b""  # no plan of ours is as long
     except OSError as error:
         raise OutputError(
             f"{folder}: the folder cannot be made ({error.strerror}); choose another one as "
@@ -284,7 +286,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     """What `_write` wrote; ValueError for anything else."""
-    digest, _, data = path.read_bytes().partition(b"\n")
+    digest, _, data = read_whole(path).partition(b"\n")
     if hashlib.sha256(data).hexdigest().encode() != digest:
         raise ValueError("its bytes are not those that were written")
     return json.loads(data)

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 from ..errors import ModelFileError, SettingsError, TextError, counted, shown
+from ..files import read_whole
 from ..settings import TextSettings
 
 INDEX, SHARDS = "index.json", "shards"
@@ -175,11 +176,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     """The index of a corpus; TextError if it is damaged or newer."""
     path = folder / INDEX
     try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_INDEX + 1)
-        if len(data) > _LARGEST_INDEX:
-            raise ValueError(f"it has more than {_LARGEST_INDEX:,} bytes")
-        index = json.loads(data)
+        index = json.loads(read_whole(path, _LARGEST_INDEX))
         digest = index.pop("sha256")
         whole = digest_of_index(index) == digest
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -29,7 +29,7 @@ from pathlib import Path
 
 from ..engines.weights import Weights
 from ..errors import CharloomError, ModelFileError, OutputError, shown
-from ..files import named, replacing, sync_folder
+from ..files import named, read_whole, replacing, sync_folder
 from ..model.storage.container import MODEL_FILE
 from ..model.storage.file import ModelFile, read_model, write_model
 from ..model.storage.sealed import sealed, unsealed
@@ -38,9 +38,6 @@ from ..text.vocabulary import Vocabulary
 from .checkpoint import CHECKPOINT_FILE
 from .lock import Lock
 from .plan import FORMAT, BaseFile, IdsFile, Plan
-
-_LARGEST_PLAN = 32 << 20
-"""Bytes of run.json; with a vocabulary of all of Unicode it has some 13 million."""
 
 
 class RunFolder:
@@ -165,11 +162,7 @@ class RunFolder:
     def read_plan(self) -> Plan:
         """Read run.json; ModelFileError if it is missing, damaged or newer."""
         try:
-            with self.plan.open("rb") as file:
-                if os.fstat(file.fileno()).st_size > _LARGEST_PLAN:
-                    raise ValueError(f"it has more than {_LARGEST_PLAN:,} bytes")
-                data = file.read()
-            content = unsealed(data)
+            content = unsealed(read_whole(self.plan))
             found = content.get("format")
             if not isinstance(found, int) or found <= FORMAT:
                 return Plan(**content)

@@ -25,7 +25,7 @@ from ...engines.base import Engine, State
 from ...engines.random import stream_seeds
 from ...engines.weights import Array
 from ...errors import SettingsError
-from ...settings import SamplingSettings
+from ...settings import SamplingSettings, check_within
 from ..predictor import Predictor
 from ..storage.text_state import after_prompt
 
@@ -56,8 +56,8 @@ def fills(
     For a model of lines the gap lies in one line, and the end of that line stands to the right.
     """
     for name, value, least in (("n", n, 1), ("length", length, 1), ("samples", samples, 2)):
-        if value < least:
-            raise SettingsError(f"{name}: {value} was given; it must be at least {least}")
+        check_within(name, value, least)
+    SamplingSettings(seed=seed)  # which checks it
     if predictor.lines:
         right = right.partition("\n")[0] + "\n"
     last, state = after_prompt(predictor, left, None)

@@ -19,6 +19,7 @@ import numpy as np
 from ...engines.base import State
 from ...engines.loss import log_softmax
 from ...errors import SettingsError
+from ...settings import check_within
 from ..predictor import Predictor
 from ..storage.text_state import TextState, after_prompt
 
@@ -100,9 +101,8 @@ def likeliest(
     A line feed is a stop string for a model of lines. At most `most` prefixes are opened. The
     unknown character stands in no continuation: its probability is that of others.
     """
-    for name, value, least in (("n", n, 1), ("length", length, 1), ("most", most, 1)):
-        if value < least:
-            raise SettingsError(f"{name}: {value} was given; it must be at least {least}")
+    for name, value, highest in (("n", n, 65536), ("length", length, 65536), ("most", most, 10**8)):
+        check_within(name, value, 1, highest)
     if "" in stops:
         raise SettingsError("until: '' was given; it must have at least one character")
     search = _Search(predictor, [*stops, *["\n"] * predictor.lines], n, length)

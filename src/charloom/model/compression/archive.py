@@ -93,7 +93,10 @@ def read_archive(path: str | Path) -> tuple[Header, bytes, bytes]:
     """The header, the model inside (or no bytes) and the code; ModelFileError if it is damaged."""
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(len(_MAGIC))
+            if data == _MAGIC:  # else it may be of any size, and a device has no end
+                data += file.read()
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror}; give the name of an archive") from None
     if not data.startswith(_MAGIC):

@@ -357,7 +357,10 @@ class _Coder:
 
 def _bytes_of(source: str | Path) -> bytes:
     try:
-        return named(source).read_bytes()
+        path = named(source)
+        if path.is_char_device():
+            raise TextError(f"{source}: is a device, which may have no end; give a file")
+        return path.read_bytes()
     except OSError as error:
         raise TextError(f"{source}: {error.strerror}; give the name of a file") from None
 

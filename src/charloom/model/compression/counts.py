@@ -18,6 +18,7 @@ not an integer is computed by single operations of IEEE 754, or as sums that are
 from __future__ import annotations
 
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,6 +34,27 @@ _UNIT = 4096.0  # logarithms are whole multiples of 1 / _UNIT
 _HIGHEST = 255  # a count that is higher is halved, and all of its context with it
 _MOST_COUNTS = 2**26  # so many bytes twice; after that there are no new contexts
 _EXPONENT = 103  # of 2^-24, as float32 has it
+
+
+class _Seen(NamedTuple):
+    """What some characters of a chunk were predicted with, until it is learned from."""
+
+    keys: Array
+    """(K + 1, T) of contexts"""
+    rows: Array
+    """(K + 1, T) of their counts; 0 where there were none"""
+    sets: Array
+    """(T,) of weights"""
+    logarithms: Array
+    """(K + 2, T, S)"""
+    frequencies: Array
+    """(T, S)"""
+
+
+def _joined(seen: list[_Seen]) -> _Seen:
+    axes = 1, 1, 0, 1, 0
+    parts = zip(zip(*seen, strict=True), axes, strict=True)
+    return _Seen(*(np.concatenate(part, axis=axis) for part, axis in parts))
 
 
 class Mixture:
@@ -55,7 +77,7 @@ class Mixture:
         self._weights = np.zeros((longest + 2, longest + 2))  # (sets, the network and lengths)
         self._weights[:, 0], self._weights[:, -1] = 0.6, 0.4
         self._before = np.zeros(longest, np.int64)  # the characters before the chunk
-        self._seen: list[tuple[Array, Array, Array]] = []
+        self._seen: list[_Seen] = []
 
     def start(self, first: int) -> None:
         """Read the first character, which has no probability."""
@@ -68,37 +90,44 @@ class Mixture:
         """
         keys = self._keys(read)[:, -len(logits) :]
         rows = np.array([self._rows.get(key, 0) for key in keys.ravel().tolist()])
-        counts = self._counts[rows].reshape(*keys.shape, -1)
+        rows = rows.reshape(keys.shape)
+        counts = self._counts[rows]
         found = counts.sum(axis=2, dtype=np.int64)
         new = np.count_nonzero(counts, axis=2) + (found == 0)
-        highest = logits.max(axis=1, keepdims=True).astype(np.float64)
-        logarithms = [np.rint(np.maximum(logits - highest, _LEAST) * _UNIT) / _UNIT]
-        p = np.full(logits.shape, 1 / logits.shape[1])
+        p = counts.astype(np.float64)  # (K + 1, T, S)
+        shorter = np.full(logits.shape, 1 / logits.shape[1])
         for k in range(self._longest + 1):
-            p = (counts[k] + new[k, :, None] * p) / (found[k] + new[k])[:, None]
-            logarithms.append(_logarithm(p))
+            p[k] += new[k, :, None] * shorter
+            p[k] /= (found[k] + new[k])[:, None]
+            shorter = p[k]
+        highest = logits.max(axis=1, keepdims=True).astype(np.float64)
+        network = np.rint(np.maximum(logits - highest, _LEAST) * _UNIT) / _UNIT
+        logarithms = np.concatenate([network[None], _logarithm(p)])
         sets = np.count_nonzero(found, axis=0)
-        weights = self._weights[sets]
-        mixed = weights[:, :1] * logarithms[0]
+        weights = self._weights[sets].T[:, :, None]
+        mixed = weights[0] * logarithms[0]
         for k in range(1, len(logarithms)):
-            mixed = mixed + weights[:, k : k + 1] * logarithms[k]
+            mixed += weights[k] * logarithms[k]
         result = frequencies(mixed)
-        self._seen.append((sets, np.stack(logarithms, axis=1), result))
+        self._seen.append(_Seen(keys, rows, sets, logarithms, result))
         return result
 
     def learn(self, ids: Array, share: float) -> None:
         """Learn from a chunk (T,) whose frequencies were asked for; `share` of the text is read."""
-        sets, logarithms, errors = (np.concatenate(part) for part in zip(*self._seen, strict=True))
-        self._seen.clear()
-        errors = errors.astype(np.float64)
+        seen = self._seen[0] if len(self._seen) == 1 else _joined(self._seen)
+        self._seen = []
+        errors = seen.frequencies.astype(np.float64)
         errors[np.arange(len(ids)), ids] -= TOTAL
-        gradients = np.zeros_like(self._weights)  # sums of multiples of 1 / _UNIT below 2^53: exact
-        np.add.at(gradients, sets, (logarithms @ errors[:, :, None])[:, :, 0])
+        # Sums of whole multiples of 1 / _UNIT, below 2^53 of them: exact in any order.
+        slopes = np.einsum("kts,ts->tk", seen.logarithms, errors)
+        gradients = np.zeros_like(self._weights)
+        np.add.at(gradients, seen.sets, slopes)
         rate = _RATES[0] + share * (_RATES[1] - _RATES[0])
         self._weights -= rate * (gradients / TOTAL)
-        keys = self._keys(ids[:-1])
-        rows = np.array([self._row(key) for key in keys.ravel().tolist()])
-        these = np.tile(ids, len(keys))[rows > 0]
+        rows = seen.rows.ravel()
+        for n in np.flatnonzero(rows == 0).tolist():
+            rows[n] = self._row(int(seen.keys.flat[n]))
+        these = np.tile(ids, len(seen.rows))[rows > 0]
         rows = rows[rows > 0]
         np.add.at(self._counts, (rows, these), 1)
         high = np.unique(rows[self._counts[rows, these] > _HIGHEST])

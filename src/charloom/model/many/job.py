@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import ModelFileError, OutputError, SettingsError, TextError
-from ...files import named, replacing
+from ...files import named, read_whole, replacing
 from ...settings import ManySettings, SamplingSettings
 from ...text.reading import SUFFIXES, Sources, name_of, single_sources
 from ...text.records import JSON_LINES, PARQUET, kind_of_file, need_parquet
@@ -189,14 +189,16 @@ def _begin(
     """Write job.json, or see that the one there is the same job; its options, with a seed."""
     path = folder / JOB_FILE
     with model.open("rb") as file:
-        digest = hashlib.sha256(file.read()).hexdigest()
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
     before = _job_in(path)
     chosen = dict(options)
     if options.get("seed", 0) is None:
         chosen["seed"] = (before or {}).get("seed", secrets.randbelow(2**31))
     job = {
         "verb": verb,
-        "model_sha256": digest,
+        "model_sha256": digest.hexdigest(),
         "parts": many.parts,
         "column": many.column,
         **chosen,
@@ -225,7 +227,7 @@ def _begin(
 def _job_in(path: Path) -> dict[str, Any] | None:
     """What job.json says, if there is one; ModelFileError if it is damaged."""
     try:
-        return unsealed(path.read_bytes())
+        return unsealed(read_whole(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

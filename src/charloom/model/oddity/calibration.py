@@ -132,7 +132,7 @@ def calibrated(lengths: Array, strangeness: Array, window: int = 0) -> Calibrati
     fitted, ranked = order[: count // 2], order[count // 2 :]
     roots = np.sqrt(lengths[fitted])
     columns = np.stack([roots, np.ones(len(roots))], axis=1)
-    (intercept, slope), *_ = np.linalg.lstsq(columns, strangeness[fitted] * roots)
+    (intercept, slope), *_ = np.linalg.lstsq(columns, strangeness[fitted] * roots, rcond=None)
     falling = -np.sort(-_scores(lengths[ranked], strangeness[ranked], intercept, slope))
     ranks = np.unique(np.append(_ranks(len(falling)), len(falling)))
     return Calibration(

@@ -17,7 +17,7 @@ import numpy as np
 
 from ...engines.restriction import Table
 from ...engines.weights import Array
-from ...errors import SettingsError
+from ...settings import check_within
 from ...text.copies import CopyIndex
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
@@ -45,8 +45,7 @@ class NoCopies(Rule):
     after: str = ""
 
     def __post_init__(self) -> None:
-        if self.n < 2:
-            raise SettingsError(f"no_copies: {self.n} was given; it must be at least 2")
+        check_within("no_copies", self.n, 2, 2**31 - 1)
 
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
         """The rule for one model; a single character that ends a text may always come."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...engines.weights import Weights
 from ...errors import SettingsError, TextError, counted, shown
+from ...files import read_whole
 from ...text.vocabulary import Vocabulary
 from .sealed import parse_json
 
@@ -65,7 +66,7 @@ def read_characters(path: Path) -> Characters:
     TextError if it cannot be read or is neither.
     """
     try:
-        found = parse_json(path.read_bytes())
+        found = parse_json(read_whole(path))
     except (OSError, ValueError, RecursionError) as error:
         raise TextError(f"{path}: cannot be read as JSON ({shown(error)})") from None
     if isinstance(found, dict) and all(isinstance(id, int) for id in found.values()):

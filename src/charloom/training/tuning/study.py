@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ModelFileError, OutputError, SettingsError, shown
-from ...files import named, replacing
+from ...files import named, read_whole, replacing
 from ...model.model import Model
 from ...model.storage.container import MODEL_FILE
 from ...model.storage.sealed import sealed, unsealed
@@ -101,7 +101,7 @@ class StudyFolder:
     def read_plan(self) -> dict[str, Any]:
         """What the search is; ModelFileError if that is missing or damaged."""
         try:
-            return unsealed(self.plan.read_bytes())
+            return unsealed(read_whole(self.plan))
         except (OSError, ValueError) as error:
             raise ModelFileError(f"{self.plan}: is no plan of a search ({error})") from None
 
@@ -147,7 +147,7 @@ class StudyFolder:
         """ModelFileError unless the journal has a trial as it was written; a removed one passes."""
         path = self.run(trial.number) / TRIAL_FILE
         try:
-            kept = unsealed(path.read_bytes())
+            kept = unsealed(read_whole(path))
         except FileNotFoundError:
             return
         except (OSError, ValueError) as error:
