@@ -647,6 +647,6 @@ def test_too_large_a_network_for_the_memory_is_one_line(monkeypatch, tmp_path, c
         raise MemoryError
 
     monkeypatch.setattr(trainer, "initial_weights", huge)
-    message = complaint(capsys, ["train", book, "-o", tmp_path / "run"], 1)
+    message = complaint(capsys, ["train", book, "-o", tmp_path / "run", "--hidden-size", "8"], 1)
     assert "not enough memory" in message
     assert not (tmp_path / "run").exists()
