@@ -35,7 +35,7 @@ def test_the_blogs_program_runs_in_the_page(open_page, node, request, tmp_path, 
     assert 0 < computed < time.monotonic() - began
     assert f"Computed in {computed:.1f} s." in page.inner_text("#training-status")
     data = page.inner_text("#training-data")
-    assert "15 characters and the one after them, 134 in all: One bright morni" in data
+    assert "15 characters and the one that follows, 134 in all: One bright morni" in data
     assert "the 27 distinct characters, sorted and numbered: ␣ 0, , 1, . 2, C 3, F 4, O 5" in data
     assert "5 17 10 0 7 20 14 12 13 22 0 16 18 20 17 → 14" in data
     assert "32,952 weights" in data
