@@ -17,6 +17,7 @@ import uvicorn
 
 from ..errors import OutputError, SettingsError
 from ..model.model import Model, Text
+from ..settings import check_within
 from ..text.reading import beginning
 from .app import make_app
 from .guard import CHARACTERS, Access
@@ -75,8 +76,7 @@ def serve(
         ...
     charloom.errors.SettingsError: port: 70000 was given; it must be at least 0, at most 65535
     """
-    if not 0 <= port <= 65535:
-        raise SettingsError(f"port: {port} was given; it must be at least 0, at most 65535")
+    check_within("port", port, 0, 65535)
     models = model if isinstance(model, Mapping) else {"model": model}
     access = _access(models, api_key, allow_hosts, allow_origins)
     first = next(iter(models.values()))
