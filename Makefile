@@ -41,7 +41,7 @@ site: .venv/installed-site  ## build the documentation in build/site
 web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 	@$(BIN)/python scripts/make_web.py $(WEB)
 
-# The page in a real browser (Debian: apt-get install chromium nodejs).
+# The page in a real browser (Debian: apt-get install chromium-headless-shell nodejs).
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/$(PYTEST) $(BROWSER_TESTS)
 
