@@ -96,7 +96,8 @@ def copied(
         **({"sizes": size} if size else {}),
     )
     if as_json:
-        say(formatting.as_json(found.to_json(spans=spans)))
+        drawn = {"precision": loaded.engine.precision, "kernels": loaded.engine.kernels}
+        say(formatting.as_json(found.to_json(spans=spans) | ({} if samples else drawn)))
         return
     for line in _table(found, spans):
         say(line)

@@ -299,7 +299,8 @@ class Model:
         """Yield up to `length` characters that follow the prompt, in pieces, as made.
 
         `temperature` sharpens (below 1) or flattens the distribution, and 0 takes the
-        likeliest every time; `top_k` keeps the k likeliest characters, `top_p` those that
+        likeliest every time; without one it is the model's own, and 0.7 on the command line, which
+        reads better. `top_k` keeps the k likeliest characters, `top_p` those that
         make up this share. Prompt and `stop` are normalized as the model's own text was. The
         text ends before `stop`, a string or several, and, for a
         model of lines, at the end of the line. The same seed gives the same text. With a
