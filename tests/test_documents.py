@@ -15,7 +15,9 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -91,10 +93,15 @@ def commands(document: str) -> list[list[str]]:
     return found
 
 
+@cache
+def verbs() -> dict[str, Any]:
+    return vars(get_command(app()))["commands"]
+
+
 def parse(words: list[str]) -> None:
     """Parse a command as the command line does, without running it."""
     verb, *rest = words
-    get_command(app()).commands[verb].make_context(verb, rest)
+    verbs()[verb].make_context(verb, rest)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
