@@ -404,16 +404,16 @@ class AdaptationSettings(Settings):
 class CompressionSettings(Settings):
     """How a file is compressed without a model: the network that learns as it reads."""
 
-    hidden_size: int = Field(default=192, ge=1, le=65536, description="units in a layer")
+    hidden_size: int = Field(default=128, ge=1, le=65536, description="units in a layer")
     num_layers: int = Field(default=1, ge=1, le=64, description="layers, one above the other")
     learning_rate: float = Field(
-        default=5e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
+        default=9e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
     )
     final_learning_rate: float = Field(
-        default=3e-4, gt=0, lt=1, description="at the end of the text"
+        default=7e-4, gt=0, lt=1, description="at the end of the text"
     )
     sequence_length: int = Field(
-        default=32, ge=1, le=4096, description="characters of a chunk, coded before its step"
+        default=64, ge=1, le=4096, description="characters of a chunk, coded before its step"
     )
     longest_context: int = Field(
         default=6,

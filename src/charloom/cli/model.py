@@ -102,8 +102,9 @@ def generate(
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another, with a line of three hyphens between them if any has several lines. The same --seed gives the same text. With -o each TEXT is a prompt, or a file of
-    prompts in JSON lines or Parquet, and has a file of texts in FOLDER.
+    another, with a line --- between them if any has several lines. The same --seed gives the same
+    text. With -o each TEXT is a prompt, or a file of prompts in JSON lines or Parquet, and has a
+    file of texts in FOLDER.
 
     A long text need be read only once: --state-out keeps what the model knows after it, also with
     --length 0, and --state goes on from there. With the same --seed a text in two halves is that

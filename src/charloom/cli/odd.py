@@ -42,8 +42,8 @@ def odd(
 
     Each line gets a p-value: the share of new, ordinary lines that are as strange. Those with at
     most --threshold are printed, and the characters that made them odd are marked. So a
-    threshold of 0.001 takes about one ordinary line in 1,000 for an odd one; it is the default, where
-    enough lines were held out to tell such a share. --threshold 1 prints every line.
+    threshold of 0.001 takes about one ordinary line in 1,000 for an odd one; it is the default,
+    where enough lines were held out to tell such a share. --threshold 1 prints every line.
 
     A model of lines holds what it needs for that. Other models read the text as a stream, and
     need --calibrate. Standard input (-) is read as it arrives, so a log can be followed by tail -f.
