@@ -5,6 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A module is compiled when it is first imported.
 INSTALL := $(PIP) install --no-compile
+# Else each process would compile all that it imports, since nothing is compiled when it is installed.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
 .PHONY: FORCE help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel wheel-tried lib embedding clean
@@ -121,7 +123,9 @@ lowest: .venv/bin/python  ## run the tests with the lowest versions of all depen
 	@$(call PIP_OF,build/lowest) -c build/lowest/constraints --no-build-isolation --editable '.[dev]'
 	@build/lowest/bin/$(PYTEST) -p no:anyio -W default::DeprecationWarning  # of old versions' own
 
+# pyenv's names of Pythons run none but that which PYENV_VERSION names.
 pythons: $(addprefix pythons-,3.10 3.11 3.12 3.13 3.14)  ## run the tests on every Python that is here
+pythons-%: export PYENV_VERSION = $*
 pythons-%:
 	@python$* -c '' 2> /dev/null || { echo "python$* is not here"; exit 0; }; set -e; \
 	python$* -m venv build/python$*; \

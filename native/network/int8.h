@@ -23,7 +23,6 @@ class Int8Network final : public Network {
     static constexpr int SUMS = Cell::SUMS;
     using Input = ColumnsOf<Cell::INPUT>;
     using Recurrent = ColumnsOf<Cell::RECURRENT>;
-    static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
 public:
     Int8Network(std::unique_ptr<Network> float32, const Shape& shape, int threads)

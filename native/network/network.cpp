@@ -26,8 +26,6 @@ namespace {
 
 template <class P>
 class NetworkOf final : public Network {
-    static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
-
 public:
     NetworkOf(const CellSteps<P>& cell, const Shape& shape, int threads)
         : cell_(cell),

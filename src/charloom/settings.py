@@ -423,14 +423,19 @@ class CompressionSettings(Settings):
     )
 
 
+USUAL_THRESHOLD = 0.001
+"""The largest p-value of an odd line where none is given and there are p-values as low."""
+
+
 class OddSettings(Settings):
     """Which lines of a text are odd."""
 
-    threshold: float = Field(
-        default=0.001,
+    threshold: float | None = Field(
+        default=None,
         gt=0,
         le=1,
-        description="the largest p-value of an odd line, and the share of false alarms",
+        description="the largest p-value of an odd line, and the share of false alarms; by default "
+        f"{USUAL_THRESHOLD:g}, or the least that there can be",
     )
     window: int = Field(
         default=0,

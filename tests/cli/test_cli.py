@@ -172,7 +172,7 @@ def killed_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, book, number):
     folder = tmp_path / "run"
-    command = ["train", book, "-o", folder, "--steps", 10**6, "--hidden-size", 8]
+    command = ["train", book, "-o", folder, *QUICK, "--steps", 10**6, "--validate-every", 20]
     arguments = [sys.executable, "-m", "charloom", *map(str, command)]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     with process, killed_at_last(process):

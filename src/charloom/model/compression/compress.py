@@ -65,6 +65,9 @@ class Compressed:
     """Of these, the coded characters; the rest describes the archive, or is the model."""
     surprisal_bytes: float
     """The model's surprisal of all characters, in bytes: no code can be much shorter."""
+    precision: str
+    kernels: str
+    """What it was computed with, and has to be read back with."""
 
     @property
     def bits_per_character(self) -> float:
@@ -161,6 +164,8 @@ def compress(
         archive_bytes=write_archive(output, header, held, code),
         code_bytes=len(code),
         surprisal_bytes=bits / 8,
+        precision=predictor.engine.precision,
+        kernels=kernels,
     )
 
 
