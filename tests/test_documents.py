@@ -13,6 +13,8 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,19 @@ def test_a_document_that_shows_something_else_is_found() -> None:
     with pytest.raises(ZeroDivisionError) as error:
         run(page.replace("x + 2", "x / 0"), "broken.md")
     assert error.traceback[-1].lineno + 1 == 6
+
+
+def test_the_program_that_looks_for_rhymes_finds_them() -> None:
+    page = (ROOT / "docs/howto/make.md").read_text("utf-8")
+    (program,) = [block[3] for block in BLOCK.finditer(page) if block[2] == "python program"]
+    for text, status in [
+        ("The cat sat down,\nand wore a crown.\n", 0),
+        ("The cat\nand the dog\n", 1),
+        ("again\nagain\n", 1),
+        ("", 1),
+    ]:
+        done = subprocess.run([sys.executable, "-c", program], input=text, text=True, check=False)
+        assert done.returncode == status, text
 
 
 def commands(document: str) -> list[list[str]]:

@@ -43,9 +43,9 @@ public:
         if (kind == Kind::weight) is_packed_ = false;
     }
     StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
-                          StatePointers state, const StepSettings& settings,
-                          long step) override {
-        return float32_->train_step(T, B, inputs, targets, state, settings, step);
+                          StatePointers state, const StepSettings& settings, long step,
+                          float* logits) override {
+        return float32_->train_step(T, B, inputs, targets, state, settings, step, logits);
     }
     void logits(int T, int B, const int32_t* inputs, StatePointers state,
                 float* logits) override {

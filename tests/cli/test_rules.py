@@ -109,9 +109,13 @@ def test_fill_names_what_may_stand_in_a_gap(place, capsys):
     command = ["fill", "m", "the ___ fox", "-n", "4", "--length", "2", "--seed", "1"]
     assert said(capsys, *command).count("\n") == 5
     found = json.loads(said(capsys, *command, "--json"))
-    assert len(found) == 4 and 0 < found[0]["probability"] < 1
+    assert len(found["fills"]) == 4 and 0 < found["fills"][0]["probability"] < 1
+    assert found["seed"] == 1
     assert main(["fill", "m", "a _ b", "--gap", "_"]) == 0
-    assert re.match(r"seed \d+\n", capsys.readouterr().err)
+    seed = re.match(r"seed (\d+)\n", capsys.readouterr().err)
+    assert main(["fill", "m", "a _ b", "--gap", "_", "--json", "--seed", seed[1]]) == 0
+    shown = capsys.readouterr()
+    assert (json.loads(shown.out)["seed"], shown.err) == (int(seed[1]), "")
     assert "--gap: '___' must stand in the text once; found: 0 x" in complaint(
         capsys, "fill", "m", "the fox"
     )

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+import typer
 
 import charloom
 from charloom.cli import streams
 from charloom.cli.formatting import quoted
+from charloom.cli.lazy import app
 from charloom.cli.main import main
 from charloom.cli.verbs import VERBS
 from charloom.engines.native import available_kernels
@@ -106,6 +108,23 @@ def broken(how: str) -> Iterator[IO[str] | None]:
             yield full
             with suppress(OSError):
                 full.close()
+
+
+AS_JSON = sorted(
+    verb
+    for verb, command in typer.main.get_command(app(VERBS)).commands.items()
+    if any("--json" in flag.opts and flag.is_flag for flag in command.params)
+)
+
+
+@pytest.mark.parametrize("verb", [verb for verb in AS_JSON if verb != "info"])  # computes nothing
+def test_json_says_what_its_numbers_were_computed_with(verb, place, tmp_path, capsys):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    capsys.readouterr()
+    assert main([*command_of(verb, place, tmp_path), "--json"]) == 0
+    named = re.findall(r'"(precision|kernels)": ', capsys.readouterr().out)
+    assert set(named) == {"precision", "kernels"}
 
 
 @pytest.fixture(scope="module")

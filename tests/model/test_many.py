@@ -23,6 +23,7 @@ from charloom.model.many.rows import VERBS, figures
 from charloom.model.many.work import Work
 from charloom.model.scoring import Score
 from charloom.settings import ManySettings
+from charloom.text.copies import CopyIndex
 
 # Those of the verbs that are compared with.
 pytestmark = pytest.mark.usefixtures("unknown_characters_are_expected")
@@ -155,6 +156,9 @@ def test_a_seed_that_is_not_given_is_drawn_once_for_a_job(place):
     assert first == again
 
 
+COPIES = {"verb": "generate", "no_copies": 4, "training_text": "texts/a.txt", "length": 9}
+
+
 @pytest.mark.parametrize(
     ("call", "complaint"),
     [
@@ -163,12 +167,35 @@ def test_a_seed_that_is_not_given_is_drawn_once_for_a_job(place):
         ({"files": charloom.InMemory("a")}, "is no file"),
         ({"files": "-"}, "is no file"),
         ({"files": []}, "no text was given"),
+        ({**COPIES, "training_text": "no.txt"}, "no.txt: there is no such file"),
+        ({**COPIES, "training_text": "-"}, "standard input cannot be the `training_text`"),
+        ({**COPIES, "no_copies": 1}, "no_copies: 1 was given"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(place, call, complaint):
     with pytest.raises((SettingsError, TextError), match=complaint):
         outcomes(**call)
     assert not Path("out").exists()
+
+
+def test_the_training_text_is_indexed_once_by_a_worker(place, monkeypatch):
+    pytest.importorskip("pydivsufsort", reason="needs the extra `copies`")
+    indexed, of = [], CopyIndex.of
+    monkeypatch.setattr(CopyIndex, "of", lambda text: indexed.append(found := of(text)) or found)
+    found = outcomes(**COPIES, seed=1)
+    size = len(TEXTS["a.txt"])
+    assert [index.bytes for index in indexed if index.bytes > 1] == [size]
+    for name in TEXTS:
+        for row in rows(found[name].part):
+            text = row["prompt"][-3:] + row["text"]
+            assert not any(text[i : i + 4] in TEXTS["a.txt"] for i in range(len(text) - 3))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_rule_that_no_text_of_the_index_fulfils_is_told_once(place, workers):
+    pytest.importorskip("pydivsufsort", reason="needs the extra `copies`")
+    with pytest.raises(SettingsError, match="no text was found that fulfils both"):
+        outcomes(**{**COPIES, "pattern": "the fox"}, workers=workers)
 
 
 def work(place: Path, verb="score", **options) -> Work:

@@ -12,7 +12,6 @@ from runs import TEXT, losses, outcome, settings
 from charloom.engines.loss import log_softmax
 from charloom.engines.weights import weight_shapes
 from charloom.errors import ModelFileError, SettingsError
-from charloom.model import bases
 from charloom.model.model import Model
 from charloom.settings import ModelSettings, TextSettings
 from charloom.text.corpus import InMemory
@@ -180,16 +179,6 @@ def test_only_a_run_with_a_base_is_of_the_newer_format(tmp_path):
     assert "base" not in plans[1]
 
 
-@pytest.fixture
-def english(tmp_path, monkeypatch) -> Model:
-    """A small model that knows TEXT, in place of the one that comes with charloom."""
-    shape = ModelSettings(hidden_size=16, num_layers=1)
-    model = train(InMemory(TEXT), model=shape, training=settings(steps=60)).finish()
-    model.save(tmp_path / "small.safetensors")
-    monkeypatch.setitem(bases.BASES, "english", str(tmp_path / "small.safetensors"))
-    return model
-
-
 def test_a_short_text_that_english_predicts_well_starts_from_it(english, tmp_path):
     text = TEXT[:600] + "é\n"
     run = train(InMemory(text), output=tmp_path / "run", training=settings())
@@ -224,6 +213,27 @@ def test_others_start_from_first_values(english, given, options):
     run = train(InMemory(given), **{"training": settings(), **options})
     assert run.plan.base is None
     assert "from" not in run.plan.choice
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        (TEXT[:600], {}),
+        (TEXT[:600], {"start_from": None}),
+        (TEXT[:600], {"start_from": "english"}),
+        (TEXT[:600], {"model": ModelSettings(hidden_size=16)}),
+        (TEXT[:600], {"training": settings(batches="windows")}),
+        (TEXT[:600:-1], {}),
+        (TEXT, {}),
+    ],
+)
+def test_the_base_of_a_run_is_known_without_the_run(english, monkeypatch, given, options):
+    monkeypatch.setattr(starting, "LONGEST", 600)
+    options = {"training": settings(), **options}
+    started = train(InMemory(given), **options).plan.base
+    given_to = {"text": TextSettings(), "model": ModelSettings(), **options}
+    base = starting.base_of(InMemory(given), **given_to)
+    assert (base and base.facts) == started
 
 
 def test_the_longest_text_that_starts_from_english_by_itself(english, monkeypatch):

@@ -69,6 +69,17 @@ def test_what_is_given_stands(field, value):
         assert chosen.steps == 77
 
 
+def test_a_dropout_that_is_given_stays_the_same_from_the_first_step_to_the_last():
+    for tuned in (False, True):
+        chosen = choose(ModelSettings(), TrainingSettings(dropout=0.4), shape(99_000), tuned=tuned)
+        assert (chosen.training.dropout, chosen.training.final_dropout) == (0.4, 0.4)
+        given = TrainingSettings(dropout=0.4, final_dropout=0.1)
+        chosen = choose(ModelSettings(), given, shape(99_000), tuned=tuned)
+        assert (chosen.training.dropout, chosen.training.final_dropout) == (0.4, 0.1)
+    own = choose(ModelSettings(), TrainingSettings(), shape(99_000), tuned=True).training
+    assert own.dropout == own.final_dropout == 0.2
+
+
 def test_a_size_that_is_given_decides_the_rest():
     small = choose(ModelSettings(hidden_size=64), TrainingSettings(), shape(300_000))
     large = choose(ModelSettings(hidden_size=512), TrainingSettings(), shape(300_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,13 +14,14 @@ from pathlib import Path
 
 import pytest
 from campaigns.children import answer_of, begin, slowly_replacing
+from messages import warned
 from runs import TEXT
 
 import charloom
 from charloom.errors import ModelFileError, OutputError, SettingsError, TextError, TrainingError
 from charloom.inspection import pictures
 from charloom.settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
-from charloom.training.tuning import study
+from charloom.training.tuning import space, study
 from charloom.training.tuning.search import best_of, tune
 from charloom.training.tuning.space import Space, parse_spaces, with_values
 from charloom.training.tuning.study import StudyFolder, importances, value_of
@@ -294,6 +296,72 @@ def test_of_two_searches_that_start_at_once_in_a_folder_one_is_done(tmp_path, mo
     answers = [answer_of(*child) for child in children]
     assert answers.count("done") == 1, answers
     assert sum("holds another search" in answer for answer in answers) == 5, answers
+
+
+def a_search(folder, trials=3, text=TEXT[:900], **options):
+    """Without spaces, of a text that would start from english."""
+    training = TrainingSettings(**{"steps": 4, "batches": "streams", "sequence_length": 8})
+    given = {"training": training, "tuning": TuningSettings(trials=trials), **options}
+    return list(tune(charloom.InMemory(text), folder, **given))
+
+
+def bases_of(found) -> list[str | None]:
+    return [trial.base for trial in found]
+
+
+def test_where_train_starts_from_a_base_every_trial_does_and_no_size_is_searched(english, tmp_path):
+    found = a_search(tmp_path / "study")
+    assert bases_of(found) == ["english"] * 3
+    assert [sorted(trial.values) for trial in found] == [
+        ["batch_size", "dropout", "learning_rate"]
+    ] * 3
+    models = [charloom.Model.load(trial.run) for trial in found]
+    assert {model.settings for model in models} == {english.settings}
+    assert best_of(tmp_path / "study").base == "english"
+    best = charloom.Model.load(tmp_path / "study")
+    assert best.provenance.base.name == "english"
+    (tmp_path / "other").mkdir()
+    english.save(tmp_path / "other" / "model.safetensors")
+    asked = a_search(tmp_path / "asked", start_from=tmp_path / "other")
+    assert bases_of(asked) == ["other"] * 3
+    assert [t.bits_per_character for t in asked] == [t.bits_per_character for t in found]
+
+
+def test_what_was_given_is_not_searched_by_default(english, tmp_path):
+    training = TrainingSettings(steps=2, dropout=0.3, batches="streams", sequence_length=8)
+    found = a_search(tmp_path, 2, training=training)
+    assert sorted(found[1].values) == ["batch_size", "learning_rate"]
+    plans = [json.loads((Path(trial.run) / "run.json").read_text()) for trial in found]
+    assert {plan["training"]["dropout"] for plan in plans} == {0.3}
+    every = training.replace(learning_rate=0.01, batch_size=4)
+    with pytest.raises(SettingsError, match="all that is searched by default was given a value"):
+        a_search(tmp_path / "a", training=every)
+
+
+@pytest.mark.parametrize("options", [{"start_from": None}, {"text": TEXT[:900:-1]}])
+def test_from_nothing_the_size_is_searched(english, tmp_path, monkeypatch, options):
+    small = ("learning_rate=log:2e-3:5e-2", "dropout=0:0.7", "hidden_size=log:4:8")
+    monkeypatch.setattr(space, "DEFAULT", small)
+    found = a_search(tmp_path, 2, **options)
+    assert bases_of(found) == [None, None]
+    assert sorted(found[1].values) == ["dropout", "hidden_size", "learning_rate"]
+
+
+@pytest.mark.parametrize("name", ["hidden_size=4,8", "cell=lstm,rnn", "first_values=scaled,keras"])
+def test_a_network_that_is_searched_starts_from_nothing_which_is_told(english, tmp_path, name):
+    with warned(r"is searched, so all trials but the first start from nothing; .* from english"):
+        found = a_search(tmp_path / "study", spaces=[name])
+    assert bases_of(found) == ["english", None, None]
+    setting, _, _ = name.partition("=")
+    with pytest.raises(SettingsError, match=f"{setting} cannot be searched, because every trial"):
+        a_search(tmp_path / "other", spaces=[name], start_from="english")
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_base_of_another_shape_is_refused_before_anything_is_written(english, tmp_path):
+    with pytest.raises(SettingsError, match="hidden_size: 4 was given, but english"):
+        a_search(tmp_path / "a", model=ModelSettings(hidden_size=4), start_from="english")
+    assert not (tmp_path / "a").exists()
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(tmp_path):

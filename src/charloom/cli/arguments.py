@@ -57,6 +57,16 @@ Layer = Annotated[
     int | None,
     typer.Option(metavar="N", help="the layer, from 1; by default the top one"),
 ]
+StartFrom = Annotated[
+    Any,
+    typer.Option(
+        "--from",
+        parser=path,
+        metavar="MODEL",
+        help="start from the weights of a model: a file, the folder of a run, or english; "
+        "none is from nothing; by default english where that suits a short text",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -64,6 +74,11 @@ def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command that reads a text with a model the flags of both; see `flags`."""
     command = flags(ComputingSettings)(command)
     return flags(TextSettings, only=READING, instead="as the model's own text was read")(command)
+
+
+def starting(given: Path | None) -> Path | str | None:
+    """What --from says, in the library's words."""
+    return {None: "auto", Path("none"): None}.get(given, given)
 
 
 def load(path: Path, values: dict[str, Any]) -> charloom.Model:

@@ -97,15 +97,16 @@ def fill(
     loaded = load(model, values)
     seed = values["seed"] if values["seed"] is not None else secrets.randbelow(2**31)
     found = loaded.fill(text, gap=gap, n=n, length=length, samples=samples, seed=seed)
-    if values["seed"] is None:
-        tell(f"seed {seed}")
     if not found:
         raise SettingsError("samples: no fill was found; give more of them")
-    tell_computed(loaded)
     if as_json:
-        say(formatting.as_json([{"text": f.text, "probability": f.probability} for f in found]))
+        fills = [{"text": one.text, "probability": one.probability} for one in found]
+        say(formatting.as_json({"fills": fills, "seed": seed} | loaded.computed_with))
         return
     _show([(one.probability, one.text, "") for one in found])
+    if values["seed"] is None:
+        tell(f"seed {seed}")
+    tell_computed(loaded)
 
 
 def _show(rows: list[tuple[float, str, str]]) -> None:

@@ -45,14 +45,14 @@ def configure(context: typer.Context, file: Path | None) -> Path | None:
                     f"config: {file}: {name!r} is no setting of a run; known are "
                     f"{', '.join(sorted(known))}"
                 )
-        several = {p.name for p in context.command.params if p.nargs != 1 or _may_repeat(p)}
+        several = {
+            flag.name
+            for flag in context.command.params
+            if flag.nargs != 1 or getattr(flag, "multiple", False)
+        }
         values = {n: [v] if n in several and isinstance(v, str) else v for n, v in values.items()}
         context.default_map = {**(context.default_map or {}), **values}
     return file
-
-
-def _may_repeat(parameter: Any) -> bool:
-    return getattr(parameter, "multiple", False)
 
 
 def read(file: Path) -> dict[str, Any]:

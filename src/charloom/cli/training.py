@@ -18,7 +18,7 @@ import charloom
 from ..errors import SettingsError, counted
 from ..settings import ModelSettings, TextSettings, TrainingSettings
 from . import live
-from .arguments import OptionalTexts, RunPath, path, text_name
+from .arguments import OptionalTexts, RunPath, StartFrom, path, starting, text_name
 from .config import configure, keep
 from .flags import chosen, flags, given, refuse
 from .formatting import quoted
@@ -47,16 +47,7 @@ def train(
             help="hold out this instead of the end of TEXT; may be repeated",
         ),
     ] = None,
-    start_from: Annotated[
-        Any,
-        typer.Option(
-            "--from",
-            parser=path,
-            metavar="MODEL",
-            help="start from the weights of a model: a file, the folder of a run, or english; "
-            "none is from nothing; by default english where that suits a short text",
-        ),
-    ] = None,
+    start_from: StartFrom = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on with the run in the folder")
     ] = False,
@@ -115,7 +106,7 @@ def train(
             text=chosen(TextSettings, values),
             model=chosen(ModelSettings, values),
             training=chosen(TrainingSettings, values),
-            start_from={None: "auto", Path("none"): None}.get(start_from, start_from),
+            start_from=starting(start_from),
         )
         if run.leads:
             keep(run, folder, text or [], validation, start_from)

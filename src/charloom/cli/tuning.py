@@ -11,7 +11,7 @@ import charloom
 
 from ..errors import CharloomError
 from ..settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
-from .arguments import Texts, path
+from .arguments import StartFrom, Texts, path, starting
 from .flags import chosen, flags, given
 from .formatting import quoted
 from .streams import say, tell
@@ -32,9 +32,10 @@ def tune(
         typer.Option(
             metavar="NAME=VALUES",
             help="what is searched: log:LOW:HIGH, LOW:HIGH or a list of values; may be repeated; "
-            "by default learning rate, dropout and hidden size",
+            "by default learning rate, dropout and hidden size, or batch size from a base",
         ),
     ] = None,
+    start_from: StartFrom = None,
     **values: Any,
 ) -> int:
     """Search for better settings: many short runs, of which the best is kept (needs optuna).
@@ -42,7 +43,8 @@ def tune(
     Each trial is a run in FOLDER/trials, and FOLDER itself has the best model. The first trial
     is what train would do; worse ones end early. --steps, --epochs or --minutes is the budget
     of one trial. The same command goes on with a search that was stopped, and on other
-    machines that see the folder it joins in.
+    machines that see the folder it joins in. Where train would start from a base, every trial
+    does, unless --space names a size of the network.
 
     For example:
 
@@ -52,18 +54,20 @@ def tune(
     trials = charloom.tune(
         text,
         output,
-        **({"spaces": space} if space else {}),
+        spaces=space,
         tuning=chosen(TuningSettings, values),
         text=chosen(TextSettings, values),
         model=chosen(ModelSettings, values),
         training=chosen(TrainingSettings, values),
+        start_from=starting(start_from),
     )
     for trial in trials:
         shown = ", ".join(f"{name} {_short(value)}" for name, value in trial.values.items())
+        start = f"from {trial.base}, " if trial.base else ""
         bits = trial.bits_per_character
         result = "no validation" if bits is None else f"{bits:.3f} bits"
         ended = ", ended early" if trial.pruned else ""
-        tell(f"trial {trial.number}: {result}{ended}  {shown or 'as train chooses'}")
+        tell(f"trial {trial.number}: {result}{ended}  {start}{shown or 'as train chooses'}")
     return _closing(output)
 
 

@@ -299,7 +299,8 @@ class Model:
         """Yield up to `length` characters that follow the prompt, in pieces, as made.
 
         `temperature` sharpens (below 1) or flattens the distribution, and 0 takes the
-        likeliest every time; `top_k` keeps the k likeliest characters, `top_p` those that
+        likeliest every time; without one it is the model's own, and 0.7 on the command line, which
+        reads better. `top_k` keeps the k likeliest characters, `top_p` those that
         make up this share. Prompt and `stop` are normalized as the model's own text was. The
         text ends before `stop`, a string or several, and, for a
         model of lines, at the end of the line. The same seed gives the same text. With a
@@ -509,7 +510,7 @@ class Model:
         self,
         text: Text,
         *,
-        threshold: float = 0.001,
+        threshold: float | None = None,
         calibration: Calibration | None = None,
         live: bool = False,
     ) -> oddity.OddParts:
@@ -517,7 +518,8 @@ class Model:
 
         A line's p-value is at least the chance that a new line of the calibrating kind is as
         strange (see `charloom.model.oddity.calibration`). Odd are those with at most the
-        `threshold`, which is also the share of false alarms. Empty lines are passed over. A model
+        `threshold`, which is also the share of false alarms: by default 0.001, or the least
+        p-value that the calibration has. Empty lines are passed over. A model
         of lines that `train` made holds a `calibration`, by the lines that were held out; others
         need one of `calibrated`. The iterator's `read` counts the lines. A text that arrives,
         such as a log that is followed, is read piece by piece if it is `live`. SettingsError

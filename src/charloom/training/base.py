@@ -25,7 +25,9 @@ from ..model.model import Model
 from ..model.scoring import evaluate
 from ..model.storage.provenance import BaseFacts
 from ..settings import AUTOMATIC, ModelSettings, Settings, TextSettings, TrainingSettings
-from ..text.corpus import Corpus
+from ..text.corpus import Corpus, InMemory, build_corpus
+from ..text.reading import Sources, beginning, read
+from ..text.sharded import is_prepared
 from ..text.vocabulary import Vocabulary
 from .folder import digest_of
 
@@ -107,6 +109,28 @@ def suggested(
     sample = corpus.vocabulary.decode(corpus.ids[:_SAMPLE])
     score = evaluate(base.model.predictor, base.model.vocabulary.encode(sample))
     return base if score.bits_per_character <= MOST_BITS else None
+
+
+def base_of(
+    sources: Sources,
+    text: TextSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
+    start_from: str | Path | Model | None = "auto",
+) -> Base | None:
+    """The base that `train` would start from with these; a long text is not read to its end."""
+    if start_from is None:
+        return None
+    if start_from != "auto":
+        base = Base.open(start_from)
+        base.text_settings(text), base.model_settings(model)  # refuse others
+        return base
+    if is_prepared(sources):
+        return None
+    short = beginning(read(sources, text), LONGEST + 1)
+    if len(short) > LONGEST:
+        return None
+    return suggested(build_corpus(InMemory(short), text), text, model, training)
 
 
 def grown(weights: Weights, before: Vocabulary, after: Vocabulary) -> Weights:

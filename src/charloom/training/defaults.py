@@ -128,7 +128,9 @@ def choose(
     dropout, final = _dropout(training, E, P / N, L)
     rate = _rate(model, H, L, S)
     if tuned:
-        rate, (dropout, final) = TUNED_RATE, (TUNED_DROPOUT, TUNED_DROPOUT)
+        rate = TUNED_RATE
+        if "dropout" not in training.model_fields_set:
+            dropout, final = TUNED_DROPOUT, TUNED_DROPOUT
     found = {
         "batch_size": batch_size,
         "learning_rate": rate,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ...errors import OutputError, SettingsError, shown
+from ...errors import CharloomError, SettingsError, shown
 from .work import FileOutcome, Work
 
 _BLOCKS = 1000  # pieces that the files are handed out in, at most
@@ -25,7 +25,7 @@ def work_on_cluster(work: Work, inputs: list[str]) -> Iterator[FileOutcome]:
     """Yield what came of each input, as it is done.
 
     Raises SettingsError if Ray is not installed, its cluster is not there, or has too few CPUs
-    for the workers; OutputError if a part cannot be written.
+    for the workers, and what a worker raises: OutputError if a part cannot be written, and others.
     """
     ray = _ray()
     workers = min(work.many.processes, len(inputs))
@@ -48,8 +48,8 @@ def work_on_cluster(work: Work, inputs: list[str]) -> Iterator[FileOutcome]:
         for row in rows:
             yield FileOutcome(**json.loads(row["outcome"]))
     except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, OutputError):
-            raise OutputError(str(error.cause)) from None
+        if isinstance(error.cause, CharloomError):
+            raise error.cause from None
         raise
     finally:
         if started:
@@ -60,10 +60,12 @@ class _Actor:
     """One worker: a model, and the inputs that it is given."""
 
     def __init__(self, work: Callable[[], Callable[[str], FileOutcome]]) -> None:
-        self._answer = work()
+        self._work = work
+        self._answer: Callable[[str], FileOutcome] | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """What came of each input of a batch, as JSON."""
+        self._answer = self._answer or self._work()  # here, so that its errors are those of a task
         return {"outcome": [json.dumps(asdict(self._answer(str(i)))) for i in batch["item"]]}
 
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import TextError
 from ...settings import SamplingSettings
+from ...text.copies import CopyIndex
 from ...text.normalizing import Normalized
+from ...text.reading import single_sources
 from ..generation import writers_of
 from ..model import Model
 from ..rules.given import GIVEN, indexed, rule_given
@@ -76,14 +79,28 @@ def _generate(model: Model, text: Normalized, options: dict[str, Any]) -> Iterat
 
 
 def opened(model: Model, options: dict[str, Any]) -> dict[str, Any]:
-    """The options with the training text indexed, once for all inputs."""
+    """The options with the training text indexed, once for all inputs; see `check_rule`."""
     source = options.get("training_text")
-    return options if source is None else {**options, "training_text": indexed(model, source)}
+    if source is None:
+        return options
+    options = {**options, "training_text": indexed(model, source)}
+    check_rule(model, options)
+    return options
 
 
 def check_rule(model: Model, options: dict[str, Any]) -> None:
-    """SettingsError if `generate` has a rule that no text can fulfil."""
-    rule = rule_given(model, **{name: options[name] for name in GIVEN})
+    """SettingsError if `generate` has a rule that no text can fulfil.
+
+    TextError if there is no `training_text`. It is not indexed here, which takes long: `opened`
+    has the rule with its index.
+    """
+    given = {name: options[name] for name in GIVEN}
+    source = given["training_text"]
+    if source is not None and not isinstance(source, CopyIndex):
+        if "-" in single_sources(source):
+            raise TextError("standard input cannot be the `training_text` of many files; name one")
+        given["training_text"] = CopyIndex.of(["\n"])
+    rule = rule_given(model, **given)
     writers_of(model.predictor, 1, options["length"], options["stop"], rule)
 
 

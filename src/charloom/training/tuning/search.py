@@ -1,6 +1,7 @@
 """`tune`: trials one after the other, by one or more processes, until there are enough.
 
 The first trial is the run that `train` would make; what is found is never worse than that.
+Where that run starts from a base, so do the others, unless sizes of a network are searched.
 The others have the values that Optuna's tree-structured Parzen estimator suggests after what
 is known by then, and end early if their validations are worse than the median of the others.
 """
@@ -8,6 +9,7 @@ is known by then, and end early if their validations are worse than the median o
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,15 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import OutputError, SettingsError, TextError, TrainingError
+from ...model.model import Model
 from ...settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
 from ...text.corpus import text_sha256
 from ...text.reading import Sources, single_sources
 from ...text.workers import Lost, work_on
+from ..base import base_of
+from ..folder import RunFolder
 from ..lock import Lock
+from ..plan import Plan
 from ..run import Run
 from ..start import resume, train
-from .space import DEFAULT, Space, parse_spaces, with_values
+from .space import Space, default_spaces, parse_spaces, shapes_in, with_values
 from .study import StudyFolder, best_trial, optuna_, trial_of, value_of
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,8 @@ class TrialOutcome:
     values outside of the spaces."""
     run: str
     """Its folder."""
+    base: str | None = None
+    """The model that it started from; None where it started from nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,7 @@ class _Search:
     model: ModelSettings
     training: TrainingSettings
     tuning: TuningSettings
+    start_from: str | Path | Model | None = "auto"
     spaces: list[Space] = field(default_factory=list)
     until: float | None = None
     """On the clock that all processes of a machine share."""
@@ -89,11 +100,12 @@ class _Search:
                     pruned=pruned,
                     values=dict(frozen.params),
                     run=str(place.run(trial.number)),
+                    base=_base_name(run.plan),
                 )
         return None
 
     def _over(self) -> bool:
-        return self.until is not None and time.time() >= self.until
+        return self.until is not None and time.monotonic() >= self.until
 
     def _dead(self, place: StudyFolder, study: Any) -> int | None:
         """A trial that nobody works on any more."""
@@ -132,19 +144,25 @@ class _Search:
             run = resume(folder)
             return run, trial_of(study, number, self.tuning.search_seed)
         if number == 0:
-            run = train(
-                self.sources,
-                output=folder,
-                text=self.text,
-                model=self.model,
-                training=self.training,
-            )
+            run = self._begun(folder, self.model, self.training, self.start_from)
             return run, self._recorded(study, run)
         trial = trial_of(study, number, self.tuning.search_seed)
         values = {space.name: space.suggest(trial) for space in self.spaces}
         model, training = with_values(self.model, self.training, values)
-        run = train(self.sources, output=folder, text=self.text, model=model, training=training)
-        return run, trial
+        start_from = None if shapes_in(self.spaces) else self.start_from
+        return self._begun(folder, model, training, start_from), trial
+
+    def _begun(
+        self, folder: Path, model: ModelSettings, training: TrainingSettings, start_from: Any
+    ) -> Run:
+        return train(
+            self.sources,
+            output=folder,
+            text=self.text,
+            model=model,
+            training=training,
+            start_from=start_from,
+        )
 
     def _recorded(self, study: Any, run: Run) -> Any:
         """The first trial, with the values that it has chosen, if the spaces have them."""
@@ -195,6 +213,10 @@ def _frozen(study: Any, number: int) -> Any:
     return study.get_trials(deepcopy=False)[number]
 
 
+def _base_name(plan: Plan) -> str | None:
+    return plan.base and plan.base.name
+
+
 def _share(run: Run) -> int:
     """How much of the trial is done, in percent, by which trials are compared."""
     minutes = run.plan.training.minutes
@@ -207,11 +229,12 @@ def tune(
     sources: Sources,
     output: str | Path,
     *,
-    spaces: tuple[str, ...] | list[str] = DEFAULT,
+    spaces: tuple[str, ...] | list[str] | None = None,
     tuning: TuningSettings | None = None,
     text: TextSettings | None = None,
     model: ModelSettings | None = None,
     training: TrainingSettings | None = None,
+    start_from: str | Path | Model | None = "auto",
 ) -> Iterator[TrialOutcome]:
     """Search for better settings on a text, and yield each trial as it ends.
 
@@ -221,6 +244,11 @@ def tune(
     again, also from other machines that see the folder, it goes on; several at once share
     the trials. With one worker, one seed and no budget of time, a search repeats to the last
     bit.
+
+    Where `train` would start from a base, as by default for short English texts, or from the
+    model that `start_from` names, every trial does; what is searched by default is then learning
+    rate, dropout and batch size, and elsewhere learning rate, dropout and hidden size. A trial
+    whose size is chosen by `spaces` starts from nothing.
 
     Raises SettingsError for spaces or settings that cannot be, or another search in the
     folder, and what `train` raises.
@@ -244,14 +272,21 @@ def tune(
     tuning, text = TuningSettings.of(tuning, "tuning"), TextSettings.of(text, "text")
     model = ModelSettings.of(model, "model")
     training = TrainingSettings.of(training, "training")
-    parsed = parse_spaces(spaces)
-    for space in parsed:
-        if space.name in model.model_fields_set | training.model_fields_set:
-            raise SettingsError(f"space: {space.name} was given a value, too; leave one out")
-    if tuning.workers > 1 and not training.threads:
-        training = training.replace(threads=1)
     if any(source == "-" for source in single_sources(sources)):
         raise TextError("standard input cannot be read by every trial; give the name of a file")
+    given = model.model_fields_set | training.model_fields_set
+    parsed = parse_spaces(spaces or [])
+    for space in parsed:
+        if space.name in given:
+            raise SettingsError(f"space: {space.name} was given a value, too; leave one out")
+    base = base_of(sources, text, model, training, start_from)
+    if not spaces:
+        spaces = default_spaces(base is not None, given)
+        parsed = parse_spaces(spaces)
+    if base is not None:
+        _refuse_or_warn_of_shapes(parsed, base.facts.name, asked=start_from != "auto")
+    if tuning.workers > 1 and not training.threads:
+        training = training.replace(threads=1)
     folder = StudyFolder(output)
     folder.begin(
         {
@@ -261,9 +296,10 @@ def tune(
             "text": text.model_dump(exclude_unset=True),
             "model": model.model_dump(exclude_unset=True),
             "training": training.model_dump(exclude_unset=True, exclude={"threads"}),
+            **({} if base is None else {"base": base.facts.model_dump()}),
         }
     )
-    until = tuning.search_minutes and time.time() + 60 * tuning.search_minutes
+    until = tuning.search_minutes and time.monotonic() + 60 * tuning.search_minutes
     search = _Search(
         folder=str(folder.path),
         sources=sources,
@@ -271,10 +307,28 @@ def tune(
         model=model,
         training=training,
         tuning=tuning,
+        start_from=start_from,
         spaces=parsed,
         until=until,
     )
     return _trials(folder, search, tuning.workers)
+
+
+def _refuse_or_warn_of_shapes(spaces: list[Space], base: str, *, asked: bool) -> None:
+    """Of spaces that describe a network: refused with a base that was asked for, else told."""
+    if not (named := " and ".join(shapes_in(spaces))):
+        return
+    if asked:
+        raise SettingsError(
+            f"space: {named} cannot be searched, because every trial starts from {base}, which has "
+            "its own; leave it out, or start from nothing",
+        )
+    logger.warning(
+        "%s is searched, so all trials but the first start from nothing; the first one starts "
+        "from %s, as train would",
+        named,
+        base,
+    )
 
 
 def _trials(folder: StudyFolder, search: _Search, workers: int) -> Iterator[TrialOutcome]:
@@ -308,4 +362,5 @@ def best_of(path: str | Path) -> TrialOutcome | None:
         pruned=trial.state == optuna_().trial.TrialState.PRUNED,
         values=dict(trial.params),
         run=str(folder.run(trial.number)),
+        base=_base_name(RunFolder(folder.run(trial.number)).read_plan()),
     )

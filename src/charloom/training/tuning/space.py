@@ -16,6 +16,10 @@ from ...settings import ModelSettings, TrainingSettings
 DEFAULT = ("learning_rate=log:2e-3:5e-2", "dropout=0:0.7", "hidden_size=log:64:512")
 """What is searched where nothing is said: what most of a result hangs on."""
 
+DEFAULT_FROM_BASE = ("learning_rate=log:1e-3:1e-2", "dropout=0:0.6", "batch_size=log:4:32")
+"""The same for runs that start from another model, and so have its size."""
+
+
 FIXED = ("steps", "epochs", "minutes", "seed", "threads", "engine", "device", "precision")
 """The budget of a trial, and how it is computed: the same for all, so that they compare."""
 
@@ -86,6 +90,31 @@ def parse_spaces(texts: tuple[str, ...] | list[str]) -> list[Space]:
         if names.count(name) > 1:
             raise SettingsError(f"space: {name} was given twice; give it once")
     return spaces
+
+
+def shapes_in(spaces: list[Space]) -> list[str]:
+    """The settings in them of a network that starts from nothing.
+
+    >>> shapes_in(parse_spaces(["cell=lstm,gru", "dropout=0:0.5"]))
+    ['cell']
+    """
+    named = (*ModelSettings.model_fields, "first_values")
+    return [space.name for space in spaces if space.name in named]
+
+
+def default_spaces(from_base: bool, given: set[str]) -> list[str]:
+    """What is searched where nothing is said, but for settings that were given a value.
+
+    >>> default_spaces(True, {"dropout"})
+    ['learning_rate=log:1e-3:1e-2', 'batch_size=log:4:32']
+    """
+    texts = DEFAULT_FROM_BASE if from_base else DEFAULT
+    left = [text for text in texts if text.partition("=")[0] not in given]
+    if not left:
+        raise SettingsError(
+            "space: all that is searched by default was given a value; say what is to be searched"
+        )
+    return left
 
 
 def with_values(
