@@ -14,8 +14,9 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
 
-demo: .venv/installed  ## train the blog's model, in a moment
+demo: .venv/installed  ## train the blog's model, in a second
 	@$(BIN)/charloom demo
+	@printf '\nnext: source .venv/bin/activate, then charloom train book.txt --minutes 2, or charloom serve english\n'
 
 # Two processes, each with whole files, so that what a file's tests share is made once.
 PYTEST := python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
@@ -41,7 +42,7 @@ site: .venv/installed-site  ## build the documentation in build/site
 web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 	@$(BIN)/python scripts/make_web.py $(WEB)
 
-# The page in a real browser (Debian: apt-get install chromium nodejs).
+# The page in a real browser (Debian: apt-get install chromium-headless-shell nodejs).
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/$(PYTEST) $(BROWSER_TESTS)
 
@@ -162,6 +163,7 @@ FORCE:
 
 # While the core compiles, what charloom needs is installed.
 .venv/installed: .venv/bin/python $(SOURCES) .venv/modules
+	@echo "compiling the C++ core, which takes two to three minutes of processor time"
 	@$(BIN)/python scripts/needs.py > .venv/needs
 	@$(INSTALL) --no-build-isolation --no-deps --editable . & core=$$!; \
 	$(INSTALL) --requirement .venv/needs; needs=$$?; wait $$core && exit $$needs

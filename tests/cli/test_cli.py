@@ -271,6 +271,13 @@ def test_generate_makes_one_line_per_text_of_a_model_of_lines(lines_run, capsys)
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
+def test_texts_of_several_lines_are_set_apart(run, capsys):
+    options = ["--prompt", "a\nb", "--seed", "1", "--length", "5"]
+    assert main(["generate", str(run), *options, "--count", "3"]) == 0
+    texts = capsys.readouterr().out.split("\n---\n")
+    assert [text[:3] for text in texts] == ["a\nb"] * 3
+
+
 def test_generate_stops_where_it_is_told(run, capsys):
     assert main(["generate", str(run), "--stop", "e", "--stop", " ", "--temperature", "2"]) == 0
     assert not set(capsys.readouterr().out) & set("e ")

@@ -137,7 +137,10 @@ def generate(
         return on_many_files("generate", model, text, output, values, stop=stop, **options)
     refuse_many(context)
     if text:
-        raise SettingsError("TEXT was given without -o; give --prompt-file, or -o FOLDER")
+        raise SettingsError(
+            "TEXT is a file of prompts for -o FOLDER, which was not given; for one prompt give "
+            "--prompt or --prompt-file"
+        )
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
     told = ""

@@ -95,8 +95,8 @@ def _by_name(cell: Cell) -> Narration:
 
 NARRATIONS = {
     "lstm": Narration(
-        opening="Layer {layer} of {layers}: the share of the old article struck out, of\n"
-        "the new one written just now, and of it shown as headline:",
+        opening="Layer {layer} of {layers}: shares of the old article, of the new one, "
+        "of what could be shown",
         columns=(
             Column(name="struck out", short="out", share=struck_out),
             Column(name="written", short="in", share=written),
