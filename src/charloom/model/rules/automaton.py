@@ -142,10 +142,10 @@ class _TooLongError(Exception):
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
     """End what runs in this thread after so long: interegular has no limit of its own."""
-    end = time.monotonic() + seconds
+    end = time.thread_time() + seconds
 
     def watch(frame: Any, event: str, argument: Any) -> None:
-        if time.monotonic() > end:
+        if time.thread_time() > end:
             raise _TooLongError
 
     before = sys.gettrace()
