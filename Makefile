@@ -5,6 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # A module is compiled when it is first imported.
 INSTALL := $(PIP) install --no-compile
+# Else each process would compile all that it imports, since nothing is compiled when it is installed.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
 .PHONY: FORCE help demo test lint check docs bench browser peers sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel wheel-tried lib embedding clean
@@ -12,8 +14,9 @@ SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
 
-demo: .venv/installed  ## train the blog's model, in a moment
+demo: .venv/installed  ## train the blog's model, in a second
 	@$(BIN)/charloom demo
+	@printf '\nnext: source .venv/bin/activate, then charloom train book.txt --minutes 2, or charloom serve english\n'
 
 # Two processes, each with whole files, so that what a file's tests share is made once.
 PYTEST := python -m pytest -q -n 2 --dist loadfile $(PYTEST_OPTIONS)
@@ -39,7 +42,7 @@ site: .venv/installed-site  ## build the documentation in build/site
 web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 	@$(BIN)/python scripts/make_web.py $(WEB)
 
-# The page in a real browser (Debian: apt-get install chromium nodejs).
+# The page in a real browser (Debian: apt-get install chromium-headless-shell nodejs).
 browser: .venv/installed-browser  ## test the page in chromium, and its core in node
 	@CHARLOOM_REQUIRE_BROWSER=1 $(BIN)/$(PYTEST) $(BROWSER_TESTS)
 
@@ -121,7 +124,9 @@ lowest: .venv/bin/python  ## run the tests with the lowest versions of all depen
 	@$(call PIP_OF,build/lowest) -c build/lowest/constraints --no-build-isolation --editable '.[dev]'
 	@build/lowest/bin/$(PYTEST) -p no:anyio -W default::DeprecationWarning  # of old versions' own
 
+# pyenv's names of Pythons run none but that which PYENV_VERSION names.
 pythons: $(addprefix pythons-,3.10 3.11 3.12 3.13 3.14)  ## run the tests on every Python that is here
+pythons-%: export PYENV_VERSION = $*
 pythons-%:
 	@python$* -c '' 2> /dev/null || { echo "python$* is not here"; exit 0; }; set -e; \
 	python$* -m venv build/python$*; \
@@ -158,6 +163,7 @@ FORCE:
 
 # While the core compiles, what charloom needs is installed.
 .venv/installed: .venv/bin/python $(SOURCES) .venv/modules
+	@echo "compiling the C++ core, which takes two to three minutes of processor time"
 	@$(BIN)/python scripts/needs.py > .venv/needs
 	@$(INSTALL) --no-build-isolation --no-deps --editable . & core=$$!; \
 	$(INSTALL) --requirement .venv/needs; needs=$$?; wait $$core && exit $$needs

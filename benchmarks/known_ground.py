@@ -3,7 +3,7 @@
     python benchmarks/known_ground.py adapt --text tinyshakespeare.txt      static and adapted
     python benchmarks/known_ground.py names --text names.txt
     python benchmarks/known_ground.py enwik8 --minutes 120
-    python benchmarks/known_ground.py smiles --minutes 15                   needs rdkit
+    python benchmarks/known_ground.py smiles --minutes 15 --temperatures 1 0.7    needs rdkit
     python benchmarks/known_ground.py characters
     python benchmarks/known_ground.py base --text novel.txt                 20 KB, from "english"
     python benchmarks/known_ground.py base --text novel.txt --characters 5000 100000 --seeds 0 1 2
@@ -159,20 +159,24 @@ def smiles(options: argparse.Namespace) -> None:
     known = set(lines)
     same = sum(canonical(line) == line for line in lines[:SAMPLES])
     print(f"{same:,} of {len(lines[:SAMPLES]):,} lines are canonical", flush=True)
-    head("bits per character", "generated", "valid", "unique", "novel")
+    head("bits per character", "temperature", "generated", "valid", "unique", "novel")
     for seed in options.seeds:
         done = run_of(InMemory("\n".join(lines) + "\n"), options, seed)
-        made = done.run.best_model().generate_many(count=options.samples, length=200, seed=seed)
-        valid = [one for one in map(canonical, made) if one]
-        unique = set(valid)
-        row(
-            *told(done, f"lines by hash, {len(lines):,} molecules"),
-            f"{done.best.bits_per_character:.4f}",
-            f"{len(made):,}",
-            f"{len(valid) / len(made):.4f}",
-            f"{len(unique) / max(len(valid), 1):.4f}",
-            f"{len(unique - known) / max(len(unique), 1):.4f}",
-        )
+        for temperature in options.temperatures:
+            made = done.run.best_model().generate_many(
+                count=options.samples, length=200, temperature=temperature, seed=seed
+            )
+            valid = [one for one in map(canonical, made) if one]
+            unique = set(valid)
+            row(
+                *told(done, f"lines by hash, {len(lines):,} molecules"),
+                f"{done.best.bits_per_character:.4f}",
+                temperature,
+                f"{len(made):,}",
+                f"{len(valid) / len(made):.4f}",
+                f"{len(unique) / max(len(valid), 1):.4f}",
+                f"{len(unique - known) / max(len(unique), 1):.4f}",
+            )
 
 
 def adapt(options: argparse.Namespace) -> None:
@@ -303,6 +307,7 @@ def main() -> None:
     parser.add_argument("--characters", type=int, nargs="+", default=[20_000], help="for base")
     parser.add_argument("--batches", default="auto", help="for base")
     parser.add_argument("--samples", type=int, default=SAMPLES, help="of molecules")
+    parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0], help="of these")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     options = parser.parse_args()
     program = next(one for one in PROGRAMS if one.__name__ == options.program)

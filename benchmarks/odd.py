@@ -2,6 +2,7 @@
 
     python benchmarks/odd.py logs       50,000 lines of two logs, with planted faults
     python benchmarks/odd.py words      gibberish among words and names of four languages
+    python benchmarks/odd.py alarms     false alarms on fresh lines, many small models
     python benchmarks/odd.py rate       characters/s beside `evaluate`, in turns
 
 Prints Markdown tables: of each way to find them and threshold, the share of false alarms,
@@ -128,6 +129,53 @@ def words(options: argparse.Namespace) -> None:
         report(ways(known, items, epochs=4 * options.epochs, layers=1, order=4), kinds)
 
 
+def alarms(options: argparse.Namespace) -> None:
+    """The share of false alarms of models that differ in their lines and seeds.
+
+    Each is calibrated by the lines that were held out in its training, and by as many fresh ones;
+    both are tested with the same 10,000 others.
+    """
+    print(f"{options.seeds} models, 6,000 lines each; in percent, and its standard error")
+    shares: dict[tuple[str, float], list[float]] = {}
+    expected: dict[tuple[str, float], list[float]] = {}
+    for seed in range(options.seeds):
+        lines = odd_texts.usual("system log", 6_000, options.seed + seed)
+        run = charloom.train(
+            InMemory("\n".join(lines) + "\n"),
+            model=ModelSettings(hidden_size=64, num_layers=1),
+            training=TrainingSettings(epochs=2.0, batches="lines", seed=seed),
+            text=HELD_OUT,
+            start_from=None,
+        )
+        model = run.finish()
+        held_out = model.provenance.calibration
+        assert held_out is not None
+        fresh = odd_texts.planted(
+            "system log", 10_000 + 2 * held_out.parts, 0, options.seed + seed
+        )[0]
+        others = model.calibrated("\n".join(fresh[10_000:]) + "\n")
+        for name, calibration in (("held out", held_out), ("fresh", others)):
+            parts = model.odd(
+                "\n".join(fresh[:10_000]) + "\n", threshold=1.0, calibration=calibration
+            )
+            p = np.array([part.p for part in parts])
+            for threshold in (0.002, 0.01, 0.05):
+                exact = int(threshold * (calibration.parts + 1)) / (calibration.parts + 1)
+                shares.setdefault((name, threshold), []).append((p <= threshold).mean())
+                expected.setdefault((name, threshold), []).append(exact)
+    head("calibrated by", "threshold", "false alarms", "expected", "spread (standard deviation)")
+    for (name, threshold), found in shares.items():
+        exact = statistics.mean(expected[name, threshold])
+        spread = statistics.stdev(found)
+        row(
+            name,
+            threshold,
+            f"{100 * statistics.mean(found):.3f} ({100 * spread / len(found) ** 0.5:.3f})",
+            f"{100 * exact:.3f}",
+            f"{100 * spread:.3f}",
+        )
+
+
 def rate(options: argparse.Namespace) -> None:
     """2 x 128, lines and a stream: processor time of `odd` and of `evaluate`, in turns."""
     text = "\n".join(odd_texts.usual("system log", options.lines, 0)) + "\n"
@@ -163,13 +211,14 @@ def seconds(work) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    programs = {program.__name__: program for program in (logs, words, rate)}
+    programs = {program.__name__: program for program in (logs, words, alarms, rate)}
     parser.add_argument("program", choices=list(programs))
     parser.add_argument("--epochs", type=float, default=4.0, help="of training; of words 4 times")
     parser.add_argument("--lines", type=int, default=12_000, help="of a log, to train on")
     parser.add_argument("--words", type=int, default=20_000, help="of a language, at most")
     parser.add_argument("--turns", type=int, default=7, help="of rate")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=40, help="of alarms")
     options = parser.parse_args()
     programs[options.program](options)
 

@@ -6,7 +6,7 @@ matter. Three networks are trained on the same lines: an LSTM, a plain RNN with 
 and a plain RNN with about as many weights, each with the better of the same two learning
 rates. Then all are asked for the language in new lines, with up to eight remarks between.
 
-Run it with `python examples/near_and_far.py`; it takes about a minute on two idle cores. The
+Run it with `python examples/near_and_far.py`; it takes a minute or two on two idle cores. The
 number of training steps may be given, 2,000 by default.
 """
 
@@ -54,6 +54,7 @@ def trained(settings: charloom.ModelSettings, text: str, steps: int) -> charloom
     """The better of two runs, judged on held-out lines."""
     runs = []
     for rate in RATES:
+        print(f"training: {settings.cell.upper()}, rate {rate} ...", file=sys.stderr, flush=True)
         training = charloom.TrainingSettings(
             batches="lines", sequence_length=256, steps=steps, learning_rate=rate, dropout=0
         )
@@ -63,7 +64,8 @@ def trained(settings: charloom.ModelSettings, text: str, steps: int) -> charloom
     _, rate, model = min(runs, key=lambda one: one[0])
     print(
         f"{settings.cell.upper()}, {settings.hidden_size} units, {model.parameters:,} weights, "
-        f"learning rate {rate}"
+        f"learning rate {rate}",
+        flush=True,
     )
     return model
 
@@ -81,7 +83,8 @@ def main(steps: int = 2000) -> None:
         model = trained(settings, text, steps)
         for remarks, lines in questions.items():
             share = share_of_right_answers(model, lines)
-            print(f"  {remarks} remarks between  {share:4.0%}  {'█' * round(40 * share)}")
+            between = f"{remarks} remark{'' if remarks == 1 else 's'} between"
+            print(f"  {between:18} {share:4.0%}  {'█' * round(40 * share)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,11 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -62,6 +66,19 @@ def test_a_document_that_shows_something_else_is_found() -> None:
     assert error.traceback[-1].lineno + 1 == 6
 
 
+def test_the_program_that_looks_for_rhymes_finds_them() -> None:
+    page = (ROOT / "docs/howto/make.md").read_text("utf-8")
+    (program,) = [block[3] for block in BLOCK.finditer(page) if block[2] == "python program"]
+    for text, status in [
+        ("The cat sat down,\nand wore a crown.\n", 0),
+        ("The cat\nand the dog\n", 1),
+        ("again\nagain\n", 1),
+        ("", 1),
+    ]:
+        done = subprocess.run([sys.executable, "-c", program], input=text, text=True, check=False)
+        assert done.returncode == status, text
+
+
 def commands(document: str) -> list[list[str]]:
     """The words of every charloom command in the ```sh blocks of a document."""
     found = []
@@ -76,10 +93,15 @@ def commands(document: str) -> list[list[str]]:
     return found
 
 
+@cache
+def verbs() -> dict[str, Any]:
+    return vars(get_command(app()))["commands"]
+
+
 def parse(words: list[str]) -> None:
     """Parse a command as the command line does, without running it."""
     verb, *rest = words
-    get_command(app()).commands[verb].make_context(verb, rest)
+    verbs()[verb].make_context(verb, rest)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

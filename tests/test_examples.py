@@ -55,4 +55,4 @@ def test_near_and_far_prints_a_line_per_network_and_distance(near_and_far, capsy
     near_and_far.main(steps=2)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(",")[0] for line in lines if "weights" in line] == ["LSTM", "RNN", "RNN"]
-    assert sum("remarks between" in line for line in lines) == 15
+    assert sum(" between " in line for line in lines) == 15

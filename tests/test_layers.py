@@ -7,6 +7,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,11 +37,13 @@ TESTS = Path(__file__).parent
 PUBLIC = [name for name in dir(charloom) if not name.startswith("_")]
 
 
+@cache
 def modules() -> list[str]:
     files = (f.relative_to(SOURCE) for f in SOURCE.rglob("*.py"))
     return sorted(".".join(f.with_suffix("").parts) for f in files)
 
 
+@cache
 def imported(name: str) -> set[str]:
     """The modules of this package that a module names in an import, wherever it stands."""
     path = SOURCE.joinpath(*name.split(".")).with_suffix(".py")

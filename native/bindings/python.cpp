@@ -68,8 +68,9 @@ public:
     std::tuple<double, long, double, bool> train_step(
         In<int32_t, 2> inputs, In<int32_t, 2> targets, Out<float, 3> hidden, Out<float, 3> cell,
         double learning_rate, double beta1, double beta2, double epsilon, double clip_norm,
-        double dropout, uint32_t dropout_key, long step) {
+        double dropout, uint32_t dropout_key, long step, std::optional<Out<float, 3>> logits) {
         check_ids(inputs, 0);
+        if (logits) check_logits(inputs, *logits);
         check_same(inputs, targets);
         check_ids(targets, INT32_MIN);
         auto state = check_state(hidden, cell, inputs.shape(1));
@@ -77,7 +78,8 @@ public:
                               dropout_key};
         const Alone alone(mutex());
         StepResult r = network_->train_step(rows(inputs), streams(inputs), inputs.data(),
-                                            targets.data(), state, settings, step);
+                                            targets.data(), state, settings, step,
+                                            logits ? logits->data() : nullptr);
         return {r.nats, r.characters, r.gradient_norm, r.updated};
     }
 
@@ -269,7 +271,9 @@ NB_MODULE(_native, m) {
         .def_prop_ro("quantities", &CheckedNetwork::quantities, "How many a trace has.")
         .def("read", &CheckedNetwork::read)
         .def("write", &CheckedNetwork::write)
-        .def("train_step", &CheckedNetwork::train_step)
+        .def("train_step", &CheckedNetwork::train_step, "inputs"_a, "targets"_a, "hidden"_a,
+             "cell"_a, "learning_rate"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "clip_norm"_a,
+             "dropout"_a, "dropout_key"_a, "step"_a, "logits"_a = nb::none())
         .def("logits", &CheckedNetwork::logits)
         .def("surprise", &CheckedNetwork::surprise)
         .def("trace", &CheckedNetwork::trace)

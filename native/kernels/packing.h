@@ -18,6 +18,11 @@ struct Panels {
     Panels(int vectors, int widest) : vectors(vectors), count(divide_up(vectors, widest)) {}
     int start(int panel) const { return part_start(vectors, count, panel); }
     int width(int panel) const { return start(panel + 1) - start(panel); }
+    // The panel that a column is in. Divisions are slow: none is made for each column or panel of a
+    // matrix where a step of few rows packs it anew.
+    int of(int vector) const {
+        return static_cast<int>((static_cast<long>(vector + 1) * count - 1) / vectors);
+    }
 };
 
 // f(first column, width in vectors) for each panel, the width known to the compiler.
@@ -62,9 +67,9 @@ template <class P>
 inline void pack_rows(Strips<const float> w, const Panels& panels, int first, int last, int from,
                       int to, typename P::Word* packed) {
     const size_t steps = divide_up(w.rows, P::PER_WORD);
-    for (int panel = 0; panel < panels.count; ++panel) {
-        const int start = panels.start(panel), width = panels.width(panel);
-        for (int c = std::max(from, start); c < std::min(to, start + width); ++c)
+    for (int c = from; c < to;) {
+        const int panel = panels.of(c), start = panels.start(panel), width = panels.width(panel);
+        for (; c < std::min(to, start + width); ++c)
             for (int k = first; k < last; k += P::PER_WORD)
                 stream_as(packed + (start * steps + k / P::PER_WORD * width + c - start) * LANES,
                          P::words_down(w.at(k, c), k + 1 < w.rows ? w.at(k + 1, c) : nullptr));
@@ -95,10 +100,12 @@ template <class P>
 inline void pack_columns(Strips<const float> w, int strips, const Panels& panels, int first,
                          int last, int from, int to, typename P::Word* packed) {
     const size_t steps = static_cast<size_t>(strips) * LANES / P::PER_WORD;
+    int start = 0, width = 0;  // of the panel that k is in
     for (int k = first; k < last; k += LANES) {
-        int panel = 0;
-        while (panels.start(panel + 1) <= k / LANES) ++panel;
-        const int start = panels.start(panel) * LANES, width = panels.width(panel) * LANES;
+        if (k >= start + width) {
+            const int panel = panels.of(k / LANES);
+            start = panels.start(panel) * LANES, width = panels.width(panel) * LANES;
+        }
         for (int c = from; c < to; c += P::PER_WORD) {
             const int together = std::min(P::PER_WORD, to - c);
             typename P::Vector square[LANES];

@@ -42,6 +42,7 @@ INLINE void each(F&& f) {
 }
 
 constexpr int AHEAD = 16;  // steps
+constexpr int A_LINE = LANES < 16 ? 16 / LANES : 1;  // vectors in a cache line
 
 // A's word of row r at step k is a[r * row_stride + k * step_stride]. B has C columns, which are
 // added to those of the N sums of a row that begin at FIRST.
@@ -53,7 +54,8 @@ INLINE void accumulate_to(Vec (&acc)[R][N], const typename P::Word* a, ptrdiff_t
 #pragma GCC unroll 4
         for (int c = 0; c < C; ++c) columns[c] = P::load_words(b + c * LANES);
         if constexpr (R == 1)  // B is read once only, and from far away
-            for (int c = 0; c < C; ++c) __builtin_prefetch(b + (AHEAD * C + c) * LANES);
+            for (int c = 0; c < C; c += A_LINE)
+                __builtin_prefetch(b + (AHEAD * C + c) * LANES);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
             auto row = P::broadcast(a[r * row_stride]);

@@ -39,6 +39,7 @@ struct Call {
     float* quantities = nullptr;  // where a trace goes
     Dropout dropout = {};
     int head_start = 0;  // the first step that has a target; no logits are learned from before it
+    float* logits = nullptr;  // where those go that are learned from
 };
 
 }  // namespace charloom

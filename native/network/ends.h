@@ -53,7 +53,8 @@ template <class P>
 void logit_gradients(const Pass<P>& pass, const int32_t* targets, float weight, Range streams) {
     for (int t = pass.call.head_start; t < pass.call.T; ++t)
         each_logits(pass, t, streams, [&](int b, float* logits) {
-            const size_t row = pass.row(t, b);
+            const size_t row = pass.row(t, b), V = pass.shape.vocabulary;
+            if (pass.call.logits) std::copy_n(logits, V, pass.call.logits + row * V);
             const int target = targets[row];
             if (target < 0) {
                 pass.memory.surprisals[row] = {1, 0};

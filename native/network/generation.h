@@ -9,6 +9,14 @@
 
 namespace charloom {
 
+// Streams that are fewer than threads share the units of each layer, if its network has so many
+// bytes of weights: a second-level cache. In tools/stress/ small ones do, too.
+#if defined(CHARLOOM_STRESS)
+constexpr size_t SHARED_FROM = size_t{1} << 14;
+#else
+constexpr size_t SHARED_FROM = size_t{1} << 20;
+#endif
+
 // Characters of some streams. `step()` computes one step from `inputs`, `each_logits(f)` calls
 // f(stream, its logits), and `advance()` makes the state after a step the one before the next.
 template <class Step, class EachLogits, class Advance>

@@ -23,7 +23,6 @@ class Int8Network final : public Network {
     static constexpr int SUMS = Cell::SUMS;
     using Input = ColumnsOf<Cell::INPUT>;
     using Recurrent = ColumnsOf<Cell::RECURRENT>;
-    static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
 
 public:
     Int8Network(std::unique_ptr<Network> float32, const Shape& shape, int threads)
@@ -44,9 +43,9 @@ public:
         if (kind == Kind::weight) is_packed_ = false;
     }
     StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
-                          StatePointers state, const StepSettings& settings,
-                          long step) override {
-        return float32_->train_step(T, B, inputs, targets, state, settings, step);
+                          StatePointers state, const StepSettings& settings, long step,
+                          float* logits) override {
+        return float32_->train_step(T, B, inputs, targets, state, settings, step, logits);
     }
     void logits(int T, int B, const int32_t* inputs, StatePointers state,
                 float* logits) override {

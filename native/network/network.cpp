@@ -26,8 +26,6 @@ namespace {
 
 template <class P>
 class NetworkOf final : public Network {
-    static constexpr size_t SHARED_FROM = size_t{1} << 20;  // bytes: a second-level cache
-
 public:
     NetworkOf(const CellSteps<P>& cell, const Shape& shape, int threads)
         : cell_(cell),
@@ -45,9 +43,9 @@ public:
     }
 
     StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
-                          StatePointers state, const StepSettings& settings,
-                          long step) override {
-        if constexpr (TRAINS) return learn(T, B, inputs, targets, state, settings, step);
+                          StatePointers state, const StepSettings& settings, long step,
+                          float* logits) override {
+        if constexpr (TRAINS) return learn(T, B, inputs, targets, state, settings, step, logits);
         left_out("compiled without training");
     }
 
@@ -109,7 +107,8 @@ public:
 
 private:
     StepResult learn(int T, int B, const int32_t* inputs, const int32_t* targets,
-                     StatePointers state, const StepSettings& settings, long step) {
+                     StatePointers state, const StepSettings& settings, long step,
+                     float* logits) {
         StepResult result{0, 0, 0, false};
         const int rows = T * B;
         int first_target = rows;
@@ -121,7 +120,7 @@ private:
         const Dropout dropout(settings.dropout, settings.dropout_key);
         const int head_start = first_target / B;
         const Pass<P> pass = begin(
-            {T, B, inputs, state, Mode::learning, nullptr, dropout, head_start});
+            {T, B, inputs, state, Mode::learning, nullptr, dropout, head_start, logits});
         const float weight = 1.0f / static_cast<float>(result.characters);
         threads_.run([&](int part) {
             const Range streams = share(B, part);

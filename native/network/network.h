@@ -102,9 +102,10 @@ public:
     virtual void read(int tensor, Kind kind, float* to) = 0;
     virtual void write(int tensor, Kind kind, const float* from) = 0;
 
+    // `logits` is (T, B, V) or null: those before the update, from the first step that has a target.
     virtual StepResult train_step(int T, int B, const int32_t* inputs, const int32_t* targets,
-                                  StatePointers state, const StepSettings& settings,
-                                  long step) = 0;
+                                  StatePointers state, const StepSettings& settings, long step,
+                                  float* logits = nullptr) = 0;
     virtual void logits(int T, int B, const int32_t* inputs, StatePointers state,
                         float* logits) = 0;
     virtual void surprise(int T, int B, const int32_t* inputs, const int32_t* targets,

@@ -119,15 +119,17 @@ public:
     }
 
     // A step of Adam on that share. What is read in another form is packed while it is in the
-    // cache, as many strips together as a word takes columns. A bias comes before the weights.
+    // first-level cache (16 KiB of the four arrays), as many strips together as a word takes
+    // columns. A bias comes before the weights.
     void learn(const Adam& adam, int part, int parts) {
+        constexpr int ROWS = 1024 / LANES;
         for (auto at = layout.matrices.rbegin(); at != layout.matrices.rend(); ++at) {
             const Matrix& m = *at;
             const auto [from, to] = m.share(part, parts);
             for (int strip = from; strip < to; strip += P::PER_WORD) {
                 const int end = std::min(to, strip + P::PER_WORD);
-                for (int k = 0; k < m.K; k += LANES) {
-                    const int last = std::min(m.K, k + LANES);
+                for (int k = 0; k < m.K; k += ROWS) {
+                    const int last = std::min(m.K, k + ROWS);
                     for (int s = strip; s < end; ++s) {
                         if (!m.learns(s)) continue;
                         const size_t at = m.at + (static_cast<size_t>(s) * m.K + k) * LANES;

@@ -102,11 +102,11 @@ def _why_not(path: Path, error: OSError) -> str:
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
             step = "free some space and save again; what was there is untouched"
-        case errno.ENOENT | errno.ENOTDIR:
+        case errno.ENOENT | errno.ENOTDIR if not path.parent.is_dir():
             step = f"make the folder {path.parent} first"
         case errno.EISDIR:
             step = "a folder is in the way; give the name of a file"
-        case errno.EACCES | errno.EPERM | errno.EROFS:
+        case errno.EACCES | errno.EPERM | errno.EROFS | errno.ENOENT:
             step = "choose a folder that you may write to"
         case _:
             step = "what was there is untouched"

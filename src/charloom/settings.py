@@ -404,16 +404,16 @@ class AdaptationSettings(Settings):
 class CompressionSettings(Settings):
     """How a file is compressed without a model: the network that learns as it reads."""
 
-    hidden_size: int = Field(default=192, ge=1, le=65536, description="units in a layer")
+    hidden_size: int = Field(default=128, ge=1, le=65536, description="units in a layer")
     num_layers: int = Field(default=1, ge=1, le=64, description="layers, one above the other")
     learning_rate: float = Field(
-        default=5e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
+        default=9e-3, gt=0, lt=1, description="of the first step; it falls in a straight line"
     )
     final_learning_rate: float = Field(
-        default=3e-4, gt=0, lt=1, description="at the end of the text"
+        default=7e-4, gt=0, lt=1, description="at the end of the text"
     )
     sequence_length: int = Field(
-        default=32, ge=1, le=4096, description="characters of a chunk, coded before its step"
+        default=64, ge=1, le=4096, description="characters of a chunk, coded before its step"
     )
     longest_context: int = Field(
         default=6,
@@ -423,14 +423,19 @@ class CompressionSettings(Settings):
     )
 
 
+USUAL_THRESHOLD = 0.001
+"""The largest p-value of an odd line where none is given and there are p-values as low."""
+
+
 class OddSettings(Settings):
     """Which lines of a text are odd."""
 
-    threshold: float = Field(
-        default=0.001,
+    threshold: float | None = Field(
+        default=None,
         gt=0,
         le=1,
-        description="the largest p-value of an odd line, and the share of false alarms",
+        description="the largest p-value of an odd line, and the share of false alarms; by default "
+        f"{USUAL_THRESHOLD:g}, or the least that there can be",
     )
     window: int = Field(
         default=0,

@@ -172,7 +172,7 @@ def killed_at_last(process: subprocess.Popen[bytes]) -> Iterator[None]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, book, number):
     folder = tmp_path / "run"
-    command = ["train", book, "-o", folder, "--steps", 10**6, "--hidden-size", 8]
+    command = ["train", book, "-o", folder, *QUICK, "--steps", 10**6, "--validate-every", 20]
     arguments = [sys.executable, "-m", "charloom", *map(str, command)]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     with process, killed_at_last(process):
@@ -269,6 +269,13 @@ def test_generate_makes_one_line_per_text_of_a_model_of_lines(lines_run, capsys)
     capsys.readouterr()
     assert main(["generate", str(lines_run), "--count", "5"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_texts_of_several_lines_are_set_apart(run, capsys):
+    options = ["--prompt", "a\nb", "--seed", "1", "--length", "5"]
+    assert main(["generate", str(run), *options, "--count", "3"]) == 0
+    texts = capsys.readouterr().out.split("\n---\n")
+    assert [text[:3] for text in texts] == ["a\nb"] * 3
 
 
 def test_generate_stops_where_it_is_told(run, capsys):

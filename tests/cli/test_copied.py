@@ -67,9 +67,11 @@ def test_colors_and_json_are_there_where_they_are_asked_for(folder, capsys):
 def test_the_model_generates_samples(folder, capsys):
     files = (folder / "book.run", folder / "book.txt")
     shown = run(capsys, "copied", *files, "--count", "2", "--length", "60", "--show", "2")
-    assert shown.splitlines()[1].split() == ["characters", "120", "120"]
+    assert shown.splitlines()[0] == "samples drawn at temperature 0.7"
+    assert shown.splitlines()[2].split() == ["characters", "120", "120"]
     assert "sample 2" in shown
-    assert charloom.Model.load(folder / "book.run").generate_many(count=2, length=60)[1] in shown
+    model = charloom.Model.load(folder / "book.run")
+    assert model.generate_many(count=2, length=60, temperature=0.7)[1] in shown
 
 
 def test_a_span_over_several_lines_is_marked_in_each():

@@ -58,7 +58,15 @@ def test_an_odd_line_is_shown_with_its_number_and_marked(logs, capsys):
     assert float(bits) > 10
     tab = rows[at].index("\\t")
     assert rows[at + 1][tab : tab + 2] == "^^"
-    assert " of 61 lines have a p-value of at most 0.03; of ordinary ones, about 1.83 would" in told
+    assert " of 61 lines odd, with a p-value of at most 0.03; of as many ordinary ones" in told
+    assert "about 1.8 would be" in told
+    assert "the lowest that there is" not in told
+
+
+def test_without_a_threshold_it_is_the_lowest_that_few_lines_allow(logs, capsys):
+    shown, told = run(capsys, "odd", logs / "lines.run", logs / "new.txt")
+    assert "99 opened d" in shown
+    assert "0.001 needs about 20,000 lines to train on, or 2,000 for --calibrate" in told
 
 
 def test_json_lines_have_every_number(logs, capsys):
@@ -95,7 +103,7 @@ def test_a_model_of_a_stream_is_calibrated_by_a_text(logs, capsys):
         capsys, "odd", stream, new, "--calibrate", usual, "--window", "40", "--threshold", "0.03"
     )
     assert "\\tor 7" in shown
-    assert " windows have " in told
+    assert " of 26 windows odd" in told
 
 
 @pytest.mark.parametrize(

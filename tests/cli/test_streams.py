@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import functools
 import io
 import itertools
 import os
@@ -15,8 +16,8 @@ import sys
 import termios
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import IO
 
@@ -126,24 +127,34 @@ def test_json_says_what_its_numbers_were_computed_with(verb, place, tmp_path, ca
     assert set(named) == {"precision", "kernels"}
 
 
+@pytest.fixture(scope="module")
+def usual(place, tmp_path_factory) -> Callable[[str], tuple[Path, str]]:
+    """The folder that a command wrote to, and what it printed, where nothing was broken."""
+
+    @functools.cache
+    def usual(verb: str) -> tuple[Path, str]:
+        folder = tmp_path_factory.mktemp(verb)
+        with redirect_stdout(io.StringIO()) as shown:
+            assert main(command_of(verb, place, folder)) == 0
+        return folder, shown.getvalue()
+
+    return usual
+
+
 @pytest.mark.parametrize("verb", TRIED)
 @pytest.mark.parametrize("how", ["none", "closed", "gone", "full"])
 def test_without_standard_error_results_are_whole_and_nothing_else(
-    verb, how, place, tmp_path, monkeypatch, capsys
+    verb, how, place, usual, tmp_path, monkeypatch, capsys
 ):
     if verb in EXTRAS:
         pytest.importorskip(EXTRAS[verb], reason="needs an extra")
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
+    folder, expected = usual(verb)
     capsys.readouterr()
-    assert main(command_of(verb, place, tmp_path / "a")) == 0
-    expected = capsys.readouterr().out
     with broken(how) as stream, monkeypatch.context() as patch:
         patch.setattr("sys.stderr", stream)
-        assert main(command_of(verb, place, tmp_path / "b")) == 0
-    shown = capsys.readouterr().out
-    assert shown == expected.replace(str(tmp_path / "a"), str(tmp_path / "b"))
-    assert sorted(os.listdir(tmp_path / "a")) == sorted(os.listdir(tmp_path / "b"))  # noqa: PTH208
+        assert main(command_of(verb, place, tmp_path)) == 0
+    assert capsys.readouterr().out == expected.replace(str(folder), str(tmp_path))
+    assert sorted(os.listdir(folder)) == sorted(os.listdir(tmp_path))  # noqa: PTH208
 
 
 @pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in SILENT])
@@ -420,7 +431,7 @@ def in_a_shell(tmp_path, monkeypatch):
 
 def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_path, in_a_shell):
     folder = tmp_path / NAMES[0]
-    steps = ["--hidden-size", "8", "--steps", "1000000", "--validate-every", "20"]
+    steps = [*QUICK, "--steps", "1000000", "--validate-every", "20"]
     command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
     process = subprocess.Popen([*command, str(folder), *steps], stderr=subprocess.PIPE, text=True)
     try:
@@ -464,7 +475,7 @@ def test_a_terminal_that_is_closed_saves_the_run_unless_hangups_are_ignored(
 
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
-    steps = ["--hidden-size", "8", "--steps", "200" if ignored else "1000000"]
+    steps = [*QUICK, "--steps", "200" if ignored else "1000000"]
     steps += ["--validate-every", "20"]  # which takes a checkpoint
     process = subprocess.Popen(
         [*command, str(folder), *steps],

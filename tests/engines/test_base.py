@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from charloom.engines.base import Engine, State
+from charloom.engines.base import Engine, State, StepSettings
 from charloom.engines.native import NativeEngine
 from charloom.engines.random import stream_seeds
 from charloom.engines.reference.engine import ReferenceEngine
@@ -32,6 +33,23 @@ def a_state(streams: int) -> State:
         hidden=random.normal(size=shape).astype(np.float32),
         cell=random.normal(size=shape).astype(np.float32),
     )
+
+
+@pytest.mark.parametrize("kind", [ReferenceEngine, NativeEngine])
+def test_a_step_with_logits_is_the_logits_and_then_the_step(kind):
+    random = np.random.default_rng(4)
+    for T, B in ((1, 1), (7, 1), (5, 3)):
+        inputs, targets = (random.integers(0, V, (T, B)).astype(np.int32) for _ in range(2))
+        state, step = a_state(B), StepSettings(learning_rate=0.01, beta1=0.0)
+        apart, together = (kind(SETTINGS, V, WEIGHTS) for _ in range(2))
+        logits, _ = apart.logits(inputs, state)
+        expected = apart.train_step(inputs, targets, state, step)
+        done, found = together.train_step_with_logits(inputs, targets, state, step)
+        assert_array_equal(found, logits)
+        assert_array_equal(done.state.hidden, expected.state.hidden)
+        assert (done.nats, done.characters) == (expected.nats, expected.characters)
+        for name, weight in apart.weights().items():
+            assert_array_equal(together.weights()[name], weight)
 
 
 def test_streams_are_selected_by_index_and_by_slice():

@@ -179,6 +179,7 @@ def test_every_failure_to_read_says_what_is_wrong_with_which_file(tmp_path):
         ("missing.txt", "no such file"),
         ("missing/*.txt", "no file matches"),
         ("empty_folder", "no files that end in .txt"),
+        ("book.run", "the folder of a run, and no text; --resume goes on with it"),
         ("x" * 5000, r"x{60}\.\.\.: there is no such file"),
         ("a\0b", r"'a\\x00b': there is no such file"),
         ("two\nlines", r"'two\\nlines': there is no such file"),
@@ -190,6 +191,8 @@ def test_every_failure_to_read_says_what_is_wrong_with_which_file(tmp_path):
 def test_a_source_without_text_is_refused(tmp_path, monkeypatch, source, told):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty_folder").mkdir()
+    (tmp_path / "book.run").mkdir()
+    write(tmp_path / "book.run" / "run.json", "{}")
     write(tmp_path / "empty.txt", "")
     write(tmp_path / "blank.txt", "")
     with pytest.raises(TextError, match=told):

@@ -8,7 +8,7 @@ import typer
 
 import charloom
 
-from ..settings import AmountSettings, SamplingSettings, check_within
+from ..settings import READABLE, AmountSettings, SamplingSettings, check_within
 from . import formatting
 from .arguments import READING, AsJson, ModelPath, load, pieces_of, reading_flags, text_name
 from .flags import chosen, flags, refuse
@@ -34,7 +34,9 @@ _Samples = Annotated[
 
 
 @reading_flags
-@flags(SamplingSettings)
+@flags(SamplingSettings, only=("seed",))
+@flags(SamplingSettings, only=("temperature",), instead=f"{READABLE}, as of generate")
+@flags(SamplingSettings, only=("top_k", "top_p"))
 @flags(AmountSettings, only=("count",), instead="20, or 1,000 of a model of lines")
 @flags(AmountSettings, only=("length",), instead="1,000")
 def copied(
@@ -82,6 +84,8 @@ def copied(
         refuse(context, names, "is for samples that the model generates, and SAMPLES were given")
     for name, value, least in (("spans", spans, 0), ("mark", mark, 1), ("show", show or 0, 0)):
         check_within(name, value, least)
+    if values["temperature"] is None:
+        values["temperature"] = READABLE
     loaded = load(model, values)
     reading = {name: values[name] for name in READING}
     amount = chosen(AmountSettings, values)
@@ -99,6 +103,8 @@ def copied(
         drawn = {"precision": loaded.engine.precision, "kernels": loaded.engine.kernels}
         say(formatting.as_json(found.to_json(spans=spans) | ({} if samples else drawn)))
         return
+    if not samples:
+        say(f"samples drawn at temperature {values['temperature']:g}")
     for line in _table(found, spans):
         say(line)
     colored = in_color(color)

@@ -6,6 +6,7 @@ With -o the first three take each file as a text of its own (many.py).
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -101,8 +102,9 @@ def generate(
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another. The same --seed gives the same text. With -o each TEXT is a prompt, or a file of
-    prompts in JSON lines or Parquet, and has a file of texts in FOLDER.
+    another, with a line --- between them if any has several lines. The same --seed gives the same
+    text. With -o each TEXT is a prompt, or a file of prompts in JSON lines or Parquet, and has a
+    file of texts in FOLDER.
 
     A long text need be read only once: --state-out keeps what the model knows after it, also with
     --length 0, and --state goes on from there. With the same --seed a text in two halves is that
@@ -135,7 +137,10 @@ def generate(
         return on_many_files("generate", model, text, output, values, stop=stop, **options)
     refuse_many(context)
     if text:
-        raise SettingsError("TEXT was given without -o; give --prompt-file, or -o FOLDER")
+        raise SettingsError(
+            "TEXT is a file of prompts for -o FOLDER, which was not given; for one prompt give "
+            "--prompt or --prompt-file"
+        )
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
     told = ""
@@ -165,8 +170,7 @@ def generate(
         )
         if told:
             tell(told)
-        for one in found.texts:
-            say(prompt + one)
+        _say_each(prompt, found.texts)
         tell(f"{len(found.texts):,} of {counted(found.drawn, 'text')} accepted ({found.rate:.1%})")
         return 0 if len(found.texts) == amount.count else 1
     refuse(context, ("tries",), "has no effect without --validate")
@@ -177,8 +181,7 @@ def generate(
     if told:
         tell(told)
     if amount.count > 1:
-        for one in pieces:
-            say(prompt + one)
+        _say_each(prompt, list(pieces))
         return 0
     say(prompt, end="")
     written: list[str] = []
@@ -191,6 +194,14 @@ def generate(
             charloom.InMemory(prompt) if prompt else "", before, generated="".join(written)
         ).save(state_out)
     return 0
+
+
+def _say_each(prompt: str, texts: Sequence[str]) -> None:
+    several_lines = any("\n" in prompt + one for one in texts)
+    for number, one in enumerate(texts):
+        if number and several_lines:
+            say("---")
+        say(prompt + one)
 
 
 @many_flags

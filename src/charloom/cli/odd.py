@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..settings import OddSettings
+from ..errors import counted
+from ..settings import USUAL_THRESHOLD, OddSettings
 from . import formatting
 from .arguments import ModelPath, Texts, load, pieces_of, reading_flags, tell_computed, text_name
 from .flags import chosen, flags, refuse
@@ -41,8 +42,8 @@ def odd(
 
     Each line gets a p-value: the share of new, ordinary lines that are as strange. Those with at
     most --threshold are printed, and the characters that made them odd are marked. So a
-    threshold of 0.001 takes about one ordinary line in 1,000 for an odd one. --threshold 1 prints
-    every line.
+    threshold of 0.001 takes about one ordinary line in 1,000 for an odd one; it is the default,
+    where enough lines were held out to tell such a share. --threshold 1 prints every line.
 
     A model of lines holds what it needs for that. Other models read the text as a stream, and
     need --calibrate. Standard input (-) is read as it arrives, so a log can be followed by tail -f.
@@ -74,9 +75,16 @@ def odd(
             say(f"{_HEAD}text")
         row = f"{part.number:10,} {part.p:9.2g} {part.bits:8.1f}  "
         flush(f"{row}{marked(part.text, part.spans, colored, len(row))}\n")
-    what = "windows" if settings.window else "lines"
+    what = "window" if settings.window else "line"
+    if settings.threshold is None and found.threshold > USUAL_THRESHOLD:
+        tell(
+            f"threshold {found.threshold:.2g}, the lowest that there is here; {USUAL_THRESHOLD:g} "
+            f"needs about {20 / USUAL_THRESHOLD:,.0f} {what}s to train on, or "
+            f"{2 / USUAL_THRESHOLD:,.0f} for --calibrate"
+        )
+    expected = found.threshold * found.read
     tell(
-        f"{count:,} of {found.read:,} {what} have a p-value of at most {settings.threshold:g}; "
-        f"of ordinary ones, about {settings.threshold * found.read:,.3g} would"
+        f"{count:,} of {counted(found.read, what)} odd, with a p-value of at most "
+        f"{found.threshold:.2g}; of as many ordinary ones about {expected:,.2g} would be"
     )
     tell_computed(loaded)

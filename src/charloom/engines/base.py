@@ -211,6 +211,13 @@ class Engine(ABC):
     ) -> Step:
         """Forward, backward, clip, Adam. Nothing is updated if the result is not finite."""
 
+    def train_step_with_logits(
+        self, inputs: Array, targets: Array, state: State, settings: StepSettings
+    ) -> tuple[Step, Array]:
+        """A step in which every target counts and nothing is dropped, and its logits (T, B, V)."""
+        logits, _ = self.logits(inputs, state)
+        return self.train_step(inputs, targets, state, settings), logits
+
     @abstractmethod
     def logits(self, inputs: Array, state: State) -> tuple[Array, State]:
         """(T, B, V) unnormalized log-probabilities of the next character; the state after."""

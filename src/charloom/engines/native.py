@@ -137,6 +137,26 @@ class NativeEngine(Engine):
         self, inputs: Array, targets: Array, state: State, settings: StepSettings
     ) -> Step:
         """Forward, backward, clip, Adam; nothing is updated if the result is not finite."""
+        return self._train_step(inputs, targets, state, settings, None)
+
+    def train_step_with_logits(
+        self, inputs: Array, targets: Array, state: State, settings: StepSettings
+    ) -> tuple[Step, Array]:
+        """The same, and the logits (T, B, V) that it had before the update.
+
+        Every target counts, and nothing is dropped.
+        """
+        logits = np.empty((*inputs.shape, self.vocabulary_size), np.float32)
+        return self._train_step(inputs, targets, state, settings, logits), logits
+
+    def _train_step(
+        self,
+        inputs: Array,
+        targets: Array,
+        state: State,
+        settings: StepSettings,
+        logits: Array | None,
+    ) -> Step:
         if self.precision == "int8":
             raise SettingsError(
                 "precision: int8 was given; training needs float32 or bfloat16, and the model "
@@ -156,6 +176,7 @@ class NativeEngine(Engine):
             settings.dropout,
             settings.dropout_key,
             self._steps + 1,
+            logits,
         )
         self._steps += updated
         return Step(nats=nats, characters=characters, gradient_norm=norm, state=after)

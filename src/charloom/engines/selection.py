@@ -73,7 +73,12 @@ PORTABLE = "baseline"
 
 
 def exact_engine(
-    settings: ModelSettings, vocabulary_size: int, weights: Weights, *, kernels: str = PORTABLE
+    settings: ModelSettings,
+    vocabulary_size: int,
+    weights: Weights,
+    *,
+    kernels: str = PORTABLE,
+    threads: int = 0,
 ) -> Engine:
     """The native engine in float32 on kernels that were named; SettingsError if it lacks them.
 
@@ -87,7 +92,9 @@ def exact_engine(
     if kernels not in available_kernels():
         has = ", ".join(available_kernels())
         raise SettingsError(f"kernels {kernels!r} were asked for; this processor has {has}")
-    return NativeEngine(settings, vocabulary_size, weights, precision="float32", kernels=kernels)
+    return NativeEngine(
+        settings, vocabulary_size, weights, precision="float32", kernels=kernels, threads=threads
+    )
 
 
 def fastest_kernels() -> str:

@@ -6,6 +6,7 @@ What is told of a step depends on the cell; narration/ has it, cell by cell.
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -68,7 +69,8 @@ def tell_text(
     wide = long + 7 if long else 6
     for trace in pieces:
         if trace.start == 0:
-            yield told.opening.format(layer=layer + 1, layers=model.settings.num_layers)
+            opening = told.opening.format(layer=layer + 1, layers=model.settings.num_layers)
+            yield from textwrap.wrap(opening, width)
             head = "".join(f"{name:<{wide}}" for name in names)
             yield f"step  reads    bits  {head}".rstrip()
         values = [column.share(trace)[:, layer] for column in told.columns]

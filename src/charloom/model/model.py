@@ -510,7 +510,7 @@ class Model:
         self,
         text: Text,
         *,
-        threshold: float = 0.001,
+        threshold: float | None = None,
         calibration: Calibration | None = None,
         live: bool = False,
     ) -> oddity.OddParts:
@@ -518,7 +518,8 @@ class Model:
 
         A line's p-value is at least the chance that a new line of the calibrating kind is as
         strange (see `charloom.model.oddity.calibration`). Odd are those with at most the
-        `threshold`, which is also the share of false alarms. Empty lines are passed over. A model
+        `threshold`, which is also the share of false alarms: by default 0.001, or the least
+        p-value that the calibration has. Empty lines are passed over. A model
         of lines that `train` made holds a `calibration`, by the lines that were held out; others
         need one of `calibrated`. The iterator's `read` counts the lines. A text that arrives,
         such as a log that is followed, is read piece by piece if it is `live`. SettingsError

@@ -220,7 +220,9 @@ def _files(source: str | Path, endings: tuple[str, ...]) -> list[Path]:
     if os.path.isdir(path):  # noqa: PTH112  Path's own may raise; opening says what is wrong
         found = [file for file in path.rglob("*") if _is_text(file.relative_to(path), endings)]
         missing = (
-            f"no files that end in {', '.join(endings)} in this folder; "
+            "this is the folder of a run, and no text; --resume goes on with it"
+            if (path / "run.json").exists()
+            else f"no files that end in {', '.join(endings)} in this folder; "
             f"name others by a glob, such as '{path / '*'}'"
         )
         if not found and is_prepared(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -128,14 +129,30 @@ def test_kernels_and_threads_do_not_change_a_portable_archive(tmp_path, monkeypa
 
 
 # Of TEXT, by a new network of 8 units: a file that was written once, which every later version
-# and every machine has to write again.
+# and every machine has to write again, whatever its defaults are.
+WRITTEN_ONCE = CompressionSettings(
+    hidden_size=8, learning_rate=5e-3, final_learning_rate=3e-4, sequence_length=32
+)
 PORTABLE_DIGEST = "c62eade91936b8eef1a3f328d0f98455c0ffa583b48d524750570b2f0da0be9c"
 
 
 def test_the_archive_of_a_text_is_the_same_on_every_machine(tmp_path):
     (tmp_path / "a").write_text(TEXT)
-    compress(tmp_path / "a", tmp_path / "a.loom", settings=SMALL)
+    compress(tmp_path / "a", tmp_path / "a.loom", settings=WRITTEN_ONCE)
     assert sha256(read_archive(tmp_path / "a.loom")[2]) == PORTABLE_DIGEST
+
+
+def test_an_error_in_the_middle_ends_the_thread_that_runs_ahead(tmp_path):
+    (tmp_path / "a").write_text(TEXT * 50)
+    before = threading.active_count()
+
+    def stop(done: int, of: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compress(tmp_path / "a", tmp_path / "a.loom", settings=SMALL, progress=stop)
+    assert threading.active_count() == before
+    assert not (tmp_path / "a.loom").exists()
 
 
 def test_a_damaged_archive_is_an_error_and_writes_nothing(tmp_path):

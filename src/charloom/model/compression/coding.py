@@ -42,8 +42,10 @@ def frequencies(logits: Array) -> Array:
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
     value = np.full_like(r, _SERIES[0])
     for term in _SERIES[1:]:
-        value = value * r + term
-    shares = np.ldexp(value, n.astype(np.int32) + 32).astype(np.int64)  # at most 2^32
+        value *= r
+        value += term
+    value *= ((n.astype(np.int64) + (1023 + 32)) << 52).view(np.float64)  # 2^(n + 32)
+    shares = value.astype(np.int64)  # at most 2^32
     rest = TOTAL - shares.shape[1]
     found = 1 + shares * rest // shares.sum(axis=1, keepdims=True)
     rows = np.arange(len(found))

@@ -16,10 +16,12 @@ is coded as the unknown, and then by its number.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,7 +46,10 @@ _BLOCK = 512
 """Characters whose probabilities are computed in one call, where nothing is learned."""
 _MOST_CHARACTERS = 200
 """In the vocabulary of a new network; a file with more, or that is not UTF-8, is read as bytes."""
+_AHEAD = 4
+"""Chunks whose logits are computed while one is coded."""
 
+_Item = TypeVar("_Item")
 Progress = Callable[[int, int], None]
 
 
@@ -248,15 +253,10 @@ class _Coder:
             self._start(int(ids[0]))
             at = 1
             encoder.add_evenly(int(ids[0]), self._symbols)
-            self._spell(encoder, int(ids[0]), text[0])
+            if ids[0] == self._escape:
+                encoder.add_evenly(int(text[0]), _CODE_POINTS)
             bits += float(np.log2(self._symbols))
-        while at < len(ids):
-            these = ids[at : at + self._length]
-            if self._newline is not None:
-                ends = np.flatnonzero(these == self._newline)
-                these = these[: ends[0] + 1] if len(ends) else these
-            inputs = self._inputs(these)
-            logits, state = self._engine.logits(inputs, self._state)
+        for these, logits in _ahead(self._chunks(ids[at:], at)):
             found = self._frequencies(logits, these[:-1])
             rows = np.arange(len(these))
             taken = found[rows, these]
@@ -265,14 +265,27 @@ class _Coder:
             coded = zip(starts.tolist(), taken.tolist(), these.tolist(), strict=True)
             for n, (start, frequency, symbol) in enumerate(coded, start=at):
                 encoder.add(start, frequency)
-                self._spell(encoder, symbol, text[n])
-            self._go_on(inputs, these, state, at)
+                if symbol == self._escape:
+                    encoder.add_evenly(int(text[n]), _CODE_POINTS)
+            if self._mixture is not None:
+                self._mixture.learn(these, at / self._characters)
             at += len(these)
             if progress is not None:
                 progress(at, self._characters)
         if self._escape is not None:
             bits += float(np.count_nonzero(ids == self._escape) * np.log2(_CODE_POINTS))
         return encoder.finish(), bits
+
+    def _chunks(self, ids: Array, start: int) -> Iterator[tuple[Array, Array]]:
+        """Each chunk (T,) of some symbols, the first of which is number `start`, and its logits."""
+        at = 0
+        while at < len(ids):
+            these = ids[at : at + self._length]
+            if self._newline is not None:
+                ends = np.flatnonzero(these == self._newline)
+                these = these[: ends[0] + 1] if len(ends) else these
+            yield these, self._go_on(self._inputs(these), these, start + at)
+            at += len(these)
 
     def decode(self, code: bytes, progress: Progress | None) -> Array:
         """The text (N,) of a code."""
@@ -293,7 +306,9 @@ class _Coder:
                 at += 1
                 if symbol == self._newline:
                     break
-            self._go_on(self._inputs(ids), ids, state, start)
+            if self._mixture is not None:
+                self._mixture.learn(ids, start / self._characters)
+            self._go_on(self._inputs(ids), ids, start, state)
             if progress is not None:
                 progress(at, self._characters)
         return text
@@ -330,10 +345,6 @@ class _Coder:
             return self._mixture.frequencies(rows, read)
         return frequencies(rows)
 
-    def _spell(self, encoder: Encoder, symbol: int, character: int) -> None:
-        if symbol == self._escape:
-            encoder.add_evenly(int(character), _CODE_POINTS)
-
     def _spelled(self, decoder: Decoder, symbol: int) -> int:
         if symbol == self._escape:
             return decoder.find_evenly(_CODE_POINTS)
@@ -341,23 +352,38 @@ class _Coder:
             return symbol
         return ord(self._vocabulary.characters[symbol])
 
-    def _go_on(self, inputs: Array, ids: Array, after: State, start: int) -> None:
-        """Learn from a chunk that is coded, and stand behind it."""
-        learning = self._learning
+    def _go_on(self, inputs: Array, ids: Array, start: int, after: State | None = None) -> Array:
+        """Read a chunk and learn from it; its logits, or none where the state after is known."""
+        engine, learning, logits = self._engine, self._learning, np.empty(0)
+        targets = ids[:, None].copy()
+        targets[targets == self._vocabulary.size] = NOT_COUNTED
+        if after is None and (learning is None or targets.min() < 0):
+            logits, after = engine.logits(inputs, self._state)
         if learning is not None:
             share = start / self._characters
-            if self._mixture is not None:
-                self._mixture.learn(ids, share)
             rate = learning.learning_rate + share * (
                 learning.final_learning_rate - learning.learning_rate
             )
-            targets = ids.copy()
-            targets[targets == self._vocabulary.size] = NOT_COUNTED
             step = StepSettings(learning_rate=rate, beta1=learning.beta1)
-            after = self._engine.train_step(inputs, targets[:, None], self._state, step).state
+            if after is None:
+                done, logits = engine.train_step_with_logits(inputs, targets, self._state, step)
+            else:
+                done = engine.train_step(inputs, targets, self._state, step)
+            after = done.state
+        assert after is not None
         self._state, self._last = after, int(ids[-1])
         if self._last == self._newline:
-            self._state = self._engine.zero_state(1)
+            self._state = engine.zero_state(1)
+        return logits
+
+
+def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The same items; a thread makes the next ones while one is used."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = deque(thread.submit(next, items, None) for _ in range(_AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(thread.submit(next, items, None))
+            yield item
 
 
 def _bytes_of(source: str | Path) -> bytes:
@@ -416,7 +442,8 @@ def _first_values(shape: ModelSettings, vocabulary: Vocabulary) -> Weights:
 def _predictor(
     shape: ModelSettings, vocabulary: Vocabulary, weights: Weights, lines: bool, kernels: str
 ) -> Predictor:
-    engine = exact_engine(shape, vocabulary.size, weights, kernels=kernels)
+    # A single stream leaves little to a second thread, and it would have to be woken each time.
+    engine = exact_engine(shape, vocabulary.size, weights, kernels=kernels, threads=1)
     return Predictor(engine=engine, vocabulary=vocabulary, lines=lines)
 
 

@@ -18,6 +18,7 @@ not an integer is computed by single operations of IEEE 754, or as sums that are
 from __future__ import annotations
 
 from functools import cache
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +73,8 @@ class Mixture:
     def __init__(self, symbols: int, longest: int) -> None:
         self._longest = longest
         self._counts = np.zeros((1024, symbols), np.uint16)  # row 0: a context never seen
+        self._found = np.zeros(1024)  # of each row, the sum
+        self._distinct = np.zeros(1024)  # of each row, how many are not 0
         self._rows: dict[int, int] = {}
         self._most = max(_MOST_COUNTS // symbols, 2)
         self._weights = np.zeros((longest + 2, longest + 2))  # (sets, the network and lengths)
@@ -88,29 +91,36 @@ class Mixture:
 
         `read` are the characters of the chunk before the last row.
         """
-        keys = self._keys(read)[:, -len(logits) :]
-        rows = np.array([self._rows.get(key, 0) for key in keys.ravel().tolist()])
-        rows = rows.reshape(keys.shape)
-        counts = self._counts[rows]
-        found = counts.sum(axis=2, dtype=np.int64)
-        new = np.count_nonzero(counts, axis=2) + (found == 0)
-        p = counts.astype(np.float64)  # (K + 1, T, S)
-        shorter = np.full(logits.shape, 1 / logits.shape[1])
-        for k in range(self._longest + 1):
-            p[k] += new[k, :, None] * shorter
-            p[k] /= (found[k] + new[k])[:, None]
-            shorter = p[k]
+        keys = self._keys(read, len(logits))
+        rows = self._rows_of(keys.ravel()).reshape(keys.shape)
+        found = self._found.take(rows)
+        logarithms = np.empty((len(keys) + 1, *logits.shape))
         highest = logits.max(axis=1, keepdims=True).astype(np.float64)
-        network = np.rint(np.maximum(logits - highest, _LEAST) * _UNIT) / _UNIT
-        logarithms = np.concatenate([network[None], _logarithm(p)])
+        np.rint(np.maximum(logits - highest, _LEAST) * _UNIT, out=logarithms[0])
+        logarithms[0] /= _UNIT
+        _logarithm(self._probabilities(rows, found), out=logarithms[1:])
         sets = np.count_nonzero(found, axis=0)
-        weights = self._weights[sets].T[:, :, None]
-        mixed = weights[0] * logarithms[0]
+        weights = self._weights.take(sets, axis=0)
+        mixed = weights[:, :1] * logarithms[0]
+        part = np.empty_like(mixed)
         for k in range(1, len(logarithms)):
-            mixed += weights[k] * logarithms[k]
+            mixed += np.multiply(weights[:, k : k + 1], logarithms[k], out=part)
         result = frequencies(mixed)
         self._seen.append(_Seen(keys, rows, sets, logarithms, result))
         return result
+
+    def _probabilities(self, rows: Array, found: Array) -> Array:
+        """(K + 1, T, S) that each length gives to each symbol."""
+        p = self._counts.take(rows, axis=0).astype(np.float64)
+        new = np.maximum(self._distinct.take(rows), 1)[..., None]
+        whole = found[..., None] + new
+        shorter = np.full(p.shape[1:], 1 / p.shape[2])
+        part = np.empty_like(shorter)
+        for k in range(len(p)):
+            p[k] += np.multiply(shorter, new[k], out=part)
+            p[k] /= whole[k]
+            shorter = p[k]
+        return p
 
     def learn(self, ids: Array, share: float) -> None:
         """Learn from a chunk (T,) whose frequencies were asked for; `share` of the text is read."""
@@ -124,20 +134,29 @@ class Mixture:
         np.add.at(gradients, seen.sets, slopes)
         rate = _RATES[0] + share * (_RATES[1] - _RATES[0])
         self._weights -= rate * (gradients / TOTAL)
-        rows = seen.rows.ravel()
-        for n in np.flatnonzero(rows == 0).tolist():
-            rows[n] = self._row(int(seen.keys.flat[n]))
-        these = np.tile(ids, len(seen.rows))[rows > 0]
-        rows = rows[rows > 0]
-        np.add.at(self._counts, (rows, these), 1)
-        high = np.unique(rows[self._counts[rows, these] > _HIGHEST])
-        self._counts[high] -= self._counts[high] >> 1
+        self._count(seen.keys.ravel(), seen.rows.ravel(), np.tile(ids, len(seen.rows)))
         self._before = np.concatenate([self._before, ids])[len(ids) :]
 
-    def _keys(self, read: Array) -> Array:
-        """(K + 1, T + 1) int64 numbers of the contexts before each of `read` (T,), and after."""
-        ids = np.concatenate([self._before, read])
-        size = len(read) + 1
+    def _count(self, keys: Array, rows: Array, ids: Array) -> None:
+        """What followed contexts, (N,) each; `rows` are 0 where there were none."""
+        new = np.flatnonzero(rows == 0)
+        self._add(keys[new].tolist())
+        rows[new] = self._rows_of(keys[new])
+        symbols = self._counts.shape[1]
+        places, times = np.unique((rows * symbols + ids)[rows > 0], return_counts=True)
+        rows = places // symbols
+        before = self._counts.ravel().take(places)
+        self._counts.ravel()[places] = after = before + times.astype(np.uint16)
+        np.add.at(self._found, rows, times)
+        np.add.at(self._distinct, rows, before == 0)
+        if after.max(initial=0) > _HIGHEST:
+            high = np.unique(rows[after > _HIGHEST])
+            self._counts[high] -= self._counts[high] >> 1
+            self._found[high] = self._counts[high].sum(axis=1)
+
+    def _keys(self, read: Array, size: int) -> Array:
+        """(K + 1, size) int64 numbers of the contexts that end with each of the last of `read`."""
+        ids = np.concatenate([self._before, read])[len(read) + 1 - size :]
         context, keys = np.zeros(size, np.int64), []
         for k in range(self._longest + 1):
             if k:
@@ -146,24 +165,30 @@ class Mixture:
             keys.append(context * 8 + k)
         return np.stack(keys)
 
-    def _row(self, key: int) -> int:
-        """The row of a context, a new one if need be; 0 if there is no room."""
-        row = self._rows.get(key, 0)
-        if not row and len(self._rows) + 1 < self._most:
-            row = self._rows[key] = len(self._rows) + 1
-            if row == len(self._counts):
-                self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
-        return row
+    def _rows_of(self, keys: Array) -> Array:
+        """(N,) int64 the row of each context (N,); 0 where it has none."""
+        found = map(self._rows.get, keys.tolist(), repeat(0))
+        return np.fromiter(found, np.int64, len(keys))
+
+    def _add(self, keys: list[int]) -> None:
+        """Rows for contexts, as far as there is room."""
+        for key in keys:
+            if len(self._rows) + 1 < self._most:
+                self._rows.setdefault(key, len(self._rows) + 1)
+        while len(self._rows) >= len(self._counts):
+            for name in ("_counts", "_found", "_distinct"):
+                table = getattr(self, name)
+                setattr(self, name, np.concatenate([table, np.zeros_like(table)]))
 
 
-def _logarithm(p: Array) -> Array:
+def _logarithm(p: Array, out: Array | None = None) -> Array:
     """The logarithm of p by its first 12 bits: a whole multiple of 1 / _UNIT, at least _LEAST.
 
     >>> _logarithm(np.array([1.0, 0.5, 1e-30])).tolist()
     [0.0, -0.693115234375, -16.0]
     """
-    bits = p.astype(np.float32).view(np.int32) >> 11
-    return _table()[np.maximum(bits - (_EXPONENT << 12), 0)]
+    places = (p.astype(np.float32).view(np.int32) >> 11) - (_EXPONENT << 12)
+    return _table().take(places, out=out, mode="clip")
 
 
 @cache

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...engines.weights import Array
 from ...errors import SettingsError, counted
-from ...settings import OddSettings
+from ...settings import USUAL_THRESHOLD, OddSettings
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from ..scoring import SEGMENTS, WARMUP, TextInBlocks
@@ -87,12 +87,15 @@ class OddParts(Iterator[OddPart]):
     ) -> None:
         self.read = 0
         """Lines or windows that were looked at so far."""
-        self._calibration, self._threshold = calibration, settings.threshold
+        self.threshold = settings.threshold or max(USUAL_THRESHOLD, calibration.lowest)
+        """The largest p-value of an odd part."""
+        self._calibration = calibration
         self._vocabulary = predictor.vocabulary
-        if settings.threshold < calibration.lowest:
+        if self.threshold < calibration.lowest:
+            ranked = "ranked window" if calibration.window else "ranked line"
             raise SettingsError(
-                f"threshold: {settings.threshold:g} was given, and of "
-                f"{counted(calibration.parts, 'ranked part')} "
+                f"threshold: {self.threshold:g} was given, and of "
+                f"{counted(calibration.parts, ranked)} "
                 f"no p-value is below {calibration.lowest:.2g}; give at least that, or "
                 "calibrate with more text"
             )
@@ -114,7 +117,7 @@ class OddParts(Iterator[OddPart]):
             p = self._calibration.p_values(ends - starts, strangeness)
             p[_empty(self._vocabulary, block, ends)] = np.inf
             self.read += int(np.isfinite(p).sum())
-            for n in np.flatnonzero(p <= self._threshold):
+            for n in np.flatnonzero(p <= self.threshold):
                 place = slice(int(starts[n]), int(ends[n]))
                 part = Surprisals(*(values[place] for values in block))
                 yield self._part(number + int(n) + 1, place, text[place], part, float(p[n]))
@@ -145,7 +148,7 @@ class OddParts(Iterator[OddPart]):
         starts = np.arange(0, without.size, len(nats))
         lengths = np.full(len(starts), len(nats))
         p = self._calibration.p_values(lengths, strangeness_of(without.ravel(), starts))
-        enough = p > min(self._threshold, ORDINARY)
+        enough = p > min(self.threshold, ORDINARY)
         marks = np.zeros(len(nats), bool)
         marks[order[: int(enough.argmax()) if enough.any() else len(order)]] = True
         return marks
