@@ -19,7 +19,7 @@ from typing import Any
 from ...errors import SettingsError, counted, shown
 
 SECONDS = 4.0
-"""Most that an automaton may take; some short patterns have 2^100 states."""
+"""Of processor time, the most that an automaton may take; some short patterns have 2^100 states."""
 
 LONGEST = 10_000
 """Characters of a pattern."""
