@@ -33,7 +33,7 @@ def places(text: str, count: int, seed: int) -> list[re.Match[str]]:
 
 def rank(model: charloom.Model, left: str, word: str, right: str, samples: int) -> float:
     """The place of the word among all fills that were found; inf if it is none of them."""
-    found = model.fill(f"{left}___{right}", n=10**6, length=10, samples=samples)
+    found = model.fill(f"{left}___{right}", n=65_536, length=10, samples=samples)
     texts = [one.text for one in found]
     return texts.index(word) + 1 if word in texts else float("inf")
 

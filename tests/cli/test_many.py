@@ -41,6 +41,16 @@ def test_the_command_says_what_it_did_and_its_status_is_that_of_the_files(place,
     assert "an error in 1 file, told in out/errors.jsonl" in shown.err
 
 
+def test_what_is_wrong_with_a_file_is_told_with_the_flags_that_mend_it(place, capsys):
+    Path("texts/utf16.txt").write_bytes("\ufeffthe fox".encode("utf-16-le"))
+    Path("a.jsonl").write_text('{"body": "the fox"}\n')
+    command = ["evaluate", "fox.safetensors", "texts", "a.jsonl", "-o", "out", "--workers", "1"]
+    assert main(command) == 1
+    told = capsys.readouterr().err
+    assert "utf16.txt: seems to be utf-16; read it with --encoding utf-16" in told
+    assert "name the --column that holds the text" in told
+
+
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [

@@ -168,7 +168,7 @@ COPIES = {"verb": "generate", "no_copies": 4, "training_text": "texts/a.txt", "l
         ({"files": "-"}, "is no file"),
         ({"files": []}, "no text was given"),
         ({**COPIES, "training_text": "no.txt"}, "no.txt: there is no such file"),
-        ({**COPIES, "training_text": "-"}, "standard input cannot be the `training_text`"),
+        ({**COPIES, "training_text": "-"}, "standard input: can be read only once"),
         ({**COPIES, "no_copies": 1}, "no_copies: 1 was given"),
     ],
 )

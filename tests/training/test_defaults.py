@@ -101,6 +101,21 @@ def test_more_time_makes_a_larger_model_and_ends_where_more_passes_do_not_help()
     assert work / speed == pytest.approx(54, rel=0.1)
 
 
+def test_of_a_large_text_the_largest_network_is_taken_that_can_read_20_characters_a_weight():
+    def chosen(minutes: float):
+        training = TrainingSettings(minutes=minutes)
+        return choose(ModelSettings(), training, shape(50_000_000), speed=lambda *_: 300e9)
+
+    work = {H: 6 * 20 * (12 * H * H + 65 * H) ** 2 for H in (256, 320)}
+    minutes = {H: operations / 300e9 / 60 / 0.9 for H, operations in work.items()}
+    assert chosen(minutes[320] * 0.99).model.hidden_size == 256
+    assert chosen(minutes[320] * 1.01).model.hidden_size == 320
+    between = chosen(minutes[256] * 1.5)  # the time that is left reads on, up to one pass
+    P = multiplied_weights(between.model, 65)
+    assert between.steps * 32 * 64 == pytest.approx(1.5 * 20 * P, rel=0.01)
+    assert between.most_steps * 32 * 64 == pytest.approx(50_000_000, rel=0.01)
+
+
 def test_the_choice_is_kept_with_the_run():
     run = train(InMemory("the quick brown fox. " * 40), training=TrainingSettings(epochs=1))
     assert "learning rate" in run.plan.choice

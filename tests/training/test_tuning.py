@@ -358,6 +358,25 @@ def test_a_network_that_is_searched_starts_from_nothing_which_is_told(english, t
     assert not (tmp_path / "other").exists()
 
 
+def test_a_prepared_corpus_is_searched_as_its_text(tmp_path):
+    (tmp_path / "book.txt").write_text(TEXT)
+    charloom.prepare(tmp_path / "book.txt", tmp_path / "corpus", workers=1)
+    given = {
+        "spaces": ["dropout=0:0.5"],
+        "tuning": TuningSettings(trials=2),
+        "model": ModelSettings(hidden_size=4, num_layers=1),
+        "training": TrainingSettings(steps=4, batch_size=4, sequence_length=8, batches="streams"),
+    }
+    found = [
+        list(tune(tmp_path / name, tmp_path / f"{name}.study", **given))
+        for name in ("corpus", "book.txt")
+    ]
+    bits = [[trial.bits_per_character for trial in trials] for trials in found]
+    assert bits[0] == bits[1]
+    with pytest.raises(TextError, match="corpus: is a prepared corpus, which only training reads"):
+        tune([tmp_path / "corpus", tmp_path / "book.txt"], tmp_path / "other")
+
+
 def test_a_base_of_another_shape_is_refused_before_anything_is_written(english, tmp_path):
     with pytest.raises(SettingsError, match="hidden_size: 4 was given, but english"):
         a_search(tmp_path / "a", model=ModelSettings(hidden_size=4), start_from="english")
@@ -367,8 +386,10 @@ def test_a_base_of_another_shape_is_refused_before_anything_is_written(english, 
 def test_what_cannot_be_searched_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(SettingsError, match="batch_size was given a value, too"):
         search(tmp_path / "a", spaces=["batch_size=2,4"])
-    with pytest.raises(TextError, match="standard input cannot be read by every trial"):
-        tune("-", tmp_path / "a")
+    os.mkfifo(tmp_path / "pipe")
+    for source, name in (("-", "standard input"), (tmp_path / "pipe", "pipe")):
+        with pytest.raises(TextError, match=f"{name}: can be read only once"):
+            tune(source, tmp_path / "a")
     with pytest.raises(SettingsError, match="nothing is held out to compare trials by"):
         list(
             tune(

@@ -12,10 +12,10 @@ import typer
 
 import charloom
 
-from ..errors import SettingsError, counted
+from ..errors import SettingsError, TextError, counted
 from ..settings import ComputingSettings, ManySettings, TextSettings
 from .arguments import READING, Texts, path
-from .flags import chosen, flags, refuse
+from .flags import as_flags, chosen, flags, refuse
 from .streams import is_terminal, say, tell
 
 PartsFolder = Annotated[
@@ -68,14 +68,14 @@ def on_many_files(
         **options,
     )
     made = kept = rows = 0
-    errors: list[str] = []
+    errors: list[TextError] = []
     told = time.monotonic()
     for outcome in outcomes:
         made += outcome.part is not None and not outcome.kept
         kept += outcome.kept
         rows += outcome.rows
         if outcome.error is not None:
-            errors.append(outcome.error)
+            errors.append(TextError(outcome.error, *outcome.settings))
         if is_terminal(sys.stderr) and time.monotonic() - told > _EVERY:
             told = time.monotonic()
             tell(f"{counted(made, 'file')} done, {len(errors):,} with an error")
@@ -87,7 +87,7 @@ def on_many_files(
             f"{output / 'errors.jsonl'}:"
         )
         for error in errors[:3]:
-            tell(f"charloom: {error}")
+            tell(f"charloom: {as_flags(error)}")
     return 1 if errors else 0
 
 

@@ -80,7 +80,8 @@ class NativeEngine(Engine):
             precision = "bfloat16" if name == "avx512_bf16" else "float32"
         if precision not in _PRECISIONS:
             raise SettingsError(
-                f"precision: {precision!r} was given; it must be auto, {', '.join(_PRECISIONS)}"
+                f"precision: {precision} was given, but the native engine has no {precision}; it "
+                "must be auto, float32 or bfloat16, and for a trained model may be int8"
             )
         self.precision, self.kernels = precision, f"native {name}"
         self.settings, self.vocabulary_size = settings, vocabulary_size

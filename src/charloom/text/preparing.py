@@ -28,7 +28,7 @@ from ..errors import CharloomError, OutputError, SettingsError, TextError
 from ..files import named, read_whole, replacing
 from ..settings import TextSettings
 from .corpus import Seen
-from .reading import COMPRESSED, Sources, Stretch, name_of, read_stretch, single_sources
+from .reading import COMPRESSED, Sources, Stretch, lasting_sources, name_of, read_stretch
 from .sharded import FORMAT, INDEX, SHARDS, digest_of_index, read_index
 from .vocabulary import Vocabulary
 from .workers import Lost, work_on
@@ -311,8 +311,8 @@ def _tasks(sources: Sources, settings: TextSettings, piece: int) -> list[Task]:
     """The pieces of work, in the order of the text."""
     groups: list[list[Stretch]] = [[]]
     size = 0
-    for source in single_sources(sources):
-        if not isinstance(source, Path | str) or source == "-":
+    for source in lasting_sources(sources):
+        if not isinstance(source, Path | str):
             raise TextError(f"{name_of(source)}: is no file, and a corpus is prepared from files")
         path = Path(source)
         try:

@@ -29,6 +29,7 @@ from ..errors import SettingsError, TextError, counted
 from ..settings import TextSettings
 from .normalizing import Normalized, steps
 from .recognizing import kind_of, unicode_of
+from .sharded import is_prepared
 
 logger = logging.getLogger(__name__)
 
@@ -177,6 +178,26 @@ def single_sources(sources: Sources, endings: tuple[str, ...] = SUFFIXES) -> lis
     return list(expanded.values())
 
 
+def lasting_sources(sources: Sources) -> list[Source]:
+    """Those of `single_sources`, each of which can be read more than once.
+
+    TextError for standard input or a pipe, such as a shell's <(command).
+
+    >>> [source.text for source in lasting_sources(InMemory("the fox"))]
+    ['the fox']
+    """
+    found = single_sources(sources)
+    for source in found:
+        if isinstance(source, InMemory):
+            continue
+        if source == "-" or Path(source).is_fifo():
+            raise TextError(
+                f"{name_of(source)}: can be read only once, and this text is read several times; "
+                "put it into a file first"
+            )
+    return found
+
+
 def _real(file: Path) -> str:
     """What a path leads to; itself if it cannot lead anywhere, which opening it will tell."""
     try:
@@ -204,6 +225,11 @@ def _files(source: str | Path, endings: tuple[str, ...]) -> list[Path]:
             else f"no files that end in {', '.join(endings)} in this folder; "
             f"name others by a glob, such as '{path / '*'}'"
         )
+        if not found and is_prepared(path):
+            missing = (
+                "is a prepared corpus, which only training reads, with no text beside it; give the "
+                "text that it was made of"
+            )
     elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
         found = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         missing = "no file matches; check the pattern, or name the files"

@@ -8,7 +8,8 @@ each of L layers and S steps, that is E passes over the text:
     weights        P = 4 H^2 (2 L - 1) + H V       those that are multiplied
     work           6 P N E operations, at most BUDGET, or what fits into the minutes given
     layers         L = 2; 1 below 50,000 characters
-    passes         E = 2 (10^6 / N)^0.55, whole ones; 12 below 50,000 characters
+    passes         E = 2 (10^6 / N)^0.55, whole ones; 12 below 50,000 characters; above 5 million
+                   as much of one pass as makes 20 characters for each weight, if that is more
     units          H as large as the work allows, at most 512 (N / 170,000)^(1/3); 512 in one layer
     batch          the largest of 32, 16 and 8 streams that leaves 800 steps
     learning rate  0.0146 (256 / H)^(3/4) (2 / L)^(1/2) (1000 / S)^(2/5), at most 0.05
@@ -35,6 +36,10 @@ Zen 4 in bfloat16, which is no promise for another machine."""
 
 SHORT_TEXT = 50_000
 """Characters below which one layer is enough."""
+
+LARGE_TEXT, READ_FOR_A_WEIGHT = 5_000_000, 20
+"""From so many characters on, a network reads new text only: the smaller one that reads more of it
+is the better one (docs/measurements.md, "Large texts")."""
 
 PATIENCE = 3
 """Validations without a better one after which a run ends: of 1,100 runs 1 in 90 would have
@@ -98,21 +103,16 @@ def choose(
     L = model.num_layers
     if "num_layers" not in model.model_fields_set:
         L = 2 if N >= SHORT_TEXT else 1
-    usual = 2 * (1e6 / N) ** 0.55 if N >= SHORT_TEXT else 12.0
-    usual = float(round(usual)) if usual >= 1.5 else usual
-    if tuned:
-        usual = TUNED_PASSES
-
     budget = BUDGET
     if training.minutes is not None and speed is not None:
-        shape = model.replace(num_layers=L, hidden_size=_units(model, N, V, L, usual, math.inf))
+        shape = model.replace(num_layers=L, hidden_size=_units(model, N, V, L, math.inf))
         budget = 60 * training.minutes * speed(shape, training) * (1 - _VALIDATING)
-    H = _units(model, N, V, L, usual, budget)
+    H = _units(model, N, V, L, budget)
     P = _weights(H, V, L)
+    usual = TUNED_PASSES if tuned else _passes(N, P)
     affordable = budget / (6 * P * N)
-    E = min(usual, affordable)
-    if training.minutes is not None:
-        E = min(affordable, ENOUGH_PASSES * usual)
+    enough = max(ENOUGH_PASSES * usual, 1.0 if N >= LARGE_TEXT else 0.0)  # what is new still helps
+    E = min(usual if training.minutes is None else enough, affordable)
 
     batch_size = 8 if tuned else _batch_size(training, text, usual * N)
     characters = batch_size * (text.line_length or training.sequence_length)
@@ -146,7 +146,7 @@ def choose(
         model=shape,
         training=chosen,
         steps=None if training.epochs is not None else S,
-        most_steps=S if training.minutes is None else round(ENOUGH_PASSES * usual * N / characters),
+        most_steps=S if training.minutes is None else round(enough * N / characters),
         summary=_summary(shape, chosen, S, E),
     )
 
@@ -160,13 +160,24 @@ def _weights(H: int, V: int, L: int) -> int:
     return 4 * H * H * (2 * L - 1) + H * V
 
 
-def _units(model: ModelSettings, N: int, V: int, L: int, E: float, budget: float) -> int:
+def _passes(N: int, P: int) -> float:
+    """E, of a network with so many weights, where there is time for it."""
+    if N < SHORT_TEXT:
+        return 12.0
+    usual = 2 * (1e6 / N) ** 0.55
+    if N >= LARGE_TEXT:
+        return max(usual, min(READ_FOR_A_WEIGHT * P / N, 1.0))
+    return float(round(usual)) if usual >= 1.5 else usual
+
+
+def _units(model: ModelSettings, N: int, V: int, L: int, budget: float) -> int:
     """H: as given, or the most that text and budget allow."""
     if "hidden_size" in model.model_fields_set:
         return model.hidden_size
     most = 512 if L == 1 and N < SHORT_TEXT else min(512 * (N / 170_000) ** (1 / 3), 1024)
     for H in range(int(most) // 64 * 64, 128, -64):
-        if 6 * _weights(H, V, L) * N * E <= budget:
+        P = _weights(H, V, L)
+        if 6 * P * N * _passes(N, P) <= budget:
             return H
     return 128
 

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -32,8 +33,11 @@ def work_on_cluster(work: Work, inputs: list[str]) -> Iterator[FileOutcome]:
     started = _connect(ray, work.many.address, workers)
     try:
         _check_slots(ray, workers)
-        context = ray.data.DataContext.get_current()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Ray's own settings, which it reads here
+            context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)  # else it tells how it works
         rows = (
             ray.data.from_items(inputs, override_num_blocks=min(len(inputs), _BLOCKS))
             .map_batches(

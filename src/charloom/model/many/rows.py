@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import TextError
 from ...settings import SamplingSettings
 from ...text.copies import CopyIndex
 from ...text.normalizing import Normalized
-from ...text.reading import single_sources
+from ...text.reading import lasting_sources
 from ..generation import writers_of
 from ..model import Model
 from ..rules.given import GIVEN, indexed, rule_given
@@ -97,8 +96,7 @@ def check_rule(model: Model, options: dict[str, Any]) -> None:
     given = {name: options[name] for name in GIVEN}
     source = given["training_text"]
     if source is not None and not isinstance(source, CopyIndex):
-        if "-" in single_sources(source):
-            raise TextError("standard input cannot be the `training_text` of many files; name one")
+        lasting_sources(source)
         given["training_text"] = CopyIndex.of(["\n"])
     rule = rule_given(model, **given)
     writers_of(model.predictor, 1, options["length"], options["stop"], rule)

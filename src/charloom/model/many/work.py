@@ -25,6 +25,8 @@ class FileOutcome:
     """Its file; None if there is none, because of `error`."""
     rows: int = 0
     error: str | None = None
+    settings: tuple[str, ...] = ()
+    """Those that the message of `error` names in backquotes."""
     kept: bool = False
     """Whether the part was there already."""
 
@@ -62,8 +64,10 @@ class Work:
                 count = write_part(part, rows, VERBS[self.verb].columns, self.many.parts)
         except OutputError:
             raise  # the disk is full or the folder gone: of no use to go on
-        except (CharloomError, MemoryError) as error:
-            return FileOutcome(input=source, error=str(error) or "not enough memory")
+        except CharloomError as error:
+            return FileOutcome(input=source, error=str(error), settings=error.settings)
+        except MemoryError:
+            return FileOutcome(input=source, error="not enough memory")
         return FileOutcome(input=source, part=str(part), rows=count)
 
     def _rows(

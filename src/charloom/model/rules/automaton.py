@@ -19,7 +19,7 @@ from typing import Any
 from ...errors import SettingsError, counted, shown
 
 SECONDS = 4.0
-"""Most that an automaton may take; some short patterns have 2^100 states."""
+"""Of processor time, the most that an automaton may take; some short patterns have 2^100 states."""
 
 LONGEST = 10_000
 """Characters of a pattern."""
@@ -142,10 +142,10 @@ class _TooLongError(Exception):
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
     """End what runs in this thread after so long: interegular has no limit of its own."""
-    end = time.monotonic() + seconds
+    end = time.thread_time() + seconds
 
     def watch(frame: Any, event: str, argument: Any) -> None:
-        if time.monotonic() > end:
+        if time.thread_time() > end:
             raise _TooLongError
 
     before = sys.gettrace()

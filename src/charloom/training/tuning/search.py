@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import OutputError, SettingsError, TextError, TrainingError
+from ...errors import OutputError, SettingsError, TrainingError
 from ...model.model import Model
 from ...settings import ModelSettings, TextSettings, TrainingSettings, TuningSettings
 from ...text.corpus import text_sha256
-from ...text.reading import Sources, single_sources
+from ...text.reading import Sources, lasting_sources
+from ...text.sharded import is_prepared
 from ...text.workers import Lost, work_on
 from ..base import base_of
 from ..folder import RunFolder
@@ -272,8 +273,8 @@ def tune(
     tuning, text = TuningSettings.of(tuning, "tuning"), TextSettings.of(text, "text")
     model = ModelSettings.of(model, "model")
     training = TrainingSettings.of(training, "training")
-    if any(source == "-" for source in single_sources(sources)):
-        raise TextError("standard input cannot be read by every trial; give the name of a file")
+    if not is_prepared(sources):
+        lasting_sources(sources)
     given = model.model_fields_set | training.model_fields_set
     parsed = parse_spaces(spaces or [])
     for space in parsed:
