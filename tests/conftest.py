@@ -6,6 +6,12 @@ mostly wait for each other, so NumPy gets one. This has to be said before NumPy 
 
 import logging
 import os
+import signal
+
+# What a shell without job control starts in the background ignores interrupts, and so would what
+# the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -55,7 +55,7 @@ def test_what_is_wrong_with_a_file_is_told_with_the_flags_that_mend_it(place, ca
     ("command", "complaint"),
     [
         (["evaluate", "M", "texts", "--workers", "2"], "--workers: is for many files, with -o"),
-        (["generate", "M", "texts/a.txt"], "TEXT was given without -o"),
+        (["generate", "M", "texts/a.txt"], "TEXT is a file of prompts for -o FOLDER"),
         (["generate", "M", "-o", "out"], "TEXT is missing"),
         (["generate", "M", "texts", "-o", "out", "--prompt", "a"], "leave out --prompt"),
         (["score", "M", "texts", "-o", "out", "--format", "json"], "--format is for one text"),

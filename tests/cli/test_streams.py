@@ -443,6 +443,7 @@ def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_pa
         _, told = process.communicate(timeout=60)
     finally:
         process.kill()
+        process.communicate()
     again = told.splitlines()[-1].partition("go on with: ")[2]
     run = charloom.resume(folder)
     run.stop()

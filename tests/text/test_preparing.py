@@ -118,7 +118,7 @@ def test_a_source_that_cannot_be_used_is_named(texts, tmp_path):
         prepare(texts, tmp_path / "corpus")
     with pytest.raises(SettingsError, match="other sources or with other settings"):
         prepare(texts / "a.txt", tmp_path / "corpus")
-    with pytest.raises(TextError, match="is no file"):
+    with pytest.raises(TextError, match="can be read only once"):
         prepare("-", tmp_path / "other")
 
 
