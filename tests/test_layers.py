@@ -226,7 +226,8 @@ def test_help_names_all_that_is_public_in_less_than_200_lines():
     assert "charloom.train(" in shown
     assert "pydantic" not in shown
     assert len(shown.splitlines()) < 200
-    assert "generate(self, prompt" in run_python("import charloom; help(charloom.Model)")
+    told = run_python("import charloom; help(charloom.Model)")
+    assert re.search(r"generate\([\s|]*self,[\s|]*prompt", told)  # over several lines from 3.13 on
 
 
 def test_importing_loads_nothing_heavy():
