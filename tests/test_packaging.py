@@ -65,7 +65,7 @@ def names(needs: list[str]) -> set[str]:
 
 
 def test_all_that_is_imported_is_declared():
-    needed = names(PROJECT["dependencies"])
+    needed = names(PROJECT["dependencies"]) | {"tomllib"}  # which is Python's own from 3.11 on
     extras = names([need for needs in PROJECT["optional-dependencies"].values() for need in needs])
     brought = {"h5py", "IPython", "google"}  # by Keras, a notebook, TensorBoard
     for path in sorted((ROOT / "src").rglob("*.py")):
