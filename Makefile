@@ -173,7 +173,7 @@ FORCE:
 
 # While the core compiles, what charloom needs is installed.
 .venv/installed: .venv/bin/python $(SOURCES) .venv/modules
-	@echo "compiling the C++ core, which takes two to three minutes of processor time"
+	@echo "installing charloom; its C++ core takes two to three minutes of processor time to compile, once"
 	@$(BIN)/python scripts/needs.py > .venv/needs
 	@$(INSTALL) --no-build-isolation --no-deps --editable . & core=$$!; \
 	$(INSTALL) --requirement .venv/needs; needs=$$?; wait $$core && exit $$needs

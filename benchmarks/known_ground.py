@@ -162,8 +162,9 @@ def smiles(options: argparse.Namespace) -> None:
     head("bits per character", "temperature", "generated", "valid", "unique", "novel")
     for seed in options.seeds:
         done = run_of(InMemory("\n".join(lines) + "\n"), options, seed)
+        model = done.run.best_model()
         for temperature in options.temperatures:
-            made = done.run.best_model().generate_many(
+            made = model.generate_many(
                 count=options.samples, length=200, temperature=temperature, seed=seed
             )
             valid = [one for one in map(canonical, made) if one]

@@ -213,23 +213,28 @@ def _wrong(source: object) -> str:
     )
 
 
+def _no_text_in(folder: Path, endings: tuple[str, ...]) -> str:
+    """What a folder without a text is, and what to do."""
+    if (folder / "run.json").exists():
+        return "this is the folder of a run, and no text; --resume goes on with it"
+    if is_prepared(folder):
+        return (
+            "is a prepared corpus, which only training reads, with no text beside it; give the "
+            "text that it was made of"
+        )
+    return (
+        f"no files that end in {', '.join(endings)} in this folder; "
+        f"name others by a glob, such as '{folder / '*'}'"
+    )
+
+
 def _files(source: str | Path, endings: tuple[str, ...]) -> list[Path]:
     if not str(source):
         raise TextError("an empty name was given as a text; give a file, a folder or a glob")
     path = Path(source)
     if os.path.isdir(path):  # noqa: PTH112  Path's own may raise; opening says what is wrong
         found = [file for file in path.rglob("*") if _is_text(file.relative_to(path), endings)]
-        missing = (
-            "this is the folder of a run, and no text; --resume goes on with it"
-            if (path / "run.json").exists()
-            else f"no files that end in {', '.join(endings)} in this folder; "
-            f"name others by a glob, such as '{path / '*'}'"
-        )
-        if not found and is_prepared(path):
-            missing = (
-                "is a prepared corpus, which only training reads, with no text beside it; give the "
-                "text that it was made of"
-            )
+        missing = "" if found else _no_text_in(path, endings)
     elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
         found = [Path(file) for file in glob.glob(str(path), recursive=True)]  # noqa: PTH207
         missing = "no file matches; check the pattern, or name the files"

@@ -46,7 +46,8 @@ PATIENCE = 3
 become more than half a percent better after that."""
 
 ENOUGH_PASSES = 1.5
-"""Of the usual number of passes, at most so many are made where there is time for more."""
+"""Of the usual number of passes, at most so many are made where there is time for more; of a large
+text at least one whole pass is."""
 
 TUNED_PASSES, TUNED_RATE, TUNED_DROPOUT = 4.0, 0.003, 0.2
 """Of a run that starts from another model."""

@@ -96,7 +96,7 @@ def _by_name(cell: Cell) -> Narration:
 NARRATIONS = {
     "lstm": Narration(
         opening="Layer {layer} of {layers}: shares of the old article, of the new one, "
-        "of what could be shown",
+        "of what could be shown:",
         columns=(
             Column(name="struck out", short="out", share=struck_out),
             Column(name="written", short="in", share=written),
