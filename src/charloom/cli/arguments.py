@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -65,6 +65,13 @@ StartFrom = Annotated[
         metavar="MODEL",
         help="start from the weights of a model: a file, the folder of a run, or english; "
         "none is from nothing; by default english where that suits a short text",
+    ),
+]
+OpenOn = Annotated[
+    Literal["newspaper", "generate"] | None,
+    typer.Option(
+        help="what stands at the top of the page: the newspaper, by default, or the form that "
+        "generates texts, for readers who come for these"
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
