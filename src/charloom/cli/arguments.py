@@ -11,7 +11,7 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from ..settings import ComputingSettings, TextSettings
+from ..settings import READABLE, ComputingSettings, SamplingSettings, TextSettings
 from . import formatting
 from .flags import chosen, flags
 from .streams import say, tell
@@ -75,6 +75,11 @@ OpenOn = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def temperature_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that generates what is to be read the flag --temperature; see `flags`."""
+    return flags(SamplingSettings, only=("temperature",), default=READABLE)(command)
 
 
 def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:
