@@ -13,8 +13,9 @@ from charloom.serving.offline.page import export
 
 ORDER = "[...document.querySelectorAll('main > section')].map((section) => section.id)"
 FOCUSED = "document.activeElement.id"
-DRAWN = {"temperature": 0.7, "length": 400}
-"""What the form has at first."""
+DRAWN = {"temperature": 0.7, "length": 40}
+"""What the form has at first, but for the length."""
+SHORT = "document.getElementById('length').value = 40"
 
 
 @pytest.fixture(scope="module", params=["served", "file"])
@@ -45,6 +46,7 @@ def test_a_page_that_opens_on_generating_takes_a_beginning_at_once(open_page, op
     assert page.evaluate(ORDER)[0] == "generation"
     assert page.evaluate(FOCUSED) == "prompt"
     assert page.is_hidden("#temperature")
+    page.evaluate(SHORT)
     seen = []
     for _ in range(2):  # each time another text, which its seed gives again
         if not seen:
@@ -60,6 +62,7 @@ def test_a_page_that_opens_on_generating_takes_a_beginning_at_once(open_page, op
 
 def test_its_form_is_worked_by_keyboard_alone(open_page, opening, model):
     page = open_page(opening)
+    page.evaluate(SHORT)
     page.keyboard.press("Tab")
     assert page.evaluate(FOCUSED) == "generate"
     page.keyboard.press("Tab")  # Stop cannot be pressed yet
@@ -72,7 +75,7 @@ def test_its_form_is_worked_by_keyboard_alone(open_page, opening, model):
         page.keyboard.type(value)
     page.keyboard.press("Enter")
     (text,) = generated(page)
-    options = {"temperature": 0.5, "top_k": 5, "top_p": 0.9, "seed": 8, "length": 400}
+    options = {"temperature": 0.5, "top_k": 5, "top_p": 0.9, "seed": 8, "length": 40}
     assert text == "".join(model.generate(**options))
 
 
@@ -129,6 +132,7 @@ def test_a_model_of_lines_generates_ten_lines_which_are_those_of_python(open_pag
             page = open_page(address)
             page.fill("#prompt", "th")
             page.fill("#seed", "5")
+            page.fill("#length", "40")
             page.click("#generate")
             texts = model.generate_many("th", count=10, seed=5, **DRAWN)
             assert generated(page) == ["th" + text for text in texts]
@@ -139,12 +143,13 @@ def test_a_model_of_lines_generates_ten_lines_which_are_those_of_python(open_pag
 
 def test_it_fits_and_nothing_lies_over_another(open_page, opening, pictures):
     page = open_page(opening)
+    page.evaluate("document.getElementById('length').value = 150")
     page.keyboard.type("the Fox")
     page.keyboard.press("Enter")
     generated(page)
     for width in (400, 1200, 1600):
         page.set_viewport_size({"width": width, "height": 1000})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.wait_for_function("(w) => document.documentElement.scrollWidth <= w", arg=width)
         boxes = page.evaluate(
             """[...document.querySelectorAll("main > section")].map((section) => {
               const { x, y, right, bottom } = section.getBoundingClientRect();

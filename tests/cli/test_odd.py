@@ -80,9 +80,7 @@ def test_json_lines_have_every_number(logs, capsys):
     assert {"start", "nats", "bits", "spans", "unknown_characters"} <= rows[0].keys()
     model = charloom.Model.load(logs / "lines.run")
     for row, part in zip(rows, model.odd(logs / "new.txt", threshold=1), strict=True):
-        assert row["p"] == float(
-            f"{part.p:.2g}"
-        )  # a share of a sample
+        assert row["p"] == float(f"{part.p:.2g}")  # a share of a sample
         assert row["nats"] == part.nats
 
 
