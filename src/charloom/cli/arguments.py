@@ -68,9 +68,9 @@ StartFrom = Annotated[
     ),
 ]
 OpenOn = Annotated[
-    Literal["newspaper", "generate"] | None,
+    Literal["newspaper", "generate"],
     typer.Option(
-        help="what stands at the top of the page: the newspaper, by default, or the form that "
+        help="what stands at the top of the page: the newspaper of a text, or the form that "
         "generates texts, for readers who come for these"
     ),
 ]

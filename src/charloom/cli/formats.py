@@ -32,7 +32,7 @@ def export(
             help="of .keras: the form that reads one text and goes on where it stopped",
         ),
     ] = False,
-    open_on: OpenOn = None,
+    open_on: OpenOn = "newspaper",
 ) -> None:
     """Write a model in the format of another program.
 

@@ -55,7 +55,7 @@ def serve(
     port: Annotated[
         int, typer.Option(help="the port (at least 0, at most 65535); 0 takes a free one")
     ] = 8000,
-    open_on: OpenOn = None,
+    open_on: OpenOn = "newspaper",
     browser: Annotated[
         bool, typer.Option("--browser", help="also open the page in this machine's browser")
     ] = False,
@@ -118,7 +118,7 @@ def serve(
         shown,
         host=host,
         port=port,
-        open_on=open_on or "newspaper",
+        open_on=open_on,
         api_key=api_key,
         allow_hosts=allow_host or (),
         allow_origins=allow_origin or (),

@@ -1,9 +1,9 @@
 """The command line: what all verbs have in common.
 
 Results go to standard output, all else to standard error. An error is one line; the exit
-status is 2 for wrong use, 1 for failure, 130 after Ctrl-C, and 141 where the reader of a pipe has
-gone, which says nothing. Flags are made from the
-settings classes, where each has its help, bounds and default.
+status is 2 for wrong use, 1 for failure, 130 after Ctrl-C, and, without a word, 141 where the
+reader of a pipe has gone. Flags are made from the settings classes, where each has its help,
+bounds and default.
 """
 
 from __future__ import annotations

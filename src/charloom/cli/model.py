@@ -106,10 +106,10 @@ def generate(
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another, with a line --- between them if any has several lines, or with --format jsonl each as a
-    line of JSON, whose "text" is what follows "prompt". The same --seed gives the same
-    text. With -o each TEXT is a prompt, or a file of prompts in JSON lines or Parquet, and has a
-    file of texts in FOLDER.
+    another, with a line --- between them if any has several lines; with --format jsonl each is a
+    line of JSON, and its "text" is what follows its "prompt". The same --seed gives the same text.
+    With -o each TEXT is a prompt, or a file of prompts in JSON lines or Parquet, and has a file of
+    texts in FOLDER.
 
     A long text need be read only once: --state-out keeps what the model knows after it, also with
     --length 0, and --state goes on from there. With the same --seed a text in two halves is that
@@ -153,6 +153,8 @@ def generate(
         told = f"seed {values['seed']}"
         if not given(context, "temperature"):
             told += f", temperature {values['temperature']}"
+    if format == "jsonl":
+        told = ""  # each line has it
     sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
     if prompt_file is not None:
@@ -169,8 +171,6 @@ def generate(
         **sampling.model_dump(),
     }
     facts = sampling.model_dump() | loaded.computed_with if format == "jsonl" else None
-    if facts:
-        told = ""  # each line has it
     if validate is not None:
         if state_out is not None:
             raise SettingsError("state_out: it is of one text as it is made; leave out --validate")

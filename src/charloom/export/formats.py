@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, shown
 from ..files import named
 from ..model.model import Model
 from ..model.storage.characters import Characters
-from ..serving.first_view import OpenOn
+
+if TYPE_CHECKING:  # since it loads the server
+    from ..serving.first_view import OpenOn
 
 WRITTEN = {
     ".onnx": "onnx",
@@ -27,7 +29,7 @@ def export_model(
     path: str | Path,
     *,
     stateful: bool = False,
-    open_on: OpenOn | None = None,
+    open_on: OpenOn = "newspaper",
 ) -> None:
     """Write a model in the format that the end of the name says: .onnx, .keras, .html.
 
@@ -45,8 +47,9 @@ def export_model(
     True
     """
     format = _module(named(path), WRITTEN)
-    options = {"stateful": stateful or None, "open_on": open_on}
-    options = {name: value for name, value in options.items() if value is not None}
+    usual = {"stateful": False, "open_on": "newspaper"}
+    given = {"stateful": stateful, "open_on": open_on}
+    options = {name: value for name, value in given.items() if value != usual[name]}
     for name in options:
         if named(path).suffix != _ONLY[name]:
             raise SettingsError(f"{name}: it is for a {_ONLY[name]} file alone; leave it out")
