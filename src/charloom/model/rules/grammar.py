@@ -214,6 +214,7 @@ class _Place:
         before, such as inside a string, have not come nearer.
         """
         here = self.copy()
+        waiting: list[tuple[float, int, int, Way, _Place, bytes]]
         waiting = [(0.0, 0, 0, (), here, here.bits())]
         looked = 0
         while waiting and looked < most:
