@@ -139,7 +139,10 @@ def _bound_once(
         raise SettingsError(f"stop: under a {name} it must be one character, such as a line feed")
     ids = frozenset(vocabulary.mapping[stop] for stop in stops if stop in vocabulary.mapping)
     place = _Place(matcher, _kinds(vocabulary), ids)
-    way = place.way(FIRST_SEARCH, FIRST_SEARCH)
+    ways = (
+        place.way(FIRST_SEARCH, FIRST_SEARCH, no_repeats=no_repeats) for no_repeats in (False, True)
+    )
+    way = next((way for way in ways if way is not None), None)
     if way is None:
         raise SettingsError(
             f"{name}: no text that fulfils it was found in the characters of this model"
@@ -206,19 +209,23 @@ class _Place:
             return False
         return self._matcher.validate_tokens([*way, self._size]) == len(way) + 1
 
-    def way(self, most: int, longest: int, known: Sequence[Way] = ()) -> Way | None:
+    def way(
+        self, most: int, longest: int, known: Sequence[Way] = (), *, no_repeats: bool = False
+    ) -> Way | None:
         """A short way to an end, if there is one among so many places that are looked at.
 
-        It has at most `longest` ids. It may go over into a known way. Places where few characters
-        may come are looked at first, since they are forced; those where as many may come as
-        before, such as inside a string, have not come nearer.
+        It has at most `longest` ids, and may go over into a known way. Places where few characters
+        may come are looked at first, since they are forced; those where the same may come as
+        before, such as inside a string, have not come nearer: just before or, with `no_repeats`,
+        ever before, as in an array that could go on for ever.
         """
         here = self.copy()
-        waiting: list[tuple[float, int, int, Way, _Place, bytes]]
-        waiting = [(0.0, 0, 0, (), here, here.bits())]
+        waiting: list[tuple[float, int, int, Way, _Place, frozenset[bytes], bytes]]
+        waiting = [(0.0, 0, 0, (), here, frozenset(), here.bits())]
+        seen: set[tuple[int, str, bytes]] = set()
         looked = 0
         while waiting and looked < most:
-            _, _, stalls, way, place, bits = heapq.heappop(waiting)
+            _, _, again, way, place, before, bits = heapq.heappop(waiting)
             if place.accepts:
                 return way
             if not self._count(bits):  # of a dead end llguidance says that it may be the end
@@ -228,21 +235,21 @@ class _Place:
                     return way + rest
             if len(way) >= longest:
                 continue
-            seen: set[tuple[str, bytes]] = set()
+            before |= {bits}
             for id in np.flatnonzero(self.mask_of(bits)).tolist():
                 there = place.copy()
                 there.go_on(id)
                 after = there.bits()
-                key = (self._kinds[id], after)
+                key = (len(way), self._kinds[id], after)
                 if key in seen:
                     continue  # a letter that is as good as another one
                 seen.add(key)
                 looked += 1
                 if there.accepts:
                     return (*way, id)
-                now = stalls + (after == bits)
+                now = again + (after in before if no_repeats else after == bits)
                 cost = math.log2(1 + self._count(after)) + 3 * now - 0.15 * len(way)
-                heapq.heappush(waiting, (cost, looked, now, (*way, id), there, after))
+                heapq.heappush(waiting, (cost, looked, now, (*way, id), there, before, after))
         return None
 
 
