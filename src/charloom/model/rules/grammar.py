@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+from collections import deque
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ from .rule import BoundRule, Follower, Rule, Searching
 FIRST_SEARCH, LATER_SEARCH = 3000, 200
 """Places that are looked at to find a way to an end: from the first character, from another."""
 
+_WALKS = 16
+"""Texts that ways are learnt from, before any is written."""
+_LONGEST = 2**30
 _MOST_TABLES = 10_000
 
 _NO_FORCING = '\n%llguidance {"no_forcing": true}\n'  # else what is forced is tokenized, not masked
@@ -256,8 +260,27 @@ class _Place:
 class _BoundGrammar(BoundRule):
     def __init__(self, place: _Place, way: Way) -> None:
         self._place, self._way = place, way
+        self.ends = [way[n:] for n in range(len(way))]  # likely ways from other places, too
+        self.known: dict[int, list[Way]] = {}  # likely ways after an id
         self._first: _GrammarFollower | None = None
         self._tables: dict[tuple[bytes, bool, frozenset[int]], tuple[Table, bool]] = {}
+        self._explore()
+
+    def _explore(self) -> None:
+        """Learn ways, which every text then need not search for: along some texts of the rule."""
+        waiting = deque([_GrammarFollower(self, self._place, self._way, _LONGEST)])
+        waiting[0].look()
+        for _ in range(_WALKS):
+            place: Follower | None = waiting.popleft() if waiting else None
+            while isinstance(place, _GrammarFollower):
+                place.settle()
+                for id, way in place.found.items():
+                    if way not in self.known.setdefault(id, []):
+                        self.known[id].append(way)
+                        after = place.after(id)
+                        assert isinstance(after, _GrammarFollower)
+                        waiting.append(after)
+                place = place.after(place.way[0]) if place.way else None
 
     def begin(self, length: int) -> Follower:
         """A text at the first place."""
@@ -289,15 +312,20 @@ class _BoundGrammar(BoundRule):
 class _GrammarFollower(Searching[Way]):
     """Where a text is, and what it knows of ways to an end.
 
-    What is known depends on this text alone, and changes only as it goes on. So it is the same
-    whatever is drawn beside it, and an id is judged alike whichever others were tried before.
+    Attributes:
+        way: one from here.
+        found: those that were searched for here, after an id.
+
+    What is known depends on the rule and this text alone, and changes only as the text goes on. So
+    it is the same whatever is drawn beside it, and an id is judged alike whichever others were
+    tried before.
     """
 
     def __init__(self, rule: _BoundGrammar, place: _Place, way: Way, left: int) -> None:
         super().__init__(left)
-        self._rule, self._place, self._way = rule, place.copy(), way
+        self._rule, self._place, self.way = rule, place.copy(), way
         self._known: dict[int, Way] = {}  # the way that was last found after an id
-        self._new: dict[int, Way] = {}  # those found here
+        self.found: dict[int, Way] = {}
         self._vain: dict[tuple[bytes, Way], frozenset[int]] = {}
         self._over = False
 
@@ -306,7 +334,7 @@ class _GrammarFollower(Searching[Way]):
         other = copy(self)
         other._place = self._place.copy()
         other._tried, other._known = dict(self._tried), dict(self._known)
-        other._new, other._vain = dict(self._new), dict(self._vain)
+        other.found, other._vain = dict(self.found), dict(self._vain)
         return other
 
     def take(self, ids: Array, states: Array) -> int:
@@ -321,7 +349,7 @@ class _GrammarFollower(Searching[Way]):
             self._over = True
         else:
             self._learn()
-            self._way = way
+            self.way = way
             self._place.go_on(id)
             self.look()
         return 1
@@ -336,12 +364,12 @@ class _GrammarFollower(Searching[Way]):
 
     @property
     def near(self) -> int:
-        return 0 if self.accepts else len(self._way)
+        return 0 if self.accepts else len(self.way)
 
     def look(self) -> None:
         """See what may come next."""
         bits, accepts = self._place.bits(), self._place.accepts
-        vain = self._vain.get((bits, self._way), frozenset())
+        vain = self._vain.get((bits, self.way), frozenset())
         self._here = bits
         table, self._over = self._rule.table(bits, accepts, vain)
         self._moved(table)
@@ -357,34 +385,37 @@ class _GrammarFollower(Searching[Way]):
 
         The fewer ids are left, the fewer lead to an end.
         """
-        self._known |= self._new
-        self._new = {}
+        if len(self._tried) == 1 and not self.found:
+            return  # the usual case: only what was drawn
+        self._known |= self.found
+        self.found = {}
         vain = frozenset(id for id, way in self._tried.items() if way is None)
         if vain:
-            place = self._here, self._way
+            place = self._here, self.way
             self._vain[place] = self._vain.get(place, frozenset()) | vain
 
     def _search(self, id: int) -> Way | None:
         """A way to an end that follows an id, which is allowed, within what is left."""
         if id in self._place.stops:
             return ()
-        here, left, leads = self._way, self.left, self._place.leads_to_an_end
+        here, left, leads = self.way, self.left, self._place.leads_to_an_end
         if here[:1] == (id,):
             return here[1:]
         if len(here) < left and leads((id, *here)):  # as inside a string
             return here
         near = [here, here[1:], (), *([self._known[id]] if id in self._known else ())]
-        others = dict.fromkeys((*near[1:], *self._known.values(), here))
+        likely = (*self._rule.known.get(id, ()), *self._rule.ends)
+        others = dict.fromkeys((*near[1:], *likely, *self._known.values()))
         for way in others:
-            if len(way) < left and way is not here and leads((id, *way)):
+            if len(way) < left and leads((id, *way)):
                 return way
-        if any(len(way) >= left and leads((id, *way)) for way in others):
+        if any(len(way) >= left and leads((id, *way)) for way in (here, *others)):
             return None  # to look for a shorter one takes long
         if left == 1:
             return None
         after = self._place.copy()
         after.go_on(id)
-        way = after.way(LATER_SEARCH, left - 1, near)
+        way = after.way(LATER_SEARCH, left - 1, near, no_repeats=True)
         if way is not None:
-            self._new[id] = way
+            self.found[id] = way
         return way
