@@ -222,15 +222,14 @@ class NativeEngine(Engine):
         after = state.numpy()
         B = len(last)
         ids = np.empty((length, B), np.int32)
-        if isinstance(sampling, SamplingSettings):
-            sampling = [sampling]  # for all
+        each = [sampling] if isinstance(sampling, SamplingSettings) else sampling
         self._network.generate(
             _ids(last),
             after.hidden,
             after.cell,
-            np.full(B, [one.temperature for one in sampling], np.float64),
-            np.full(B, [one.top_k for one in sampling], np.int32),
-            np.full(B, [one.top_p for one in sampling], np.float64),
+            np.full(B, [one.temperature for one in each], np.float64),
+            np.full(B, [one.top_k for one in each], np.int32),
+            np.full(B, [one.top_p for one in each], np.float64),
             np.ascontiguousarray(seeds, np.uint64),
             np.full(B, start, np.int64),
             list(forbidden),
