@@ -37,8 +37,8 @@ docs: .venv/installed-dev  ## write docs/cli.md anew from the commands
 site: .venv/installed-site  ## build the documentation in build/site
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
-# The core as WebAssembly is in the repository, so that nobody else needs its compiler; CI looks
-# whether it is what these sources make.
+# The core as WebAssembly is in the repository, so that nobody else needs its compiler; a test looks
+# whether these sources made it, and WEB=--check compiles it anew for that.
 web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 	@$(BIN)/python scripts/make_web.py $(WEB)
 
@@ -188,5 +188,5 @@ FORCE:
 
 # All that CI needs besides, by one pip.
 .venv/installed-ci: .venv/installed-dev
-	@$(INSTALL) 'charloom[web,browser,site,peers]'
-	@touch .venv/installed-web .venv/installed-browser .venv/installed-site .venv/installed-peers $@
+	@$(INSTALL) 'charloom[browser,site,peers]'
+	@touch .venv/installed-browser .venv/installed-site .venv/installed-peers $@

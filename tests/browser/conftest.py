@@ -132,11 +132,14 @@ def is_own(message: str) -> bool:
 
 
 @contextmanager
-def opened(browser: Any, address: str, width: int = 1600, theme: str = "light") -> Iterator[Any]:
+def opened(
+    browser: Any, address: str, width: int = 1600, theme: str = "light", script: str = ""
+) -> Iterator[Any]:
     """A page that has read its text; on the way out, it must not have complained."""
     context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
     context.set_default_timeout(WAIT)
     page = context.new_page()
+    page.add_init_script(script)
     wrong: list[str] = []
     asked: list[str] = []
     page.on("console", lambda message: is_own(message.text) or wrong.append(message.text))

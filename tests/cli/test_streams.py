@@ -84,6 +84,12 @@ def command_of(verb: str, place: Path, new: Path) -> list[str]:
 SILENT = ("inspect", "decompress", "export", "import", "tune")  # which prints no results
 EXTRAS = {"plot": "matplotlib", "copied": "pydivsufsort"}
 TRIED = [verb for verb in VERBS if verb != "serve"]
+WAYS = ["none", "closed", "gone", "full"]
+
+
+def two_ways_each(verbs: list[str]) -> list[tuple[str, str]]:
+    """Each verb with two of the ways, by turns: what a verb does of itself, it does in both."""
+    return [(verb, WAYS[(n + more) % 4]) for n, verb in enumerate(verbs) for more in (0, 2)]
 
 
 class Gone(io.StringIO):
@@ -141,8 +147,7 @@ def usual(place, tmp_path_factory) -> Callable[[str], tuple[Path, str]]:
     return usual
 
 
-@pytest.mark.parametrize("verb", TRIED)
-@pytest.mark.parametrize("how", ["none", "closed", "gone", "full"])
+@pytest.mark.parametrize(("verb", "how"), two_ways_each(TRIED))
 def test_without_standard_error_results_are_whole_and_nothing_else(
     verb, how, place, usual, tmp_path, monkeypatch, capsys
 ):
@@ -157,8 +162,9 @@ def test_without_standard_error_results_are_whole_and_nothing_else(
     assert sorted(os.listdir(folder)) == sorted(os.listdir(tmp_path))  # noqa: PTH208
 
 
-@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in SILENT])
-@pytest.mark.parametrize("how", ["none", "closed", "gone", "full"])
+@pytest.mark.parametrize(
+    ("verb", "how"), two_ways_each([verb for verb in TRIED if verb not in SILENT])
+)
 def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
     verb, how, place, tmp_path, monkeypatch, capsys
 ):

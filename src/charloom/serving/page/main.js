@@ -175,17 +175,18 @@ async function open() {
   if (!state.trace?.done) return;
   link.apply(opened);
   await units.open(() => opened.unit !== undefined || state.unit !== 0);
-  if (opened.tour) openTour(opened.tour);
+  if (opened.tour) await openTour(opened.tour);
+  document.body.dataset.opened = ""; // nothing changes by itself from here on
 }
 
-function openTour(given) {
-  if (/^[1-8]$/.test(given)) tour.go(Number(given) - 1);
+async function openTour(given) {
+  if (/^[1-8]$/.test(given)) await tour.go(Number(given) - 1);
 }
 
 addEventListener("hashchange", async () => {
   const { text: linked, tour: step, ...place } = Permalink.parse(location.hash);
   if (linked !== undefined && linked !== state.given) await readText(linked);
   if (state.trace?.done) link.apply(place);
-  if (step) openTour(step);
+  if (step) await openTour(step);
 });
 open().catch(showError);

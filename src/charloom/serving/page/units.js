@@ -22,7 +22,6 @@ class NamedUnits {
     const best = this.found[0] ?? (await this.#liveliest());
     if (!isChosen()) this.state.set({ layer: best.layer, unit: best.unit, quantity: best.quantity });
     this.#show();
-    document.body.dataset.opened = trace.units;
   }
 
   // Where no label can be searched for: the unit of the top layer whose headline moves most.
