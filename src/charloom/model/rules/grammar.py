@@ -319,6 +319,7 @@ class _GrammarFollower(Searching[Way]):
     What is known depends on the rule and this text alone, and changes only as the text goes on. So
     it is the same whatever is drawn beside it, and an id is judged alike whichever others were
     tried before.
+
     """
 
     def __init__(self, rule: _BoundGrammar, place: _Place, way: Way, left: int) -> None:
