@@ -18,16 +18,22 @@ DRAWN = {"temperature": 0.7, "length": 40}
 SHORT = "document.getElementById('length').value = 40"
 
 
-@pytest.fixture(scope="module", params=["served", "file"])
-def opening(request, model, tmp_path_factory) -> Iterator[str]:
-    """The address of a page that opens on generating, with a text by the model."""
-    if request.param == "served":
-        with served(model, FirstView.of(model, None, "generate")) as page:
-            yield page.address
-        return
-    path = tmp_path_factory.mktemp("opening") / "page.html"
+@pytest.fixture(scope="module")
+def friends(model, tmp_path_factory) -> str:
+    """The address of a file that opens on generating, with a text by the model."""
+    path = tmp_path_factory.mktemp("friends") / "page.html"
     path.write_text(export(model, open_on="generate").html, encoding="utf-8")
-    yield path.as_uri()
+    return path.as_uri()
+
+
+@pytest.fixture(scope="module", params=["served", "file"])
+def opening(request, model, friends) -> Iterator[str]:
+    """The same, from a server too."""
+    if request.param == "file":
+        yield friends
+        return
+    with served(model, FirstView.of(model, None, "generate")) as page:
+        yield page.address
 
 
 def generated(page) -> list[str]:
@@ -60,8 +66,8 @@ def test_a_page_that_opens_on_generating_takes_a_beginning_at_once(open_page, op
     assert seen[0] != seen[1]
 
 
-def test_its_form_is_worked_by_keyboard_alone(open_page, opening, model):
-    page = open_page(opening)
+def test_its_form_is_worked_by_keyboard_alone(open_page, friends, model):
+    page = open_page(friends)
     page.evaluate(SHORT)
     page.keyboard.press("Tab")
     assert page.evaluate(FOCUSED) == "generate"
@@ -79,8 +85,8 @@ def test_its_form_is_worked_by_keyboard_alone(open_page, opening, model):
     assert text == "".join(model.generate(**options))
 
 
-def test_a_value_that_is_refused_is_shown_where_the_settings_are_folded(open_page, opening):
-    page = open_page(opening)
+def test_a_value_that_is_refused_is_shown_where_the_settings_are_folded(open_page, friends):
+    page = open_page(friends)
     page.evaluate("byId('count').value = '0'")
     page.focus("#prompt")
     page.keyboard.press("Enter")
@@ -108,7 +114,7 @@ def test_nothing_is_said_of_a_text_that_was_given(shared):
     assert shared.evaluate(ORDER)[0] == ""  # the lesson
 
 
-def test_a_link_says_what_is_on_top(open_page, opening, address):
+def test_a_link_says_what_is_on_top(open_page, friends, address):
     page = open_page(f"{address}#open=generate&at=30")
     assert page.evaluate(f"[{ORDER}[0], state.cursor]") == ["generation", 29]
     page.wait_for_function("location.hash.startsWith('#open=generate&at=30')")
@@ -120,7 +126,7 @@ def test_a_link_says_what_is_on_top(open_page, opening, address):
     page.evaluate("location.hash = '#open=a+door'")  # there is none: nothing changes
     page.evaluate("location.hash = '#open=generate'")
     page.wait_for_function("document.body.dataset.openOn === 'generate'")
-    assert open_page(f"{opening}#open=newspaper").evaluate(f"{ORDER}[0]") == ""
+    assert open_page(f"{friends}#open=newspaper").evaluate(f"{ORDER}[0]") == ""
 
 
 def test_a_model_of_lines_generates_ten_lines_which_are_those_of_python(open_page, tmp_path):
@@ -132,17 +138,17 @@ def test_a_model_of_lines_generates_ten_lines_which_are_those_of_python(open_pag
             page = open_page(address)
             page.fill("#prompt", "th")
             page.fill("#seed", "5")
-            page.fill("#length", "40")
+            page.fill("#length", "12")
             page.click("#generate")
-            texts = model.generate_many("th", count=10, seed=5, **DRAWN)
+            texts = model.generate_many("th", count=10, seed=5, temperature=0.7, length=12)
             assert generated(page) == ["th" + text for text in texts]
             page.click("#use-text")
             whole = "\n".join("th" + text for text in texts)
             page.wait_for_function("(text) => state.given === text", arg=whole)
 
 
-def test_it_fits_and_nothing_lies_over_another(open_page, opening, pictures):
-    page = open_page(opening)
+def test_it_fits_and_nothing_lies_over_another(open_page, friends, pictures):
+    page = open_page(friends)
     page.evaluate("document.getElementById('length').value = 150")
     page.keyboard.type("the Fox")
     page.keyboard.press("Enter")
