@@ -37,8 +37,8 @@ docs: .venv/installed-dev  ## write docs/cli.md anew from the commands
 site: .venv/installed-site  ## build the documentation in build/site
 	@NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
 
-# The core as WebAssembly is in the repository, so that nobody else needs its compiler; CI looks
-# whether it is what these sources make.
+# The core as WebAssembly is in the repository, so that nobody else needs its compiler; a test looks
+# whether these sources made it, and WEB=--check compiles it anew for that.
 web: .venv/installed-web  ## compile the C++ core to WebAssembly, for the page
 	@$(BIN)/python scripts/make_web.py $(WEB)
 
@@ -171,12 +171,19 @@ FORCE:
 .venv/modules: FORCE | .venv/bin/python
 	@find src -name '*.py' | sort > $@.$$$$; cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
-# While the core compiles, what charloom needs is installed.
+# While the core compiles, what charloom needs is installed; a terminal shows how far the core is.
 .venv/installed: .venv/bin/python $(SOURCES) .venv/modules
 	@echo "installing charloom; its C++ core takes two to three minutes of processor time to compile, once"
 	@$(BIN)/python scripts/needs.py > .venv/needs
 	@$(INSTALL) --no-build-isolation --no-deps --editable . & core=$$!; \
-	$(INSTALL) --requirement .venv/needs; needs=$$?; wait $$core && exit $$needs
+	$(INSTALL) --requirement .venv/needs & needs=$$!; \
+	while [ -t 1 ] && kill -0 $$core 2> /dev/null; do \
+	  ninja=$$(ls -t build/cp*/build.ninja 2> /dev/null | head -n 1); \
+	  [ ! "$$ninja" ] || printf '\r%s of %s files compiled' \
+	    $$(find $${ninja%/*} -name '*.o' -newer .venv/needs | wc -l) $$(grep -c '\.o: ' $$ninja); \
+	  sleep 1; \
+	done; \
+	[ ! -t 1 ] || echo; wait $$needs; needs=$$?; wait $$core && exit $$needs
 	@touch $@
 
 # What an extra needs; charloom itself is there already, so it is not built again.
@@ -188,5 +195,5 @@ FORCE:
 
 # All that CI needs besides, by one pip.
 .venv/installed-ci: .venv/installed-dev
-	@$(INSTALL) 'charloom[web,browser,site,peers]'
-	@touch .venv/installed-web .venv/installed-browser .venv/installed-site .venv/installed-peers $@
+	@$(INSTALL) 'charloom[browser,site,peers]'
+	@touch .venv/installed-browser .venv/installed-site .venv/installed-peers $@

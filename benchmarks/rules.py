@@ -6,7 +6,8 @@ On one thread, by the processor time that was used, so that the ratios hold on a
 For one stream and for 64, and two sizes of network. Untrained weights, since speed does not depend
 on them; ASCII as the vocabulary. What is timed is `Model.generate` for one stream (in pieces, as a
 reader gets them) and `generate_many` for 64. The rules are such that texts are as long as free
-ones: a pattern over all printable characters with structure, and a grammar of the same.
+ones: a pattern over all printable characters with structure, a grammar of the same, and schemas of
+arrays, which go on: of objects with five properties, and of anything.
 """
 
 from __future__ import annotations
@@ -21,10 +22,24 @@ import charloom
 
 CHARACTERS = "".join(map(chr, range(32, 127))) + "\n"
 LENGTH = 512
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 0, "maximum": 120},
+        "height": {"type": "number"},
+        "tags": {"type": "array", "items": {"enum": ["red", "green", "blue"]}},
+        "address": {"type": "object", "properties": {"street": {"type": "string"}}},
+    },
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
 RULES = {
     "free": None,
     "pattern .*": charloom.Pattern(r"(.|\n)*"),
     "pattern words": charloom.Pattern(r"([A-Z]?[a-z]{1,12}[ ,.]|\d{4}-(0[1-9]|1[0-2])-\d\d )*"),
+    "schema people": charloom.JsonSchema({"type": "array", "items": PERSON, "minItems": 1}),
+    "schema any": charloom.JsonSchema({"type": "array"}),
     "grammar words": charloom.Grammar("start: word*\nword: /[A-Z]?[a-z]+/ /[ ,.]/"),
 }
 

@@ -7,6 +7,7 @@ import importlib.util
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import charloom
 
@@ -33,12 +34,21 @@ def test_classifiers_wheels_ci_and_make_name_the_same_pythons():
     assert f"$(addprefix pythons-,{' '.join(PYTHONS)})" in (ROOT / "Makefile").read_text("utf-8")
 
 
-def test_every_dependency_has_a_lowest_version_that_is_tried():
-    spec = importlib.util.spec_from_file_location("lowest", ROOT / "scripts" / "lowest.py")
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    constraints = script.lowest(PYPROJECT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_core_for_the_page_was_made_of_these_sources():
+    core = ROOT / "src/charloom/serving/page/worker/core.wasm"
+    assert core.read_bytes().endswith(script("make_web").section()), "run: make web"
+
+
+def test_every_dependency_has_a_lowest_version_that_is_tried():
+    constraints = script("lowest").lowest(PYPROJECT)
     needed = [re.match(r"[\w.-]+", need)[0] for need in PROJECT["dependencies"]]
     assert [line.partition("==")[0] for line in constraints][: len(needed)] == needed
     assert all(re.fullmatch(r"[\w.-]+==[\d.]+( ; .*)?", line) for line in constraints)

@@ -26,7 +26,7 @@ constexpr int TILE = 24;  // vectors of sums in registers, of 32
 #elif defined(__AVX2__)
 constexpr int LANES = 8;
 constexpr int TILE = 12;  // of 16
-#elif defined(__aarch64__)
+#elif defined(CHARLOOM_NEON)
 constexpr int LANES = 4;
 constexpr int TILE = 24;  // of 32
 #else
@@ -91,7 +91,7 @@ INLINE Vec fma(Vec a, Vec b, Vec c) {
     return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__aarch64__)
+#elif defined(CHARLOOM_NEON)
     return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return a * b + c;
@@ -104,7 +104,7 @@ INLINE Vec fnma(Vec a, Vec b, Vec c) {
     return (Vec)_mm512_fnmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX2__)
     return (Vec)_mm256_fnmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif defined(__aarch64__)
+#elif defined(CHARLOOM_NEON)
     return (Vec)vfmsq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
     return c - a * b;

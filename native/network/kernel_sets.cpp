@@ -72,7 +72,9 @@ void add_new(Names& names, const std::string& name) {
 
 bool runs_here(const std::string& kernels) {
     if (kernels == "baseline") return true;
-#if defined(__x86_64__)
+#if defined(__aarch64__)
+    if (kernels == "neon") return true;
+#elif defined(__x86_64__)
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&

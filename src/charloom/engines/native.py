@@ -222,16 +222,16 @@ class NativeEngine(Engine):
         after = state.numpy()
         B = len(last)
         ids = np.empty((length, B), np.int32)
-        each = [sampling] * B if isinstance(sampling, SamplingSettings) else sampling
+        each = [sampling] if isinstance(sampling, SamplingSettings) else sampling
         self._network.generate(
             _ids(last),
             after.hidden,
             after.cell,
-            np.array([one.temperature for one in each], np.float64),
-            np.array([one.top_k for one in each], np.int32),
-            np.array([one.top_p for one in each], np.float64),
+            np.full(B, [one.temperature for one in each], np.float64),
+            np.full(B, [one.top_k for one in each], np.int32),
+            np.full(B, [one.top_p for one in each], np.float64),
             np.ascontiguousarray(seeds, np.uint64),
-            np.array(np.broadcast_to(start, B), np.int64),
+            np.full(B, start, np.int64),
             list(forbidden),
             ids,
             *_tables(restriction),

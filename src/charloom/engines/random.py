@@ -61,3 +61,8 @@ def stream_seeds(seed: int, streams: int, first: int = 0) -> NDArray[np.uint64]:
     numbers = range(first, first + streams)
     sequences = (np.random.SeedSequence([seed, stream]) for stream in numbers)
     return np.array([s.generate_state(1, np.uint64)[0] for s in sequences], np.uint64)
+
+
+def second_seeds(seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """(B,) Seeds of other numbers, for what is drawn a second time at the same place."""
+    return seeds ^ np.uint64(0xD1B54A32D192ED03)

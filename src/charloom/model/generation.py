@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..engines.random import stream_seeds, uniform
-from ..engines.restriction import Restriction
-from ..engines.sampling import draw
+from ..engines.random import stream_seeds
 from ..engines.weights import Array
 from ..errors import SettingsError, shown
 from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
+from .drawing import drawn, drawn_evenly
 from .predictor import Predictor
 from .rules.rule import Follower, Rule
 from .storage.text_state import TextState, after_prompt
@@ -34,6 +33,7 @@ def generate(
     stop: str | Sequence[str] | None = None,
     before: TextState | None = None,
     rule: Rule | None = None,
+    first: int = 0,
 ) -> Iterator[str]:
     """Yield up to `length` characters that follow the prompt, in short pieces, as made.
 
@@ -41,10 +41,11 @@ def generate(
     and for a model of lines before a line feed. An empty prompt starts after
     a line feed, or, where the vocabulary has none, with a character drawn evenly. The
     unknown character is never drawn; in a prompt it is read, with a warning that names it.
-    With `before` the prompt goes on after that text; with a `rule` only what it allows is drawn.
+    With `before` the prompt goes on after that text; with a `rule` only what it allows is drawn;
+    with `first` the text is the one that follows so many in `generate_many`.
     """
     writers = writers_of(predictor, 1, length, stop, rule)
-    pieces = _pieces(predictor, prompt, writers, sampling, before)
+    pieces = _pieces(predictor, prompt, writers, sampling, before, first)
     return (piece for (piece,) in pieces if piece)
 
 
@@ -85,13 +86,13 @@ def _pieces(
     engine, sampling = predictor.engine, SamplingSettings.of(sampling, "sampling")
     seeds = stream_seeds(sampling.seed, len(writers), first)
     last, state = after_prompt(predictor, prompt, before)
-    drawn = before.drawn if before else 0
+    count = before.drawn if before else 0
     if len(last):
         last, state = np.repeat(last, len(writers)), state.repeat(len(writers))
     else:
-        last, states = drawn_evenly(predictor, writers, seeds)
+        last, states = drawn_evenly(predictor, [writer.follower for writer in writers], seeds)
         state = engine.zero_state(len(writers))
-        drawn = 1
+        count = 1
         yield [
             writer.write(last[b : b + 1], None if states is None else states[:, b])
             for b, writer in enumerate(writers)
@@ -99,48 +100,27 @@ def _pieces(
     live = np.array([b for b, writer in enumerate(writers) if not writer.ended], int)
     kept, size = live, 1  # kept: the streams that go on, of those in `last` and `state`
     while len(live):
-        state = state.select(kept)
-        size, restriction = restriction_of([writers[b] for b in live], size)
-        new, state = engine.generate(
-            last[kept], state, size, sampling, seeds[live], drawn, predictor.forbidden, restriction
+        if len(kept) < len(last):
+            last, state = last[kept], state.select(kept)
+        those = [writers[b] for b in live]
+        new, states, state = drawn(
+            predictor,
+            [writer.follower for writer in those],
+            last,
+            state,
+            min(size, max(writer.left for writer in those)),
+            sampling,
+            seeds[live],
+            count,
         )
         pieces = [""] * len(writers)
         for column, b in enumerate(live):
-            states = restriction.states[1:, column] if restriction else None
-            pieces[b] = writers[b].write(new[:, column], states)
+            own = None if states is None else states[:, column]
+            pieces[b] = writers[b].write(new[:, column], own)
         yield pieces
         kept = np.array([c for c, b in enumerate(live) if not writers[b].ended], int)
         last, live = new[-1], live[kept]
-        drawn, size = drawn + size, min(2 * size, _LONGEST_PIECE)
-
-
-def restriction_of(writers: Sequence[Writer], length: int) -> tuple[int, Restriction | None]:
-    """How many ids, at most `length`, can be drawn for texts that go on, and under which tables."""
-    length = min(length, max(writer.left for writer in writers))
-    followers = [writer.follower for writer in writers]
-    if not any(followers):
-        return length, None
-    length = min(length, *(follower.steps for follower in followers if follower))
-    return length, Restriction.starting(
-        [follower and follower.table for follower in followers],
-        [follower.state if follower else -1 for follower in followers],
-        [follower.left if follower else 0 for follower in followers],
-        length,
-    )
-
-
-def drawn_evenly(
-    predictor: Predictor, writers: Sequence[Writer], seeds: Array
-) -> tuple[Array, Array | None]:
-    """(B,) the first id of texts that stand after nothing; (1, B) the states after it, by rules."""
-    _, restriction = restriction_of(writers, 1)
-    if restriction is None:
-        return predictor.drawn_evenly(seeds), None
-    masks, even = restriction.masks(0), np.zeros((len(writers), predictor.vocabulary.size))
-    uniforms = uniform(seeds, 0)
-    ids = draw(even, SamplingSettings(), uniforms, predictor.forbidden, masks)
-    restriction.move(0, ids, masks)
-    return ids, restriction.states[1:]
+        count, size = count + len(new), min(2 * len(new), _LONGEST_PIECE)
 
 
 def writers_of(
@@ -195,6 +175,7 @@ class Writer:
         self.read = 0
         self._vocabulary = vocabulary
         self.stops = stops
+        self._longest = max((len(stop) - 1 for stop in stops), default=0)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._held = ""  # what may be the beginning of a stop string
 
@@ -219,8 +200,9 @@ class Writer:
             self.ended = self.stopped = True
             self.read -= len(self._held) - end
             return self._held[:start]
-        self.stopped = self.follower is not None and self.follower.complete
-        if self.left == 0 or (self.follower is not None and self.follower.ended):
+        follower = self.follower
+        self.stopped = follower is not None and follower.complete
+        if self.left == 0 or self.stopped or (follower is not None and follower.ended):
             self.ended = True
             return self._held
         certain = len(self._held) - self._waiting()
@@ -229,8 +211,7 @@ class Writer:
 
     def _waiting(self) -> int:
         """How many characters at the end of what is held begin a stop string."""
-        longest = max((len(stop) - 1 for stop in self.stops), default=0)
-        for size in range(min(longest, len(self._held)), 0, -1):
+        for size in range(min(self._longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-size:]) for stop in self.stops):
                 return size
         return 0

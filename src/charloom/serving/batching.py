@@ -27,7 +27,8 @@ from ..engines.base import State
 from ..engines.random import stream_seeds
 from ..engines.weights import Array
 from ..errors import counted
-from ..model.generation import drawn_evenly, restriction_of, writers_of
+from ..model.drawing import drawn, drawn_evenly
+from ..model.generation import writers_of
 from ..model.model import Model
 from ..model.rules.rule import Rule
 from ..model.tracing import judged, symbols
@@ -450,7 +451,7 @@ class Batcher:
         piece = Piece(job.text if job.echo else "", job.tokens)
         if not len(last) and not stream.writer.ended:
             seeds = np.array([stream.seed], np.uint64)
-            last, states = drawn_evenly(self.model.predictor, [stream.writer], seeds)
+            last, states = drawn_evenly(self.model.predictor, [stream.writer.follower], seeds)
             evenly = Token(
                 _token_names(self.model, last)[0], np.log(self.model.vocabulary.size), {}
             )
@@ -477,20 +478,19 @@ class Batcher:
         assert state is not None
         affordable = max(int(ROUND_SECONDS / self._step_seconds), SHORTEST)
         most = min(LONGEST, affordable, max(stream.left for stream in live))
-        length, restriction = restriction_of([stream.writer for stream in live], most)
         start = time.monotonic()
         with self._lock:
-            ids, self._state = self.model.engine.generate(
+            ids, states, self._state = drawn(
+                self.model.predictor,
+                [stream.writer.follower for stream in live],
                 last,
                 state,
-                length,
+                most,
                 [stream.job.sampling for stream in live],
                 np.array([stream.seed for stream in live], np.uint64),
                 np.array([stream.drawn for stream in live], np.int64),
-                self.model.predictor.forbidden,
-                restriction,
             )
-        self._step_seconds = (time.monotonic() - start) / length
+        self._step_seconds = (time.monotonic() - start) / len(ids)
         self._last = ids[-1]
         tokens = self._tokens(ids, last, state)
         now = time.monotonic()
@@ -499,8 +499,8 @@ class Batcher:
         for b, stream in enumerate(live):
             if not stream.drawn:
                 self.measured.first_character(now - stream.job.submitted)
-            states = None if restriction is None else restriction.states[1:, b]
-            stream.take(ids[:, b], tokens.get(b, ()), states)
+            own = None if states is None else states[:, b]
+            stream.take(ids[:, b], tokens.get(b, ()), own)
             if piece := stream.hand_out(now, every):
                 self.measured.generated += len(piece.text)
                 told.append((stream, piece))

@@ -172,6 +172,8 @@ class Vocabulary:
         TextError for a number that is no id.
         """
         ids = np.asarray(ids, np.int64).ravel()
+        if ids.size == 1 and 0 <= (id := ids.item()) < len(self.characters):  # the quick way
+            return self.characters[id]
         if ids.size and not 0 <= ids.min() <= ids.max() < self.size:
             wrong = ids[(ids < 0) | (ids >= self.size)][0]
             raise TextError(

@@ -52,6 +52,7 @@ def test_at_every_place_may_come_what_leads_to_an_end(pattern, book, n, length):
         text, place = waiting.pop()
         going_on = {other[len(text)] for other in texts if other[: len(text)] == text != other}
         if place.left:
+            place.settle()
             mask = place.table.allowed(place.state, place.left)
             found = {c for c in "abc" if mask[MODEL.vocabulary.mapping[c]]}
             assert found == going_on, text

@@ -135,7 +135,7 @@ def _outcomes(work: Work, inputs: list[str]) -> Iterator[FileOutcome]:
                 if outcome.error is not None:
                     errors.append(outcome)
                 yield outcome
-        remove_partial(work.folder, map(work.part, missing))
+        remove_partial(work.folder, map(work.part, inputs))
     finally:
         _write_errors(work.folder / ERRORS_FILE, errors)
 

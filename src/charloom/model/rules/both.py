@@ -4,13 +4,15 @@ Each rule alone knows a way to an end of its own from every character that it al
 not agree. So a character is allowed only where a search finds a common way, within what is left
 of the length. The search takes the places first from which an end seems nearest (A*), so the way
 that it finds is a shortest one, and it looks at a bounded number of places: what it does not find
-is not drawn. Texts share what was found.
+is not drawn. Texts share what was found. Only the character that was drawn is looked at, where
+that is enough, and the way from the place before is tried first.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Hashable, Sequence
+from copy import copy
 
 import numpy as np
 
@@ -18,7 +20,7 @@ from ...engines.restriction import Table
 from ...engines.weights import Array
 from ...errors import SettingsError, counted
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule
+from .rule import BoundRule, Follower, Rule, Searching
 
 FIRST_SEARCH, LATER_SEARCH = 20_000, 2000
 """Places that are looked at for a way: from the first character, from another."""
@@ -62,7 +64,7 @@ class _BoundBoth(BoundRule):
                     f"{counted(length, 'character')}"
                 )
             self._first = _BothFollower(place, way, {})
-            self._first.look()
+            self._first.settle()
         return self._first.copy()
 
 
@@ -72,14 +74,24 @@ class _Place:
     def __init__(self, followers: Sequence[Follower]) -> None:
         self.followers = followers
 
-    def after(self, id: int) -> _Place:
-        """Where an id that both allow leads to."""
-        return _Place([one.after(id) for one in self.followers])
+    def after(self, id: int) -> _Place | None:
+        """Where an id leads to that both allow; None if one of them knows of no end after it."""
+        followers = [one.after(id) for one in self.followers]
+        return None if None in followers else _Place([one for one in followers if one])
 
     def allowed(self) -> Array:
         """(V,) bool What each of them allows."""
         first, second = (one.table.allowed(one.state, one.left) for one in self.followers)
         return first & second
+
+    def ends_by(self, way: _Way) -> bool:
+        """Whether these ids may follow, and the text end after them."""
+        place: _Place | None = self
+        for id in way:
+            place = place.after(id) if place.allowed()[id] else None
+            if place is None:
+                return False
+        return place.accepts
 
     @property
     def accepts(self) -> bool:
@@ -108,6 +120,8 @@ class _Place:
                 return way
             for id in np.flatnonzero(place.allowed()).tolist():
                 after = place.after(id)
+                if after is None:
+                    continue
                 key = after.key
                 if key is not None:
                     if key in seen:
@@ -119,43 +133,40 @@ class _Place:
         return None
 
 
-class _BothFollower(Follower):
-    steps, state = 1, 0
-
+class _BothFollower(Searching[tuple[_Place, _Way]]):
     def __init__(
         self, place: _Place, way: _Way, kept: dict[Hashable, tuple[_Way | None, int]]
     ) -> None:
+        super().__init__(place.followers[0].left)
         self._place, self._way, self._kept = place, way, kept
-        self._after: dict[int, tuple[_Place, _Way]] = {}  # each id that may come next
-        self.left = place.followers[0].left
+        self._moved(Table.of_mask(place.allowed()))
 
     def copy(self) -> _BothFollower:
         """Another one at the same place."""
-        other = _BothFollower(self._place, self._way, self._kept)
-        other._after, other.table = self._after, self.table
+        other = copy(self)
+        other._tried = dict(self._tried)
         return other
 
     def take(self, ids: Array, states: Array) -> int:
         """Go on by one id, or by none where the text has ended."""
         if self.ended or not len(ids):
             return 0
-        self._place, self._way = self._after[int(ids[0])]
+        found = self._found(int(ids[0]))
+        assert found is not None, "an id that leads to no end"
+        self._place, self._way = found
         self.left -= 1
-        self.look()
+        self._moved(Table.of_mask(self._place.allowed()))
         return 1
 
-    def look(self) -> None:
-        """Find what may come next."""
-        mask = self._place.allowed()
-        self._after = {}
-        for id in np.flatnonzero(mask).tolist():
-            after = self._place.after(id)
-            way = self._way[1:] if self._way[:1] == (id,) else self._way_from(after)
-            if way is None:
-                mask[id] = False
-            else:
-                self._after[id] = after, way
-        self.table = Table.of_mask(mask)
+    def _search(self, id: int) -> tuple[_Place, _Way] | None:
+        after = self._place.after(id)
+        if after is None:
+            return None
+        rest = self._way[1:]
+        if self._way[:1] == (id,) or (len(rest) < self.left and after.ends_by(rest)):
+            return after, rest
+        way = self._way_from(after)
+        return None if way is None else (after, way)
 
     def _way_from(self, place: _Place) -> _Way | None:
         if place.accepts:
@@ -176,7 +187,7 @@ class _BothFollower(Follower):
 
     @property
     def complete(self) -> bool:
-        return not self._after and self.accepts
+        return not self.table.classes.any() and self.accepts
 
     @property
     def accepts(self) -> bool:

@@ -23,6 +23,8 @@ from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from .rule import BoundRule, Follower, Rule
 
+_MOST_TABLES = 100_000
+
 
 @dataclass(frozen=True)
 class NoCopies(Rule):
@@ -60,6 +62,7 @@ class _Bound(BoundRule):
         self.index, self.n, self.after = index, n, after[1 - n :]
         self.vocabulary = vocabulary
         self.ends = [vocabulary.mapping[stop] for stop in stops if stop in vocabulary.mapping]
+        self._tables: dict[tuple[str, bytes], Table] = {}
         self.possible = np.ones(vocabulary.size, bool)
         if vocabulary.unknown_id is not None:
             self.possible[vocabulary.unknown_id] = False
@@ -68,10 +71,20 @@ class _Bound(BoundRule):
         """A text that nothing is written of."""
         return _Follower(self, length)
 
-    def allowed(self, last: str, begun: bytes) -> Array:
-        """(V,) bool What may follow these characters; of bytes, with one that is begun."""
-        mask = self.possible.copy()
+    def table(self, last: str, begun: bytes) -> Table:
+        """What may follow these characters; of bytes, with one that is begun. Made once."""
         if len(last) < self.n - 1:
+            last, begun = "", b""  # all of these are alike
+        if (last, begun) not in self._tables:
+            if len(self._tables) > _MOST_TABLES:
+                self._tables.clear()
+            self._tables[last, begun] = Table.of_mask(self._allowed(last, begun))
+        return self._tables[last, begun]
+
+    def _allowed(self, last: str, begun: bytes) -> Array:
+        """(V,) bool The same."""
+        mask = self.possible.copy()
+        if not last:
             return mask
         for character in self.index.following(last):
             if self.vocabulary.kind == "characters":
@@ -91,7 +104,11 @@ class _Follower(Follower):
         self.state, self.left = 0, length
         self._rule, self._last, self._begun = rule, rule.after, b""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._look()
+
+    @property
+    def table(self) -> Table:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What may come next; looked up when it is asked for, since a Both often does not."""
+        return self._rule.table(self._last, self._begun)
 
     def take(self, ids: Array, states: Array) -> int:
         """Go on by one id, or by none where the text has ended."""
@@ -104,21 +121,17 @@ class _Follower(Follower):
             self._begun = self._decoder.getstate()[0]
         self._last = (self._last + new)[1 - self._rule.n :]
         self.left -= 1
-        self._look()
         return 1
-
-    def _look(self) -> None:
-        mask = self._rule.allowed(self._last, self._begun)
-        self.table, self._some = Table.of_mask(mask), bool(mask.any())
 
     @property
     def complete(self) -> bool:
-        return not self._some
+        return not self.table.classes.any()
 
     def copy(self) -> _Follower:
         other = copy(self)
-        other._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        other._decoder.setstate(self._decoder.getstate())
+        if self._rule.vocabulary.kind == "bytes":
+            other._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            other._decoder.setstate(self._decoder.getstate())
         return other
 
     @property

@@ -4,7 +4,8 @@ Such a rule has no table of all its states, so it is asked before every characte
 no further than that character. So that no text comes to a place where it cannot go on, or runs
 out of its length, a character is allowed only with a way from it to an end, in the characters of
 the model, within what is left. The ways are found by a short search, and are kept: most
-characters leave the way that was there.
+characters leave the way that was there. Only the character that was drawn is looked at, where
+that is enough.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from __future__ import annotations
 import heapq
 import json
 import math
+from collections import deque
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from types import SimpleNamespace
@@ -25,10 +28,15 @@ from ...engines.weights import Array
 from ...errors import SettingsError, shown
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule
+from .rule import BoundRule, Follower, Rule, Searching
 
 FIRST_SEARCH, LATER_SEARCH = 3000, 200
 """Places that are looked at to find a way to an end: from the first character, from another."""
+
+_WALKS = 16
+"""Texts that ways are learnt from, before any is written."""
+_LONGEST = 2**30
+_MOST_TABLES = 10_000
 
 _NO_FORCING = '\n%llguidance {"no_forcing": true}\n'  # else what is forced is tokenized, not masked
 
@@ -113,21 +121,32 @@ class _Tokens(SimpleNamespace):
 
 def _bound(name: str, grammar: str, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
     try:
-        from llguidance import LLMatcher  # pyright: ignore[reportMissingImports]
+        import llguidance  # pyright: ignore[reportMissingImports]  # noqa: F401
     except ModuleNotFoundError:
         raise SettingsError(
             f"{name}: llguidance is needed, which is not installed; pip install 'charloom[rules]'"
         ) from None
-    vocabulary = predictor.vocabulary
+    return _bound_once(name, grammar, predictor.vocabulary, tuple(stops))
+
+
+@lru_cache(maxsize=8)
+def _bound_once(
+    name: str, grammar: str, vocabulary: Vocabulary, stops: tuple[str, ...]
+) -> _BoundGrammar:
+    from llguidance import LLMatcher  # pyright: ignore[reportMissingImports]
+
     source = LLMatcher.grammar_from_lark(grammar + _NO_FORCING)
     matcher = LLMatcher(_tokenizer(vocabulary), source, log_level=0)
     if matcher.is_error():
         raise SettingsError(f"{name}: {shown(matcher.get_error())}")
     if any(len(stop) > 1 for stop in stops):
         raise SettingsError(f"stop: under a {name} it must be one character, such as a line feed")
-    ids = [vocabulary.mapping[stop] for stop in stops if stop in vocabulary.mapping]
+    ids = frozenset(vocabulary.mapping[stop] for stop in stops if stop in vocabulary.mapping)
     place = _Place(matcher, _kinds(vocabulary), ids)
-    way = place.way(FIRST_SEARCH)
+    ways = (
+        place.way(FIRST_SEARCH, FIRST_SEARCH, no_repeats=no_repeats) for no_repeats in (False, True)
+    )
+    way = next((way for way in ways if way is not None), None)
     if way is None:
         raise SettingsError(
             f"{name}: no text that fulfils it was found in the characters of this model"
@@ -153,7 +172,7 @@ class _Place:
 
     """
 
-    def __init__(self, matcher: Any, kinds: list[str], stops: list[int]) -> None:
+    def __init__(self, matcher: Any, kinds: list[str], stops: frozenset[int]) -> None:
         self._matcher, self._kinds, self.stops = matcher, kinds, stops
         self._size = len(kinds)
 
@@ -171,56 +190,97 @@ class _Place:
         """Whether the text may end here."""
         return self._matcher.is_accepting()
 
-    def allowed(self) -> Array:
-        """(V,) bool What may come next, as llguidance sees it; no stop string."""
-        if self._matcher.is_stopped():
+    def bits(self) -> bytes:
+        """What may come next, as llguidance sees it, stop strings too; a bit for each id."""
+        return b"" if self._matcher.is_stopped() else self._matcher.compute_bitmask()
+
+    def mask_of(self, bits: bytes) -> Array:
+        """(V,) bool The same; no stop string."""
+        if not bits:
             return np.zeros(self._size, bool)
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        mask = np.unpackbits(bits, bitorder="little")[: self._size].astype(bool)
-        mask[self.stops] = False
+        packed = np.frombuffer(bits, np.uint8)
+        mask = np.unpackbits(packed, count=self._size, bitorder="little").astype(bool)
+        mask[list(self.stops)] = False
         return mask
+
+    def _count(self, bits: bytes) -> int:
+        """How many ids may come next."""
+        return (int.from_bytes(bits, "little") & ((1 << self._size) - 1)).bit_count()
 
     def leads_to_an_end(self, way: Sequence[int]) -> bool:
         """Whether these ids may follow, and be the rest of the text."""
-        if any(id in self.stops for id in way):
+        if self.stops and not self.stops.isdisjoint(way):
             return False
         return self._matcher.validate_tokens([*way, self._size]) == len(way) + 1
 
-    def way(self, most: int) -> Way | None:
+    def way(
+        self, most: int, longest: int, known: Sequence[Way] = (), *, no_repeats: bool = False
+    ) -> Way | None:
         """A short way to an end, if there is one among so many places that are looked at.
 
-        Places where few characters may come are looked at first, since they are forced; those
-        where as many may come as before, such as inside a string, have not come nearer.
+        It has at most `longest` ids, and may go over into a known way. Places where few characters
+        may come are looked at first, since they are forced; those where the same may come as
+        before, such as inside a string, have not come nearer: just before or, with `no_repeats`,
+        ever before, as in an array that could go on for ever.
         """
-        waiting: list[tuple[float, int, int, Way, _Place]] = [(0.0, 0, 0, (), self)]
+        here = self.copy()
+        waiting: list[tuple[float, int, int, Way, _Place, frozenset[bytes], bytes]]
+        waiting = [(0.0, 0, 0, (), here, frozenset(), here.bits())]
+        seen: set[tuple[int, str, bytes]] = set()
         looked = 0
         while waiting and looked < most:
-            _, _, stalls, way, place = heapq.heappop(waiting)
+            _, _, again, way, place, before, bits = heapq.heappop(waiting)
             if place.accepts:
                 return way
-            mask = place.allowed()
-            seen: set[tuple[str, bytes]] = set()
-            for id in np.flatnonzero(mask).tolist():
-                next_place = place.copy()
-                next_place.go_on(id)
-                after = next_place.allowed()
-                key = (self._kinds[id], after.tobytes())
+            if not self._count(bits):  # of a dead end llguidance says that it may be the end
+                continue
+            for rest in known:
+                if len(way) + len(rest) <= longest and place.leads_to_an_end(rest):
+                    return way + rest
+            if len(way) >= longest:
+                continue
+            before |= {bits}
+            for id in np.flatnonzero(self.mask_of(bits)).tolist():
+                there = place.copy()
+                there.go_on(id)
+                after = there.bits()
+                key = (len(way), self._kinds[id], after)
                 if key in seen:
                     continue  # a letter that is as good as another one
                 seen.add(key)
                 looked += 1
-                now = stalls + bool((after == mask).all())
-                cost = math.log2(1 + after.sum()) + 3 * now - 0.15 * len(way)
-                if next_place.accepts:
-                    cost = -math.inf
-                heapq.heappush(waiting, (cost, looked, now, (*way, id), next_place))
+                if there.accepts:
+                    return (*way, id)
+                now = again + (after in before if no_repeats else after == bits)
+                cost = math.log2(1 + self._count(after)) + 3 * now - 0.15 * len(way)
+                heapq.heappush(waiting, (cost, looked, now, (*way, id), there, before, after))
         return None
 
 
 class _BoundGrammar(BoundRule):
     def __init__(self, place: _Place, way: Way) -> None:
         self._place, self._way = place, way
+        self.ends = [way[n:] for n in range(len(way))]  # likely ways from other places, too
+        self.known: dict[int, list[Way]] = {}  # likely ways after an id
         self._first: _GrammarFollower | None = None
+        self._tables: dict[tuple[bytes, bool, frozenset[int]], tuple[Table, bool]] = {}
+        self._explore()
+
+    def _explore(self) -> None:
+        """Learn ways, which every text then need not search for: along some texts of the rule."""
+        waiting = deque([_GrammarFollower(self, self._place, self._way, _LONGEST)])
+        waiting[0].look()
+        for _ in range(_WALKS):
+            place: Follower | None = waiting.popleft() if waiting else None
+            while isinstance(place, _GrammarFollower):
+                place.settle()
+                for id, way in place.found.items():
+                    if way not in self.known.setdefault(id, []):
+                        self.known[id].append(way)
+                        after = place.after(id)
+                        assert isinstance(after, _GrammarFollower)
+                        waiting.append(after)
+                place = place.after(place.way[0]) if place.way else None
 
     def begin(self, length: int) -> Follower:
         """A text at the first place."""
@@ -230,37 +290,67 @@ class _BoundGrammar(BoundRule):
                 f"{len(self._way)}"
             )
         if self._first is None or self._first.left != length:
-            self._first = _GrammarFollower(self._place, self._way, length)
+            self._first = _GrammarFollower(self, self._place, self._way, length)
             self._first.look()
+            self._first.settle()
         return self._first.copy()
 
+    def table(self, bits: bytes, accepts: bool, vain: frozenset[int]) -> tuple[Table, bool]:
+        """Of what may come next, but for ids that lead to no end, and whether nothing may."""
+        key = bits, accepts, vain
+        if key not in self._tables:
+            if len(self._tables) > _MOST_TABLES:
+                self._tables.clear()
+            mask = self._place.mask_of(bits)
+            over = accepts and not mask.any()
+            mask[list(vain)] = False
+            mask[list(self._place.stops)] = accepts
+            self._tables[key] = Table.of_mask(mask), over
+        return self._tables[key]
 
-class _GrammarFollower(Follower):
-    steps, state = 1, 0
 
-    def __init__(self, place: _Place, way: Way, length: int) -> None:
-        self._place, self._way, self.left = place.copy(), way, length
-        self._ways: dict[int, Way] = {}  # after each id that may come next
+class _GrammarFollower(Searching[Way]):
+    """Where a text is, and what it knows of ways to an end.
+
+    Attributes:
+        way: one from here.
+        found: those that were searched for here, after an id.
+
+    What is known depends on the rule and this text alone, and changes only as the text goes on. So
+    it is the same whatever is drawn beside it, and an id is judged alike whichever others were
+    tried before.
+
+    """
+
+    def __init__(self, rule: _BoundGrammar, place: _Place, way: Way, left: int) -> None:
+        super().__init__(left)
+        self._rule, self._place, self.way = rule, place.copy(), way
         self._known: dict[int, Way] = {}  # the way that was last found after an id
-        self._vain: set[tuple[int, bytes]] = set()  # ids after which none was found, where
+        self.found: dict[int, Way] = {}
+        self._vain: dict[tuple[bytes, Way], frozenset[int]] = {}
         self._over = False
 
     def copy(self) -> _GrammarFollower:
         """Another one at the same place."""
-        other = _GrammarFollower(self._place, self._way, self.left)
-        other._ways, other._over, other.table = self._ways, self._over, self.table
-        other._known, other._vain = dict(self._known), set(self._vain)
+        other = copy(self)
+        other._place = self._place.copy()
+        other._tried, other._known = dict(self._tried), dict(self._known)
+        other.found, other._vain = dict(self.found), dict(self._vain)
         return other
 
     def take(self, ids: Array, states: Array) -> int:
+        """Go on by one id, or by none where the text has ended."""
         if self.ended or not len(ids):
             return 0
         id = int(ids[0])
+        way = self._found(id)
+        assert way is not None, "an id that leads to no end"
         self.left -= 1
         if id in self._place.stops:
             self._over = True
         else:
-            self._way = self._ways[id]
+            self._learn()
+            self.way = way
             self._place.go_on(id)
             self.look()
         return 1
@@ -275,40 +365,58 @@ class _GrammarFollower(Follower):
 
     @property
     def near(self) -> int:
-        return 0 if self.accepts else len(self._way)
+        return 0 if self.accepts else len(self.way)
 
     def look(self) -> None:
-        """Find what may come next."""
-        mask = self._place.allowed()
-        self._ways = {}
-        for id in np.flatnonzero(mask).tolist():
-            way = self._way_after(id, mask)
-            if way is not None and len(way) < self.left:
-                self._ways[id] = way
-        accepts = self._place.accepts
-        self._over = accepts and not self._ways and not (self._place.stops and mask.any())
-        allowed = np.zeros(len(mask), bool)
-        allowed[list(self._ways)] = True
-        allowed[self._place.stops] = accepts
-        self.table = Table.of_mask(allowed)
+        """See what may come next."""
+        bits, accepts = self._place.bits(), self._place.accepts
+        vain = self._vain.get((bits, self.way), frozenset())
+        self._here = bits
+        table, self._over = self._rule.table(bits, accepts, vain)
+        self._moved(table)
 
-    def _way_after(self, id: int, mask: Array) -> Way | None:
-        """A way to an end that follows an id, which is allowed."""
-        if self._way[:1] == (id,):
-            return self._way[1:]
-        known = self._known.get(id)
-        tried = (known, self._way, self._way[1:], *self._known.values())
-        for way in dict.fromkeys(way for way in tried if way is not None):
-            if self._place.leads_to_an_end((id, *way)):
+    def settle(self) -> None:
+        """Leave nothing in the table but what leads to an end."""
+        super().settle()
+        if self.accepts and not self.table.classes.any():
+            self._over = True
+
+    def _learn(self) -> None:
+        """Keep what was found here; what led to no end where all looks like here, is left out.
+
+        The fewer ids are left, the fewer lead to an end.
+        """
+        if len(self._tried) == 1 and not self.found:
+            return  # the usual case: only what was drawn
+        self._known |= self.found
+        self.found = {}
+        vain = frozenset(id for id, way in self._tried.items() if way is None)
+        if vain:
+            place = self._here, self.way
+            self._vain[place] = self._vain.get(place, frozenset()) | vain
+
+    def _search(self, id: int) -> Way | None:
+        """A way to an end that follows an id, which is allowed, within what is left."""
+        if id in self._place.stops:
+            return ()
+        here, left, leads = self.way, self.left, self._place.leads_to_an_end
+        if here[:1] == (id,):
+            return here[1:]
+        if len(here) < left and leads((id, *here)):  # as inside a string
+            return here
+        near = [here, here[1:], (), *([self._known[id]] if id in self._known else ())]
+        likely = (*self._rule.known.get(id, ()), *self._rule.ends)
+        others = dict.fromkeys((*near[1:], *likely, *self._known.values()))
+        for way in others:
+            if len(way) < left and leads((id, *way)):
                 return way
-        place = (id, mask.tobytes())
-        if place in self._vain:
+        if any(len(way) >= left and leads((id, *way)) for way in (here, *others)):
+            return None  # to look for a shorter one takes long
+        if left == 1:
             return None
         after = self._place.copy()
         after.go_on(id)
-        way = after.way(LATER_SEARCH)
-        if way is None:
-            self._vain.add(place)
-        else:
-            self._known[id] = way
+        way = after.way(LATER_SEARCH, left - 1, near, no_repeats=True)
+        if way is not None:
+            self.found[id] = way
         return way

@@ -6,6 +6,10 @@
 
 A rule that has a table of all its states is asked now and then, and C++ looks up the table for
 every character; one that finds out as it goes has `steps = 1`, and is asked before each of them.
+Where finding out takes long, it is asked only about what was drawn (`Searching`): an id that leads
+to no end is drawn again, from those that do. That is the same as to draw from those at once: the
+first draw gives x with p(x) / p(table) and fails with 1 - p(good) / p(table), the second gives it
+with p(x) / p(good), which adds up to p(x) / p(good).
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from copy import deepcopy
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -49,6 +54,7 @@ class Follower(ABC):
         state: where the text is in the table.
         left: how many ids may still come.
         steps: how many ids the table can be used for.
+        settled: whether all that the table allows leads to an end; if not, ask `admits`.
 
     """
 
@@ -56,6 +62,15 @@ class Follower(ABC):
     state: int
     left: int
     steps: int
+    settled: bool = True
+
+    def admits(self, id: int) -> bool:
+        """Whether an id that the table allows leads to an end."""
+        return True
+
+    def settle(self) -> None:
+        """Leave nothing in the table but what leads to an end."""
+        return
 
     @abstractmethod
     def take(self, ids: Array, states: Array) -> int:
@@ -93,12 +108,53 @@ class Follower(ABC):
         """The same for places that go on alike; None if that is not known."""
         return None
 
-    def after(self, id: int) -> Follower:
-        """Another one, after an id that may come."""
+    def after(self, id: int) -> Follower | None:
+        """Another one, after an id that the table allows; None if that leads to no end."""
+        if not self.admits(id):
+            return None
         other = self.copy()
         state = other.table.following[other.state, other.table.classes[id]]
         other.take(np.array([id], np.int32), np.array([state], np.int32))
         return other
+
+
+_Found = TypeVar("_Found")
+
+
+class Searching(Follower, Generic[_Found]):
+    """A text under a rule that has to search whether an id leads to an end."""
+
+    steps, state, settled = 1, 0, False
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self._tried: dict[int, _Found | None] = {}
+
+    @abstractmethod
+    def _search(self, id: int) -> _Found | None:
+        """How an end can be reached after an id, whatever other ids were tried here; or None."""
+
+    def _moved(self, table: Table) -> None:
+        """Here is another place, with what may be tried."""
+        self.table, self.settled = table, False
+        self._tried = {}
+
+    def _found(self, id: int) -> _Found | None:
+        if id not in self._tried:
+            self._tried[id] = self._search(id)
+        return self._tried[id]
+
+    def admits(self, id: int) -> bool:
+        """Whether an id that the table allows leads to an end."""
+        return self._found(id) is not None
+
+    def settle(self) -> None:
+        """Leave nothing in the table but what leads to an end."""
+        if not self.settled:
+            mask = self.table.allowed(0, 1)
+            for id in np.flatnonzero(mask).tolist():
+                mask[id] = self.admits(id)
+            self.table, self.settled = Table.of_mask(mask), True
 
 
 class BoundTable(BoundRule):
@@ -143,6 +199,12 @@ class _TableFollower(Follower):
     def copy(self) -> Follower:
         other = _TableFollower(self.table, self.left)
         other.state = self.state
+        return other
+
+    def after(self, id: int) -> Follower:
+        """Another one, after an id that the table allows."""
+        other = _TableFollower(self.table, self.left - 1)
+        other.state = int(self.table.following[self.state, self.table.classes[id]])
         return other
 
     @property
