@@ -76,7 +76,7 @@ class Mixture:
     >>> for _ in range(40):
     ...     before = mixture.frequencies(np.zeros((2, 3)), np.array([1]))
     ...     mixture.learn(np.array([1, 0]), share=0.0)
-    >>> bool((before[[0, 1], [1, 0]] > 0.9 * TOTAL).all())
+    >>> bool((before[[0, 1], [1, 0]] > 0.85 * TOTAL).all())
     True
     """
 
