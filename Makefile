@@ -171,12 +171,19 @@ FORCE:
 .venv/modules: FORCE | .venv/bin/python
 	@find src -name '*.py' | sort > $@.$$$$; cmp -s $@.$$$$ $@ && rm $@.$$$$ || mv $@.$$$$ $@
 
-# While the core compiles, what charloom needs is installed.
+# While the core compiles, what charloom needs is installed; a terminal shows how far the core is.
 .venv/installed: .venv/bin/python $(SOURCES) .venv/modules
 	@echo "installing charloom; its C++ core takes two to three minutes of processor time to compile, once"
 	@$(BIN)/python scripts/needs.py > .venv/needs
 	@$(INSTALL) --no-build-isolation --no-deps --editable . & core=$$!; \
-	$(INSTALL) --requirement .venv/needs; needs=$$?; wait $$core && exit $$needs
+	$(INSTALL) --requirement .venv/needs & needs=$$!; \
+	while [ -t 1 ] && kill -0 $$core 2> /dev/null; do \
+	  ninja=$$(ls -t build/cp*/build.ninja 2> /dev/null | head -n 1); \
+	  [ ! "$$ninja" ] || printf '\r%s of %s files compiled' \
+	    $$(find $${ninja%/*} -name '*.o' -newer .venv/needs | wc -l) $$(grep -c '\.o: ' $$ninja); \
+	  sleep 1; \
+	done; \
+	[ ! -t 1 ] || echo; wait $$needs; needs=$$?; wait $$core && exit $$needs
 	@touch $@
 
 # What an extra needs; charloom itself is there already, so it is not built again.

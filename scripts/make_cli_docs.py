@@ -22,7 +22,8 @@ OPENING = """\
 <!-- Written by scripts/make_cli_docs.py from the commands' help: change that, not this. -->
 
 Results go to standard output, progress and warnings to standard error. An error is one
-line. The exit status is 0 for success, 1 for failure, 2 for wrong use, and 130 after Ctrl-C.
+line. The exit status is 0 for success, 1 for failure, 2 for wrong use, 130 after Ctrl-C, and
+141 where the reader of a pipe has gone, as `head` does.
 `charloom COMMAND --help` shows what stands here, and `charloom --install-completion` makes the
 Tab key complete commands and flags.
 """

@@ -32,18 +32,19 @@ SECTION = b"charloom.sources"
 
 
 def digest() -> bytes:
-    """SHA-256 of all that the file is made of: this script, the sources, the compiler's version."""
+    """SHA-256 of all that the file is made of: the sources, flags, the compiler's version."""
     folders = ("cells", "kernels", "network", "support")
     sources = [path for name in folders for path in sorted((NATIVE / name).iterdir())]
     compiler = re.search(r"ziglang==[\d.]+", (ROOT / "pyproject.toml").read_text("utf-8"))
     assert compiler is not None
-    files = [Path(__file__), NATIVE / "bindings/web.cpp", *sources]
-    parts = [compiler[0].encode(), *(path.read_bytes() for path in files)]
+    words = [compiler[0], *TARGET, *CODE, *KERNELS, *LINKING]
+    files = [NATIVE / "bindings/web.cpp", *sources]
+    parts = [*map(str.encode, words), *(path.read_bytes() for path in files)]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).digest()
 
 
 def section() -> bytes:
-    """A custom section (WebAssembly, 5.5.3) with the digest; all lengths are below 128, one byte."""
+    """A custom section (WebAssembly, 5.5.3) with the digest; a length below 128 is one byte."""
     content = bytes([len(SECTION)]) + SECTION + digest()
     return bytes([0, len(content)]) + content
 

@@ -19,6 +19,7 @@ from charloom import Model, ModelSettings, TrainingSettings
 from charloom.engines.weights import initial_weights
 from charloom.model.storage.provenance import Provenance
 from charloom.serving.app import make_app
+from charloom.serving.first_view import FirstView
 from charloom.serving.guard import Access
 from charloom.serving.patience import PatientProtocol
 from charloom.text.vocabulary import Vocabulary
@@ -85,13 +86,16 @@ class Page:
 
 
 @contextmanager
-def served(model: Model | dict[str, Model], text: str = TEXT, **access: Any) -> Iterator[Page]:
+def served(
+    model: Model | dict[str, Model], text: str | FirstView = TEXT, **access: Any
+) -> Iterator[Page]:
     """The page of a model and the API, on a free port of this machine."""
+    view = FirstView(text=text) if isinstance(text, str) else text
     models = model if isinstance(model, dict) else {"model": model}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
-        app = make_app(models, Access(hosts=hosts, **access), text)
+        app = make_app(models, Access(hosts=hosts, **access), view)
         config = uvicorn.Config(
             app,
             http=PatientProtocol,

@@ -130,3 +130,37 @@ def test_every_file_that_a_document_names_with_its_folder_exists(path: Path) -> 
     names = rf"`((?:{folders}|tests|docs|src)/[\w./-]*)`"
     for name in re.findall(names, path.read_text("utf-8")):
         assert any((place / name).exists() for place in PLACES), f"{path.name} names {name}"
+
+
+def named_in(document: str) -> set[str]:
+    """The files and folders that the tree of a document names."""
+    tree = document.partition("## Where things are\n\n```\n")[2].partition("\n```")[0]
+    found, folders = [], {-1: ""}
+    for line in tree.splitlines():
+        indent = len(line) - len(line.lstrip())
+        if indent > 8:
+            continue  # more of what the line before says
+        above = folders[max(level for level in folders if level < indent)]
+        names = re.split(" {3,}", line.strip())[0].split()
+        found += [above + name for name in names]
+        folders[indent] = found[-1]
+    return set(found)
+
+
+@pytest.mark.parametrize("path", ["README.md", "docs/architecture.md"])
+def test_what_a_tree_names_is_there(path: str) -> None:
+    named = named_in((ROOT / path).read_text("utf-8"))
+    assert {"src/charloom/engines/", "native/"} <= named
+    assert [name for name in sorted(named) if not [*ROOT.glob(name), *ROOT.glob(f"{name}.*")]] == []
+
+
+def test_the_tree_in_full_names_every_folder_of_python_files() -> None:
+    named = named_in((ROOT / "docs/architecture.md").read_text("utf-8"))
+    package = ROOT / "src" / "charloom"
+    folders = {file.parent for file in package.rglob("*.py")} - {package}
+    assert {f"{folder.relative_to(ROOT)}/" for folder in folders} - named == set()
+
+
+def test_a_name_in_a_tree_is_found_below_its_folder() -> None:
+    tree = "## Where things are\n\n```\nA  b/\na/   told\n    x y/     of both\n        z\n```\n"
+    assert named_in(tree) == {"A", "b/", "a/", "a/x", "a/y/", "a/y/z"}

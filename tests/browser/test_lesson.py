@@ -265,7 +265,7 @@ def test_printed_it_is_light_and_has_all_of_the_text_and_no_buttons(open_page, a
 
 
 @pytest.mark.parametrize(("width", "theme", "place"), [
-    (1600, "light", "#tour=7"), (400, "dark", "#tour=4"), (1000, "dark", "")
+    (1600, "light", "#tour=7"), (400, "dark", "#tour=4"), (1000, "dark", "#open=generate")
 ])  # fmt: skip
 def test_axe_finds_no_violation(open_page, address, axe, width, theme, place):
     page = open_page(address + place, width=width, theme=theme)

@@ -41,6 +41,8 @@ def test_a_page_with_its_model_is_small_and_reads_and_generates(open_page, site,
     spent = page.evaluate("document.body.dataset.ready && performance.now()")
     print(f"\n{path.stem}: {len(html) / 1e3:.0f} kB, read after {spent:.0f} ms")
     page.fill("#length", "60")
+    page.fill("#seed", "0")
+    page.fill("#count", "1")
     page.fill("#prompt", "The")
     page.click("#generate")
     page.wait_for_selector("#output[data-state=done]")

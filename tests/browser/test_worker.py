@@ -215,11 +215,14 @@ def test_random_numbers_are_those_of_python(node: Run):
     found = node(
         """return given.seeds.map((text) => {
           const seed = streamSeed(BigInt(text));
-          return [seed.toString(), uniform(seed, 0), uniform(seed, 2 ** 31)];
+          const others = [1, 99, 2 ** 33].map((n) => streamSeed(BigInt(text), n).toString());
+          return [seed.toString(), uniform(seed, 0), uniform(seed, 2 ** 31), others];
         });""",
         seeds=[str(seed) for seed in seeds],
     )
-    for seed, (own, first, later) in zip(seeds, found, strict=True):
+    for seed, (own, first, later, others) in zip(seeds, found, strict=True):
+        expected = [stream_seeds(seed, 1, stream)[0] for stream in (1, 99, 2**33)]
+        assert [int(other) for other in others] == expected
         expected = stream_seeds(seed, 1)
         assert int(own) == expected[0]
         assert [first, later] == [uniform(expected, 0)[0], uniform(expected, 2**31)[0]]

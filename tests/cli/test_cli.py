@@ -278,6 +278,34 @@ def test_texts_of_several_lines_are_set_apart(run, capsys):
     assert [text[:3] for text in texts] == ["a\nb"] * 3
 
 
+def test_json_lines_have_each_text_and_what_it_was_drawn_with(run, lines_run, tmp_path, capsys):
+    capsys.readouterr()
+    for path, count in ((run, 1), (run, 3), (lines_run, 3)):
+        command = ["generate", str(path), "--prompt", "The fox\n", "--count", str(count)]
+        command += ["--length", "9", "--top-k", "5"]
+        assert main([*command, "--format", "jsonl"]) == 0
+        shown = capsys.readouterr()
+        assert shown.err == ""
+        rows = [json.loads(line) for line in shown.out.splitlines()]
+        model = charloom.Model.load(path)
+        options = {"temperature": 0.7, "top_k": 5, "top_p": 1.0, "seed": rows[0]["seed"]}
+        texts = model.generate_many("The fox\n", count=count, length=9, **options)
+        drawn = options | model.computed_with
+        assert rows == [
+            {"number": n, "prompt": "The fox\n", "text": text} | drawn
+            for n, text in enumerate(texts)
+        ]
+    state = tmp_path / "state"
+    assert main(["generate", str(run), "--state-out", str(state), "--format", "jsonl"]) == 0
+    text = json.loads(capsys.readouterr().out)["text"]
+    assert charloom.TextState.load(state).drawn == len(text)
+    command = ["generate", str(run), "--validate", "true", "--count", "2", "--format", "jsonl"]
+    assert main(command) == 0
+    shown = capsys.readouterr()
+    assert [json.loads(line)["number"] for line in shown.out.splitlines()] == [0, 1]
+    assert shown.err.startswith("2 of 2 texts accepted")
+
+
 def test_generate_stops_where_it_is_told(run, capsys):
     assert main(["generate", str(run), "--stop", "e", "--stop", " ", "--temperature", "2"]) == 0
     assert not set(capsys.readouterr().out) & set("e ")
@@ -405,18 +433,19 @@ def test_output_is_utf8_whatever_the_locale(tmp_path):
     assert done.stdout.startswith("ψ")
 
 
-def test_a_closed_pipe_is_quiet(run, tmp_path):
+def test_a_closed_pipe_is_quiet_and_the_status_that_of_other_programs(run, tmp_path):
     (tmp_path / "long.txt").write_text(TEXT * 4)
     python = f"'{sys.executable}' -m charloom"
-    for command in (
-        f"{python} generate '{run}' --length 20000 --seed 0 | head -c 1",
-        f"{python} score '{run}' '{tmp_path}/long.txt' --by character | head -n 1",
-        f"{python} --help | true",
+    for command, reader in (
+        (f"{python} generate '{run}' --length 20000 --seed 0", "head -c 1"),
+        (f"{python} score '{run}' '{tmp_path}/long.txt' --by character", "head -n 1"),
+        ("yes", "head -n 1"),
     ):
+        line = f"{{ {command}; echo $? >&2; }} | {reader}"
         done = subprocess.run(
-            ["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60
+            ["sh", "-c", line], capture_output=True, text=True, check=False, timeout=60
         )
-        assert done.stderr == ""
+        assert done.stderr == "141\n"
 
 
 # Help

@@ -59,6 +59,10 @@ def test_what_is_wrong_with_a_file_is_told_with_the_flags_that_mend_it(place, ca
         (["generate", "M", "-o", "out"], "TEXT is missing"),
         (["generate", "M", "texts", "-o", "out", "--prompt", "a"], "leave out --prompt"),
         (["score", "M", "texts", "-o", "out", "--format", "json"], "--format is for one text"),
+        (
+            ["generate", "M", "texts", "-o", "out", "--format", "jsonl"],
+            "is for one prompt",
+        ),
         (["evaluate", "M", "texts", "-o", "out", "--json"], "--json is for one text"),
         (["score", "M", "texts", "-o", "o", "--address", "x"], "--address was given, which is for"),
     ],

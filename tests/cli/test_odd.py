@@ -78,6 +78,10 @@ def test_json_lines_have_every_number(logs, capsys):
     assert rows[30]["text"] == "99 opened d\tor 7"
     assert rows[30]["p"] == min(row["p"] for row in rows)
     assert {"start", "nats", "bits", "spans", "unknown_characters"} <= rows[0].keys()
+    model = charloom.Model.load(logs / "lines.run")
+    for row, part in zip(rows, model.odd(logs / "new.txt", threshold=1), strict=True):
+        assert row["p"] == float(f"{part.p:.2g}")  # a share of a sample
+        assert row["nats"] == part.nats
 
 
 def test_colors_are_there_where_they_are_asked_for(logs, capsys, monkeypatch):

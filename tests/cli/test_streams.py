@@ -181,6 +181,47 @@ def test_results_that_cannot_be_written_are_one_line_and_end_no_run(
         run.stop()
 
 
+@contextmanager
+def unread() -> Iterator[IO[str]]:
+    """A pipe whose reader has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:  # noqa: PTH123
+        yield pipe
+
+
+@pytest.mark.parametrize("verb", [verb for verb in TRIED if verb not in SILENT] + ["--help"])
+def test_where_the_reader_of_a_pipe_has_gone_a_command_ends_like_one_of_unix(
+    verb, place, tmp_path, monkeypatch, capsys
+):
+    if verb in EXTRAS:
+        pytest.importorskip(EXTRAS[verb], reason="needs an extra")
+    commands = [["--help"], ["--version"], ["generate", "--help"]]
+    if verb != "--help":
+        commands = [command_of(verb, place, tmp_path)]
+    for command in commands:
+        with unread() as pipe, monkeypatch.context() as patch:
+            patch.setattr("sys.stdout", pipe)
+            assert main(command) == 128 + signal.SIGPIPE
+        assert "charloom:" not in capsys.readouterr().err
+    if verb == "train":
+        run = charloom.resume(tmp_path / "run")
+        assert run.finished
+        run.stop()
+
+
+def test_a_pipe_that_is_not_standard_output_is_an_error_as_any_other(
+    place, tmp_path, monkeypatch, capsys
+):
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError("of a worker")
+
+    monkeypatch.setattr(charloom, "export_model", broken)
+    assert main(command_of("export", place, tmp_path)) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "charloom: output: of a worker"
+
+
 # Of what a run or a model was trained with, info and card tell; the others compute nothing.
 WITHOUT_NUMBERS = {"train", "tune", "info", "card"}
 
@@ -277,6 +318,7 @@ class Terminal(io.StringIO):
 HOSTILE = "\x1b[31m\x9b\u202e\x07"
 FORMS = [  # of the verbs that print in several
     ["generate", "--count", "3", "--seed", "1"],
+    ["generate", "--count", "3", "--format", "jsonl"],
     ["info", "--json"],
     ["complete", "--json", "--length", "3"],
     *(["score", "-", "--by", "character", "--format", form] for form in ("table", "json", "jsonl")),

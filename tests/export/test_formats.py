@@ -200,7 +200,7 @@ def test_an_unknown_format_is_one_line_that_names_the_others(tmp_path, name, cap
 
 
 def test_the_stateful_form_is_kerass_alone(tmp_path):
-    with pytest.raises(SettingsError, match=r"only a \.keras file has two forms"):
+    with pytest.raises(SettingsError, match=r"stateful: it is for a \.keras file alone"):
         export_model(fox_model(), tmp_path / "fox.onnx", stateful=True)
 
 

@@ -20,6 +20,7 @@ from charloom.errors import SettingsError
 from charloom.serving import guard
 from charloom.serving.app import make_app
 from charloom.serving.completions import Completions
+from charloom.serving.first_view import FirstView
 from charloom.serving.guard import Access
 from charloom.serving.server import serve
 
@@ -393,7 +394,7 @@ def test_what_was_done_is_measured_for_prometheus():
 
 
 def test_an_app_can_be_made_for_a_server_of_ones_own(models):
-    app = make_app(models, Access(hosts=frozenset(["a.org"])), TEXT)
+    app = make_app(models, Access(hosts=frozenset(["a.org"])), FirstView(text=TEXT))
     assert isinstance(app.state.completions, Completions)
     app.state.completions.close()
 

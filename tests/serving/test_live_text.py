@@ -21,6 +21,10 @@ def test_characters_surprisal_and_gates_are_those_of_generate_score_and_trace(pr
     text = "".join(line["character"] for line in lines)
     assert text == "".join(model.generate(prompt, length=20, **sampling.model_dump()))
 
+    second = write(model, prompt, length=20, sampling=sampling, layer=1, lock=Lock(), stream=1)
+    many = model.generate_many(prompt, count=2, length=20, **sampling.model_dump())
+    assert ["".join(line["character"] for line in one) for one in (lines, second)] == many
+
     read = (prompt or "\n") + text
     nats = [part.nats for part in model.score(read)][-20:]
     np.testing.assert_allclose([line["nats"] for line in lines], nats, atol=1e-5)

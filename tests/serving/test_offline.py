@@ -15,6 +15,7 @@ import charloom
 from charloom import Model
 from charloom.cli.main import main
 from charloom.errors import SettingsError, TextError, UnknownCharacterError
+from charloom.serving import guard
 from charloom.serving.offline import page as offline
 from charloom.serving.offline.page import export, save_page, worker_source
 from charloom.serving.page_api import page_files
@@ -88,7 +89,7 @@ def test_the_worker_is_one_script_of_all_that_it_imports():
 
 
 def test_a_long_text_is_cut_and_the_file_says_so(model, monkeypatch):
-    monkeypatch.setattr(offline, "CHARACTERS", 50)
+    monkeypatch.setattr(guard, "CHARACTERS", 50)
     page = export(model, TEXT)
     first = json.loads(element(page.html, "first"))
     assert (first["text"], first["cut"]) == (TEXT[:50], True)
@@ -96,17 +97,22 @@ def test_a_long_text_is_cut_and_the_file_says_so(model, monkeypatch):
     assert not export(model, TEXT[:50]).cut
 
 
-def test_without_a_text_the_model_writes_one(model):
-    page = export(model)
-    assert json.loads(element(page.html, "first"))["text"] == "".join(
-        model.generate(length=1000, temperature=0.7)
+def test_export_writes_a_page_that_opens_on_generating(model, tmp_path, capsys):
+    model.save(tmp_path / "small.safetensors")
+    command = ["export", str(tmp_path / "small.safetensors"), "--open-on", "generate", "-o"]
+    assert main([*command, str(tmp_path / "small.html")]) == 0
+    page = (tmp_path / "small.html").read_text(encoding="utf-8")
+    assert page == export(model, open_on="generate").html
+    assert json.loads(element(page, "first"))["open_on"] == "generate"
+    assert main([*command, str(tmp_path / "small.keras")]) == 2
+    assert capsys.readouterr().err == (
+        "charloom: --open-on: it is for a .html file alone; leave it out\n"
     )
-    lines = json.loads(element(export(small_model(lines=True)).html, "first"))["text"]
-    assert lines.count("\n") == 20
+    assert not (tmp_path / "small.keras").exists()
 
 
 def test_inspect_writes_the_file(model, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(offline, "CHARACTERS", 50)
+    monkeypatch.setattr(guard, "CHARACTERS", 50)
     model.save(tmp_path / "small.safetensors")
     (tmp_path / "fox.txt").write_text(TEXT, encoding="utf-8")
     command = ["inspect", str(tmp_path / "small.safetensors"), str(tmp_path / "fox.txt")]

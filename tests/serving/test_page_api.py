@@ -216,6 +216,7 @@ def test_a_page_from_elsewhere_may_not_post(page):
         ("/api/write", {"length": -1}, 400, "at least 0"),
         ("/api/write", {"prompt": "a" * (guard.CHARACTERS + 1)}, 413, "at most 100,000"),
         ("/api/write", {"layer": 2}, 400, "no layer 2"),
+        ("/api/write", {"stream": 100}, 400, "less than 100"),
         ("/api/values", None, 404, "read it again"),
         ("/api/read", None, 405, "GET /api/read"),
         ("/../../etc/passwd", None, 404, ""),

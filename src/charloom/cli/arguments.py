@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 import charloom
 
 from ..errors import SettingsError
-from ..settings import ComputingSettings, TextSettings
+from ..settings import READABLE, ComputingSettings, SamplingSettings, TextSettings
 from . import formatting
 from .flags import chosen, flags
 from .streams import say, tell
@@ -67,7 +67,19 @@ StartFrom = Annotated[
         "none is from nothing; by default english where that suits a short text",
     ),
 ]
+OpenOn = Annotated[
+    Literal["newspaper", "generate"],
+    typer.Option(
+        help="what stands at the top of the page: the newspaper of a text, or the form that "
+        "generates texts, for readers who come for these"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def temperature_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that generates what is to be read the flag --temperature; see `flags`."""
+    return flags(SamplingSettings, only=("temperature",), default=READABLE)(command)
 
 
 def reading_flags(command: Callable[..., Any]) -> Callable[..., Any]:

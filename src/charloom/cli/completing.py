@@ -100,7 +100,11 @@ def fill(
     if not found:
         raise SettingsError("samples: no fill was found; give more of them")
     if as_json:
-        fills = [{"text": one.text, "probability": one.probability} for one in found]
+        digits = 3  # they are estimates
+        fills = [
+            {"text": one.text, "probability": formatting.significant(one.probability, digits)}
+            for one in found
+        ]
         say(formatting.as_json({"fills": fills, "seed": seed} | loaded.computed_with))
         return
     _show([(one.probability, one.text, "") for one in found])

@@ -8,9 +8,18 @@ import typer
 
 import charloom
 
-from ..settings import READABLE, AmountSettings, SamplingSettings, check_within
+from ..settings import AmountSettings, SamplingSettings, check_within
 from . import formatting
-from .arguments import READING, AsJson, ModelPath, load, pieces_of, reading_flags, text_name
+from .arguments import (
+    READING,
+    AsJson,
+    ModelPath,
+    load,
+    pieces_of,
+    reading_flags,
+    temperature_flag,
+    text_name,
+)
 from .flags import chosen, flags, refuse
 from .marking import When, in_color, marked
 from .streams import flush, say
@@ -35,7 +44,7 @@ _Samples = Annotated[
 
 @reading_flags
 @flags(SamplingSettings, only=("seed",))
-@flags(SamplingSettings, only=("temperature",), instead=f"{READABLE}, as of generate")
+@temperature_flag
 @flags(SamplingSettings, only=("top_k", "top_p"))
 @flags(AmountSettings, only=("count",), instead="20, or 1,000 of a model of lines")
 @flags(AmountSettings, only=("length",), instead="1,000")
@@ -84,8 +93,6 @@ def copied(
         refuse(context, names, "is for samples that the model generates, and SAMPLES were given")
     for name, value, least in (("spans", spans, 0), ("mark", mark, 1), ("show", show or 0, 0)):
         check_within(name, value, least)
-    if values["temperature"] is None:
-        values["temperature"] = READABLE
     loaded = load(model, values)
     reading = {name: values[name] for name in READING}
     amount = chosen(AmountSettings, values)

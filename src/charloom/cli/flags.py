@@ -50,19 +50,19 @@ is no name in Python."""
 
 
 def flags(
-    *groups: type[Settings], only: Iterable[str] = (), instead: str = ""
+    *groups: type[Settings], only: Iterable[str] = (), instead: str = "", default: Any = None
 ) -> Callable[[Any], Any]:
     """Give a command, in place of its **values, a flag for each field of some settings.
 
     With `only`, for these fields alone. With `instead`, which says what stands in for it,
-    they have no default but None. The decorator can be repeated.
+    they have no default but None; with a `default`, that one. The decorator can be repeated.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
         made = [
-            _flag(name, field, instead, GROUPS[group.__name__])
+            _flag(name, field, instead, GROUPS[group.__name__], default)
             for group in groups
             for name, field in group.model_fields.items()
             if not only or name in only
@@ -73,7 +73,9 @@ def flags(
     return decorate
 
 
-def _flag(name: str, field: Any, instead: str, title: str) -> inspect.Parameter:
+def _flag(
+    name: str, field: Any, instead: str, title: str, default: Any = None
+) -> inspect.Parameter:
     if (field.json_schema_extra or {}).get("automatic"):
         instead = instead or "what fits the text and the time"
     kind: Any = field.annotation | None if instead else field.annotation
@@ -81,7 +83,7 @@ def _flag(name: str, field: Any, instead: str, title: str) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=None if instead else field.default,
+        default=None if instead else field.default if default is None else default,
         annotation=Annotated[kind, typer.Option(help=text, rich_help_panel=title)],
     )
 

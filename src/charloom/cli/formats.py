@@ -9,7 +9,7 @@ import typer
 
 import charloom
 
-from .arguments import ModelPath, path
+from .arguments import ModelPath, OpenOn, path
 from .streams import say
 
 
@@ -32,6 +32,7 @@ def export(
             help="of .keras: the form that reads one text and goes on where it stopped",
         ),
     ] = False,
+    open_on: OpenOn = "newspaper",
 ) -> None:
     """Write a model in the format of another program.
 
@@ -44,8 +45,9 @@ def export(
     For example:
 
         charloom export book.run -o book.onnx
+        charloom export names.run -o names.html --open-on generate
     """
-    charloom.export_model(charloom.Model.load(model), output, stateful=stateful)
+    charloom.export_model(charloom.Model.load(model), output, stateful=stateful, open_on=open_on)
 
 
 def import_(

@@ -37,12 +37,35 @@ def as_json(value: Any, indent: int | None = 1) -> str:
 
     >>> as_json({"text": "caf\u00e9 \x9b"}, indent=None)
     '{"text": "café \\u009b"}'
+    >>> as_json({"p": 3 / 4001, "bits": 20 / 3}, indent=None)
+    '{"p": 0.00075, "bits": 6.666666666666667}'
     """
     facts = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-    text = json.dumps(facts, indent=indent, ensure_ascii=False)
+    text = json.dumps(_rounded(facts), indent=indent, ensure_ascii=False)
     return re.sub(
         "[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", lambda m: f"\\u{ord(m[0]):04x}", text
     )
+
+
+_ESTIMATED = {"p": 2, "p_alone": 2, "p_control": 2, "interval": 3}
+"""Significant digits in JSON of estimates from a sample; other numbers have all of theirs."""
+
+
+def _rounded(value: Any, digits: int = 0) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(one, _ESTIMATED.get(key, digits)) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one, digits) for one in value]
+    return significant(value, digits) if digits and isinstance(value, float) else value
+
+
+def significant(value: float, digits: int) -> float:
+    """A number with so many significant digits.
+
+    >>> significant(0.0007498125, 2)
+    0.00075
+    """
+    return float(f"{value:.{digits}g}")
 
 
 def columns(values: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ from .arguments import (
     Layer,
     Literally,
     ModelPath,
+    OpenOn,
     OptionalTexts,
     Texts,
     given_text,
@@ -54,6 +55,7 @@ def serve(
     port: Annotated[
         int, typer.Option(help="the port (at least 0, at most 65535); 0 takes a free one")
     ] = 8000,
+    open_on: OpenOn = "newspaper",
     browser: Annotated[
         bool, typer.Option("--browser", help="also open the page in this machine's browser")
     ] = False,
@@ -116,6 +118,7 @@ def serve(
         shown,
         host=host,
         port=port,
+        open_on=open_on,
         api_key=api_key,
         allow_hosts=allow_host or (),
         allow_origins=allow_origin or (),

@@ -1,14 +1,16 @@
 """The command line: what all verbs have in common.
 
 Results go to standard output, all else to standard error. An error is one line; the exit
-status is 2 for wrong use, 1 for failure, and 130 after Ctrl-C. Flags are made from the
-settings classes, where each has its help, bounds and default.
+status is 2 for wrong use, 1 for failure, 130 after Ctrl-C, and, without a word, 141 where the
+reader of a pipe has gone. Flags are made from the settings classes, where each has its help,
+bounds and default.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from typing import Any
@@ -41,9 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
             return _complain(error, 1)
         except KeyboardInterrupt:
             status = 130
-        except BrokenPipeError:  # who was reading has seen enough, as with `| head`
+        except streams.NoReaderError:
             streams.abandon(sys.stdout)
-            return 1
+            return 128 + signal.SIGPIPE  # what a shell says of a program that it has ended
         except OSError as error:
             return _complain(f"{error.filename or 'output'}: {error.strerror or error}", 1)
         except MemoryError:
@@ -65,6 +67,10 @@ def _run(arguments: list[str]) -> int:
         return _complain(_misused(error), error.exit_code)
     except typer.Abort:
         return 130
+    except SystemExit as error:  # by which typer ends where nobody reads help
+        if isinstance(error.__context__, BrokenPipeError):
+            raise streams.NoReaderError from None
+        raise
     return status if isinstance(status, int) else 0
 
 
@@ -95,7 +101,7 @@ def _complain(error: CharloomError | str, status: int) -> int:
     streams.tell(f"charloom: {error}")
     try:
         streams.flush()
-    except (CharloomError, OSError):
+    except (CharloomError, streams.NoReaderError):
         streams.abandon(sys.stdout)
     return status
 

@@ -6,7 +6,7 @@ With -o the first three take each file as a text of its own (many.py).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +16,6 @@ import charloom
 
 from ..errors import SettingsError, counted
 from ..settings import (
-    READABLE,
     AdaptationSettings,
     AmountSettings,
     ComputingSettings,
@@ -36,6 +35,7 @@ from .arguments import (
     pieces_of,
     reading_flags,
     show,
+    temperature_flag,
     text_name,
 )
 from .flags import chosen, flags, given, refuse
@@ -57,7 +57,7 @@ from .streams import say, tell
 @many_flags
 @flags(ComputingSettings)
 @flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
-@flags(SamplingSettings, only=("temperature",), instead=f"{READABLE}, which reads best")
+@temperature_flag
 @flags(SamplingSettings, only=("top_k", "top_p"))
 @flags(AmountSettings)
 def generate(
@@ -97,14 +97,19 @@ def generate(
     training_text: TrainingTextFlag = None,
     validate: ValidateFlag = None,
     tries: TriesFlag = 100,
+    format: Annotated[
+        Literal["text", "jsonl"],
+        typer.Option(help="jsonl has a line for each text, with its prompt, seed and temperature"),
+    ] = "text",
     **values: Any,
 ) -> int:
     """Generate text with a model and print it as it is made.
 
     The prompt is printed first. With --count all texts are printed at the end, one after
-    another, with a line --- between them if any has several lines. The same --seed gives the same
-    text. With -o each TEXT is a prompt, or a file of prompts in JSON lines or Parquet, and has a
-    file of texts in FOLDER.
+    another, with a line --- between them if any has several lines; with --format jsonl each is a
+    line of JSON, and its "text" is what follows its "prompt". The same --seed gives the same text.
+    With -o each TEXT is a prompt, or a file of prompts in JSON lines or Parquet, and has a file of
+    texts in FOLDER.
 
     A long text need be read only once: --state-out keeps what the model knows after it, also with
     --length 0, and --state goes on from there. With the same --seed a text in two halves is that
@@ -123,15 +128,14 @@ def generate(
         charloom generate book.run --prompt "The Fox" --temperature 0.5
         charloom generate names.run --count 10 --pattern "[A-Z][a-z]{2,5}"
     """
-    by_default = values["temperature"] is None
-    if by_default:
-        values["temperature"] = READABLE
     rule = given_rule(pattern, json_schema, grammar, no_copies, training_text)
     if output is not None:
         if prompt is not None or prompt_file is not None:
             raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
         refuse(context, ("state", "state_out"), "is of one text, and -o was given")
         refuse(context, ("validate", "tries"), "is of one text, and -o was given")
+        if given(context, "format"):
+            raise SettingsError("--format is for one prompt; --parts says what the parts are")
         names = [*SamplingSettings.model_fields, *AmountSettings.model_fields]
         options = {name: values[name] for name in names} | rule
         return on_many_files("generate", model, text, output, values, stop=stop, **options)
@@ -146,7 +150,11 @@ def generate(
     told = ""
     if values["seed"] is None:
         values["seed"] = secrets.randbelow(2**31)
-        told = f"seed {values['seed']}" + f", temperature {READABLE}" * by_default
+        told = f"seed {values['seed']}"
+        if not given(context, "temperature"):
+            told += f", temperature {values['temperature']}"
+    if format == "jsonl":
+        told = ""  # each line has it
     sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
     if prompt_file is not None:
@@ -162,6 +170,7 @@ def generate(
         "rule": charloom.rule_given(loaded, prompt=prompt, **rule),
         **sampling.model_dump(),
     }
+    facts = sampling.model_dump() | loaded.computed_with if format == "jsonl" else None
     if validate is not None:
         if state_out is not None:
             raise SettingsError("state_out: it is of one text as it is made; leave out --validate")
@@ -170,7 +179,7 @@ def generate(
         )
         if told:
             tell(told)
-        _say_each(prompt, found.texts)
+        _say_each(prompt, found.texts, facts)
         tell(f"{len(found.texts):,} of {counted(found.drawn, 'text')} accepted ({found.rate:.1%})")
         return 0 if len(found.texts) == amount.count else 1
     refuse(context, ("tries",), "has no effect without --validate")
@@ -181,24 +190,37 @@ def generate(
     if told:
         tell(told)
     if amount.count > 1:
-        _say_each(prompt, list(pieces))
+        _say_each(prompt, list(pieces), facts)
         return 0
-    say(prompt, end="")
-    written: list[str] = []
-    for piece in pieces:
-        say(piece, end="")
-        written.append(piece)
-    say("")
+    written = _said(prompt, pieces) if facts is None else "".join(pieces)
+    if facts:
+        _say_each(prompt, [written], facts)
     if state_out is not None:
         loaded.state_after(
-            charloom.InMemory(prompt) if prompt else "", before, generated="".join(written)
+            charloom.InMemory(prompt) if prompt else "", before, generated=written
         ).save(state_out)
     return 0
 
 
-def _say_each(prompt: str, texts: Sequence[str]) -> None:
+def _said(prompt: str, pieces: Iterable[str]) -> str:
+    """Print a text as it is made; what follows the prompt."""
+    written: list[str] = []
+    say(prompt, end="")
+    for piece in pieces:
+        say(piece, end="")
+        written.append(piece)
+    say("")
+    return "".join(written)
+
+
+def _say_each(prompt: str, texts: Sequence[str], facts: dict[str, Any] | None) -> None:
+    """Print texts, one after the other; with `facts`, each as a line of JSON that has these."""
     several_lines = any("\n" in prompt + one for one in texts)
     for number, one in enumerate(texts):
+        if facts is not None:
+            row = {"number": number, "prompt": prompt, "text": one}
+            say(formatting.as_json(row | facts, indent=None))
+            continue
         if number and several_lines:
             say("---")
         say(prompt + one)

@@ -48,10 +48,14 @@ def is_terminal(stream: Any) -> bool:
         return False
 
 
+class NoReaderError(Exception):
+    """Who read standard output has seen enough, as with `| head`."""
+
+
 def say(text: str, end: str = "\n") -> None:
     """Print a result. On a terminal, what it would act on is spelled out.
 
-    OutputError if it cannot be written; BrokenPipeError if its reader has seen enough.
+    OutputError if it cannot be written; NoReaderError if nobody reads it any more.
     """
     if sys.stdout is None:
         raise OutputError("output: standard output is closed; open it, or send it to a file")
@@ -68,7 +72,7 @@ def flush(text: str = "") -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except BrokenPipeError:
-        raise
+        raise NoReaderError from None
     except FAILURES as error:
         raise OutputError(f"output: {getattr(error, 'strerror', None) or error}") from None
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, shown
 from ..files import named
 from ..model.model import Model
 from ..model.storage.characters import Characters
+
+if TYPE_CHECKING:  # since it loads the server
+    from ..serving.first_view import OpenOn
 
 WRITTEN = {
     ".onnx": "onnx",
@@ -17,13 +20,21 @@ WRITTEN = {
     ".html": "page",
     ".safetensors": "safetensors",
 }
+_ONLY = {"stateful": ".keras", "open_on": ".html"}  # the format that an option is for
 READ = {".keras": "keras_file", ".safetensors": "safetensors"}
 
 
-def export_model(model: Model, path: str | Path, *, stateful: bool = False) -> None:
+def export_model(
+    model: Model,
+    path: str | Path,
+    *,
+    stateful: bool = False,
+    open_on: OpenOn = "newspaper",
+) -> None:
     """Write a model in the format that the end of the name says: .onnx, .keras, .html.
 
     `stateful` is for .keras: a network that reads one text and goes on where it stopped.
+    `open_on` is for .html: what stands at the top of the page, "newspaper" or "generate".
     SettingsError for another format, or where what it needs is not installed; OutputError if
     the file cannot be written.
 
@@ -36,9 +47,13 @@ def export_model(model: Model, path: str | Path, *, stateful: bool = False) -> N
     True
     """
     format = _module(named(path), WRITTEN)
-    if stateful and WRITTEN[named(path).suffix] != "keras":
-        raise SettingsError("stateful: True was given, but only a .keras file has two forms")
-    format.save(model, path, **({"stateful": True} if stateful else {}))
+    usual = {"stateful": False, "open_on": "newspaper"}
+    given = {"stateful": stateful, "open_on": open_on}
+    options = {name: value for name, value in given.items() if value != usual[name]}
+    for name in options:
+        if named(path).suffix != _ONLY[name]:
+            raise SettingsError(f"{name}: it is for a {_ONLY[name]} file alone; leave it out")
+    format.save(model, path, **options)
 
 
 def import_model(path: str | Path, characters: Characters | Path | None = None) -> Model:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..model.model import Model
+from ..serving.first_view import OpenOn
 from ..serving.offline.page import save_page
 
 
-def save(model: Model, path: str | Path) -> None:
+def save(model: Model, path: str | Path, open_on: OpenOn = "newspaper") -> None:
     """Write the page, which opens with a text by the model."""
-    save_page(model, None, path)
+    save_page(model, None, path, open_on=open_on)

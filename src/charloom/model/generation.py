@@ -33,6 +33,7 @@ def generate(
     stop: str | Sequence[str] | None = None,
     before: TextState | None = None,
     rule: Rule | None = None,
+    first: int = 0,
 ) -> Iterator[str]:
     """Yield up to `length` characters that follow the prompt, in short pieces, as made.
 
@@ -40,10 +41,11 @@ def generate(
     and for a model of lines before a line feed. An empty prompt starts after
     a line feed, or, where the vocabulary has none, with a character drawn evenly. The
     unknown character is never drawn; in a prompt it is read, with a warning that names it.
-    With `before` the prompt goes on after that text; with a `rule` only what it allows is drawn.
+    With `before` the prompt goes on after that text; with a `rule` only what it allows is drawn;
+    with `first` the text is the one that follows so many in `generate_many`.
     """
     writers = writers_of(predictor, 1, length, stop, rule)
-    pieces = _pieces(predictor, prompt, writers, sampling, before)
+    pieces = _pieces(predictor, prompt, writers, sampling, before, first)
     return (piece for (piece,) in pieces if piece)
 
 

@@ -10,12 +10,13 @@ from starlette.middleware import Middleware
 
 from ..model.model import Model
 from .completions import Completions
+from .first_view import FirstView
 from .guard import Access, Guard
 from .page_api import HANDLERS, page_routes
 
 
-def make_app(models: Mapping[str, Model], access: Access, text: str = "") -> Starlette:
-    """The server of some models, by name; the page shows the first, and `text` at first.
+def make_app(models: Mapping[str, Model], access: Access, view: FirstView) -> Starlette:
+    """The server of some models, by name; the page is that of the first, and opens with `view`.
 
     `app.state.completions` has to be closed when the server has ended.
     """
@@ -23,7 +24,7 @@ def make_app(models: Mapping[str, Model], access: Access, text: str = "") -> Sta
     first = next(iter(models))
     completions = Completions(models, locks)
     app = Starlette(
-        routes=[*completions.routes(), *page_routes(models[first], text, locks[first])],
+        routes=[*completions.routes(), *page_routes(models[first], view, locks[first])],
         middleware=[Middleware(Guard, access=access, count=completions.count)],
         exception_handlers=HANDLERS,
     )

@@ -55,6 +55,9 @@ SEND_SECONDS = 30.0
 GENERATIONS = 2
 """Texts at a time that are generated on the page."""
 
+STREAMS = 100
+"""Texts of one seed that are generated on the page, one after the other."""
+
 SLOTS = 64
 """Texts at a time that are generated for completions, side by side."""
 

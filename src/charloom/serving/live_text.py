@@ -16,19 +16,9 @@ from ..engines.base import State
 from ..engines.cell import CELLS
 from ..engines.loss import log_softmax
 from ..engines.weights import Array
+from ..model.generation import generate
 from ..model.model import Model
-from ..settings import READABLE, SamplingSettings
-
-
-def own_text(model: Model) -> str:
-    """What a page shows first where no text was given: one by the model, or some of its lines."""
-    if model.lines:
-        lines = model.generate_many(count=_LINES, length=_LENGTH, temperature=READABLE)
-        return "".join(f"{line}\n" for line in lines)
-    return "".join(model.generate(length=_LENGTH, temperature=READABLE))
-
-
-_LENGTH, _LINES = 1000, 20  # characters, and lines of a model of lines
+from ..settings import SamplingSettings
 
 
 def write(
@@ -39,18 +29,20 @@ def write(
     sampling: SamplingSettings,
     layer: int,
     lock: Lock,
+    stream: int = 0,
 ) -> Iterator[dict[str, Any]]:
     """Yield {"character", "nats", "gates"} for each character that follows the prompt.
 
     `nats` is its surprisal by the model's own distribution, whatever the sampling, and null
     where nothing was predicted. `gates` is base64 of bytes, (gates, H): the gates of the
-    cell while it was read, 0 to 255 for 0 to 1; empty for a plain RNN.
+    cell while it was read, 0 to 255 for 0 to 1; empty for a plain RNN. `stream` is the number of
+    the text among those that `Model.generate_many` draws with the seed.
     """
     gates = CELLS[model.settings.cell].fractions
     prompt = model.normalized(prompt, "prompt")
     with lock:
         shares, state = _read(model, prompt)
-    pieces = model.generate(prompt, length=length, **sampling.model_dump())
+    pieces = generate(model.predictor, prompt, length=length, sampling=sampling, first=stream)
     while True:
         with lock:
             piece = next(pieces, None)

@@ -34,6 +34,7 @@ from ..model.model import Model
 from ..settings import SamplingSettings
 from . import guard
 from .activations import BlockCache, TracedText
+from .first_view import FirstView
 from .guard import RequestError
 from .live_text import write
 from .opening import OpeningUnits
@@ -60,12 +61,12 @@ def page_files() -> dict[str, bytes]:
     return {name: places[name].read_bytes() for name in names}
 
 
-def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
-    """What the page of a model asks for; it first shows `text`.
+def page_routes(model: Model, view: FirstView, lock: Lock) -> list[Route]:
+    """What the page of a model asks for; it opens with `view`.
 
     `lock` is held while the engine computes.
     """
-    server = _Server(model, text, lock)
+    server = _Server(model, view, lock)
     return [
         Route("/", server.page),
         Route("/api/start", server.start),
@@ -81,11 +82,11 @@ def page_routes(model: Model, text: str, lock: Lock) -> list[Route]:
 
 
 class _Server:
-    def __init__(self, model: Model, text: str, lock: Lock) -> None:
-        self._model, self._text = model, text
+    def __init__(self, model: Model, view: FirstView, lock: Lock) -> None:
+        self._model, self._view = model, view
         self._files = page_files()
         self._blocks = BlockCache(lock)
-        self._units = OpeningUnits(model, text)
+        self._units = OpeningUnits(model, view.text)
         self._writers = BoundedSemaphore(guard.GENERATIONS)
         self._texts: OrderedDict[str, TracedText] = OrderedDict()
 
@@ -99,7 +100,7 @@ class _Server:
 
     async def start(self, request: Request) -> Response:
         """What the page shows first."""
-        return JSONResponse({"text": self._text, "characters": guard.CHARACTERS})
+        return JSONResponse(self._view.to_json())
 
     async def read(self, request: Request) -> Response:
         text = _field(await json_of(request), "text", str, "")
@@ -157,6 +158,7 @@ class _Server:
         prompt = _field(body, "prompt", str, "")
         length = _field(body, "length", int, 500)
         layer = _field(body, "layer", int, 0)
+        stream = _field(body, "stream", int, 0)
         names = SamplingSettings.model_fields
         sampling = SamplingSettings(**{n: body[n] for n in names if n in body})
         if len(prompt) > guard.CHARACTERS:
@@ -166,6 +168,8 @@ class _Server:
             raise RequestError(f"length: it must be at least 0 and at most {guard.GENERATED:,}")
         if not 0 <= layer < self._model.settings.num_layers:
             raise RequestError(f"layer: there is no layer {layer}")
+        if not 0 <= stream < guard.STREAMS:
+            raise RequestError(f"stream: it must be at least 0 and less than {guard.STREAMS}")
         prompt = self._model.normalized(prompt, "prompt")
         await run_in_threadpool(self._model.vocabulary.encode, prompt)  # complain before 200
         if not self._writers.acquire(blocking=False):
@@ -174,7 +178,13 @@ class _Server:
             )
         lock = self._blocks.lock
         written = write(
-            self._model, prompt, length=length, sampling=sampling, layer=layer, lock=lock
+            self._model,
+            prompt,
+            length=length,
+            sampling=sampling,
+            layer=layer,
+            lock=lock,
+            stream=stream,
         )
 
         def lines() -> Iterator[dict[str, Any]]:

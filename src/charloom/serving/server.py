@@ -18,10 +18,9 @@ import uvicorn
 from ..errors import OutputError, SettingsError
 from ..model.model import Model, Text
 from ..settings import check_within
-from ..text.reading import beginning
 from .app import make_app
-from .guard import CHARACTERS, Access
-from .live_text import own_text
+from .first_view import FirstView, OpenOn
+from .guard import Access
 from .patience import PatientProtocol
 
 logger = logging.getLogger(__name__)
@@ -51,6 +50,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    open_on: OpenOn = "newspaper",
     api_key: str | None = None,
     allow_hosts: Iterable[str] = (),
     allow_origins: Iterable[str] = (),
@@ -60,8 +60,8 @@ def serve(
 
     The page first shows the beginning of `text`, or without one a text by the model. Several
     models are given by the names under which clients ask for them (one alone is "model"); the
-    page is that of the first. `ready` is called with the page's address once it is open. Port
-    0 takes a free one.
+    page is that of the first. With `open_on="generate"` the form that generates texts is at its
+    top. `ready` is called with the page's address once it is open. Port 0 takes a free one.
 
     With an `api_key` every request has to bring it, as a bearer token or, from a browser, as a
     password. `allow_hosts` are names that others have given this machine, such as a proxy's,
@@ -80,8 +80,7 @@ def serve(
     models = model if isinstance(model, Mapping) else {"model": model}
     access = _access(models, api_key, allow_hosts, allow_origins)
     first = next(iter(models.values()))
-    pieces = [own_text(first)] if text is None else first.pieces(text)
-    shown = beginning(pieces, CHARACTERS)
+    view = FirstView.of(first, text, open_on)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -102,7 +101,7 @@ def serve(
         if host not in (*LOCAL, "::1"):
             logger.warning("%s: %s", host, _OPEN if api_key is None else _UNENCRYPTED)
         _allow_many_connections()
-        app = make_app(models, replace(access, hosts=frozenset(hosts)), shown)
+        app = make_app(models, replace(access, hosts=frozenset(hosts)), view)
         config = uvicorn.Config(
             app,
             http=PatientProtocol,

@@ -21,9 +21,7 @@ from typing import Literal
 from ...errors import SettingsError, TextError, counted
 from ...files import replacing
 from ...model.model import Model, Text
-from ...text.reading import beginning
-from ..guard import CHARACTERS
-from ..live_text import own_text
+from ..first_view import FirstView, OpenOn
 from ..opening import opening_units
 from ..page_api import page_files
 
@@ -42,15 +40,21 @@ class Page:
 
 
 def save_page(
-    model: Model, text: Text | None, path: str | Path, *, bits: Literal[8, 32] = 32
+    model: Model,
+    text: Text | None,
+    path: str | Path,
+    *,
+    bits: Literal[8, 32] = 32,
+    open_on: OpenOn = "newspaper",
 ) -> Page:
     """Write the page that `serve` shows as one HTML file, which works offline.
 
     The model is in it, and reads any text that is typed there, in float32; with 8 `bits` its
     matrices are rounded first, and the file is smaller. It first shows `text`, the first 100,000
-    characters at most, or without one a text by the model. Returns the Page. TextError if the text
-    cannot be read, SettingsError for a model of more than 67 million weights, OutputError if the
-    file cannot be written.
+    characters at most, or without one a text by the model. With `open_on="generate"` the form
+    that generates texts is at the top, for readers who come for them. Returns the Page. TextError
+    if the text cannot be read, SettingsError for a model of more than 67 million weights,
+    OutputError if the file cannot be written.
 
     >>> import charloom, tempfile, pathlib
     >>> vocabulary = charloom.Vocabulary.of("the cat")
@@ -60,13 +64,19 @@ def save_page(
     >>> page.characters, page.cut, path.read_text() == page.html
     (7, False, True)
     """
-    page = export(model, text, bits=bits)
+    page = export(model, text, bits=bits, open_on=open_on)
     with replacing(path) as file:
         file.write(page.html.encode())
     return page
 
 
-def export(model: Model, text: Text | None = None, *, bits: Literal[8, 32] = 32) -> Page:
+def export(
+    model: Model,
+    text: Text | None = None,
+    *,
+    bits: Literal[8, 32] = 32,
+    open_on: OpenOn = "newspaper",
+) -> Page:
     """The page as a string, and what it shows; the errors are those of `save_page`."""
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
@@ -74,20 +84,18 @@ def export(model: Model, text: Text | None = None, *, bits: Literal[8, 32] = 32)
             f"a page holds at most {MOST_WEIGHTS:,}: "
             "look at it with the server, which needs no copy of them"
         )
-    pieces = [own_text(model)] if text is None else model.pieces(text)
-    shown = beginning(pieces, CHARACTERS + 1)
-    if not shown:
+    first = FirstView.of(model, text, open_on)
+    if not first.text:
         raise TextError("the text: empty; a page needs at least one character")
-    model.vocabulary.encode(shown)  # complain here and not in the page
-    shown, cut = shown[:CHARACTERS], len(shown) > CHARACTERS
+    model.vocabulary.encode(first.text)  # complain here and not in the page
     files = page_files()
     elements = {
-        "first": json.dumps({"text": shown, "cut": cut, "units": opening_units(model, shown)}),
+        "first": json.dumps(first.to_json() | {"units": opening_units(model, first.text)}),
         "core.wasm": _packed(files["worker/core.wasm"]),
         "worker": _packed(worker_source(files).encode()),
         "model.safetensors": _packed(_model_file(model, bits)),
     }
-    return Page(html=_assemble(files, elements), characters=len(shown), cut=cut)
+    return Page(html=_assemble(files, elements), characters=len(first.text), cut=first.cut)
 
 
 def worker_source(files: dict[str, bytes]) -> str:

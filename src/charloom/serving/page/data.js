@@ -24,7 +24,6 @@ function newTrace(heading) {
     symbols: heading.symbols, // the vocabulary's
     favored: heading.speaks, // ids that the top layer's units raise and lower most
     initial: heading.before, // the carried quantity before the first character
-    cut: Boolean(heading.cut), // whether the text goes on
     length,
     readCount: 0,
     done: false,

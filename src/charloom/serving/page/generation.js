@@ -5,19 +5,29 @@ const GATE_COLUMN = 5; // pixels
 const GATE_BAND = 64; // pixels, of all units of one gate
 const GATE_LABELS = 88; // pixels, to the left of the columns
 const PER_FRAME = 8; // characters: faster than one can read, and the page stays responsive
-const MOST_SHOWN = 20000;
+const MOST_SHOWN = 20000; // characters
+const LINES = 10; // texts of a model of lines
 
 class GenerationPanel {
   constructor(state, data, colors, read) {
     Object.assign(this, { state, data, colors });
-    this.generated = "";
+    this.texts = []; // each with its prompt
     byId("generate-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#generate();
     });
     byId("stop").addEventListener("click", () => this.stopping?.abort());
-    byId("use-text").addEventListener("click", () => read(this.prompt + this.generated));
-    state.on(["trace"], () => this.#showGates());
+    byId("use-text").addEventListener("click", () => {
+      byId("newspaper-title").scrollIntoView();
+      read(this.texts.join("\n"));
+    });
+    // A value that is refused has to be seen.
+    byId("generate-form").addEventListener("invalid", () => (byId("generate-settings").open = true), true);
+    state.on(["openOn"], () => this.#place());
+    state.on(["trace"], () => {
+      this.#showGates();
+      this.#chooseCount();
+    });
     pictures.add({ id: "gates-tools", name: "gates", size: () => [byId("gates").width, byId("gates").height], paint: (pen) => this.#paintGates(pen) });
   }
 
@@ -30,13 +40,31 @@ class GenerationPanel {
     const { cell } = this.state.trace;
     if (cell === this.cell) return;
     this.cell = cell;
-    byId("gates").hidden = byId("gates-note").hidden = !this.gates.length;
+    byId("gates-figure").hidden = !this.gates.length;
     if (!this.gates.length) return;
     const names = this.gates.map(({ name }) => name.replace(" gate", ""));
     const listed = `${names.slice(0, -1).join(", ")} and ${names.at(-1)} gates`;
     byId("gates").setAttribute("aria-label", `The ${listed} of every unit while text is generated`);
     byId("gates-note").textContent = `The ${listed} of the selected layer: a column for each character that is generated, a line for each unit. Blank is closed (0), solid is open (1).`;
     this.#clearGates();
+  }
+
+  // At the top, with its settings folded, for a reader who comes to generate; else below the map.
+  #place() {
+    const onTop = this.state.openOn === "generate";
+    document.body.dataset.openOn = this.state.openOn;
+    if (onTop) document.querySelector("main").prepend(byId("generation"));
+    else byId("training").before(byId("generation"));
+    byId("generate-settings").open = !onTop;
+    byId("generate-claim").hidden = !onTop;
+    if (onTop) byId("prompt").focus({ preventScroll: true });
+  }
+
+  // A text of a model of lines is short.
+  #chooseCount() {
+    const { model, lines } = this.state.trace;
+    if (model !== this.model) byId("count").value = lines ? LINES : 1;
+    this.model = model;
   }
 
   #request() {
@@ -46,7 +74,7 @@ class GenerationPanel {
       temperature: value("temperature"),
       top_k: value("top_k"),
       top_p: value("top_p"),
-      seed: value("seed"),
+      seed: byId("seed").value ? value("seed") : crypto.getRandomValues(new Uint32Array(1))[0],
       length: value("length"),
       layer: this.state.layer,
     };
@@ -56,44 +84,58 @@ class GenerationPanel {
     this.stopping?.abort();
     const stopping = (this.stopping = new AbortController());
     const request = this.#request();
-    [this.prompt, this.generated] = [request.prompt, ""];
+    const count = Number(byId("count").value);
+    this.texts = [];
+    this.shown = 0; // characters
     const output = byId("output");
-    output.replaceChildren(element("span", request.prompt, "prompt"));
+    output.replaceChildren();
     output.dataset.state = "generating";
+    byId("generated-note").textContent = "";
     if (this.gates.length) this.#clearGates();
     byId("stop").disabled = false;
     showError(null);
     try {
-      let lines = 0;
-      for await (const line of await this.data.generate(request, stopping.signal)) {
-        if (stopping.signal.aborted) break;
-        if (line.character !== undefined) this.#add(line);
-        lines += 1;
-        if (lines % PER_FRAME === 0) {
-          output.scrollTop = output.scrollHeight;
-          await new Promise(requestAnimationFrame);
-        }
+      for (let stream = 0; stream < count && !stopping.signal.aborted; stream++) {
+        await this.#generateOne({ ...request, stream }, stopping.signal);
       }
     } catch (error) {
       showError(error);
     }
     if (this.stopping !== stopping) return;
     byId("stop").disabled = true;
-    byId("use-text").disabled = !this.generated;
+    byId("use-text").disabled = !this.texts.join("");
+    byId("generated-note").textContent = `A strong color marks a character that was unlikely. The same settings with seed ${request.seed} give the same again.`;
     output.dataset.state = "done";
   }
 
-  #add({ character, nats, gates }) {
-    this.generated += character;
-    const span = element("span", character);
-    const { fill, dark } = this.colors.scales.surprisal;
-    const level = Math.round(Math.min(inBits(nats ?? 0) / MOST_BITS, 1) * 255);
-    span.style.backgroundColor = fill[level];
-    span.style.color = dark[level] ? "var(--light)" : "var(--dark)";
-    span.title = nats === null ? "" : `${inBits(nats).toFixed(2)} bits`;
+  async #generateOne(request, signal) {
     const output = byId("output");
-    if (output.childElementCount < MOST_SHOWN) output.append(span);
+    const place = element("p");
+    place.append(element("span", request.prompt, "prompt"));
+    output.append(place);
+    const n = this.texts.push(request.prompt) - 1;
+    let lines = 0;
+    for await (const line of await this.data.generate(request, signal)) {
+      if (signal.aborted) return;
+      if (line.character !== undefined) {
+        this.texts[n] += line.character;
+        this.#show(line, place);
+      }
+      lines += 1;
+      if (lines % PER_FRAME === 0) {
+        output.scrollTop = output.scrollHeight;
+        await new Promise(requestAnimationFrame);
+      }
+    }
+  }
+
+  #show({ character, nats, gates }, place) {
     if (this.gates.length) this.#addColumn(gates);
+    if (this.shown++ >= MOST_SHOWN) return;
+    const span = element("span", character);
+    paintSurprisal(span, nats ?? 0, this.colors);
+    span.title = nats === null ? "" : `${inBits(nats).toFixed(2)} bits`;
+    place.append(span);
   }
 
   // In the colors of another theme.

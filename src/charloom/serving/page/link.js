@@ -1,7 +1,9 @@
 // What is looked at, in the address: a link to it opens the page on the same text, character,
 // unit and quantity.
 //
-//   #at=25&layer=2&unit=17&quantity=C_t&phase=3&text=One+bright+morning
+//   #open=newspaper&at=25&layer=2&unit=17&quantity=C_t&phase=3&text=One+bright+morning
+//
+// With open=generate the page has the form that generates texts at its top.
 //
 // Numbers are those that the page shows. A text that is too long for a link is left out of it;
 // such a link opens the place in the text with which the page opens.
@@ -18,7 +20,7 @@ class Permalink {
       clearTimeout(pause);
       pause = setTimeout(() => this.#write(), 250); // browsers refuse more than some a second
     };
-    state.on(["cursor", "layer", "unit", "quantity", "colorBy", "phase", "trace", "story"], later);
+    state.on(["cursor", "layer", "unit", "quantity", "colorBy", "phase", "trace", "story", "openOn"], later);
     byId("copy-link").addEventListener("click", () => this.#copy());
   }
 
@@ -49,8 +51,8 @@ class Permalink {
   }
 
   #fragment() {
-    const { cursor, layer, unit, quantity, colorBy, given } = this.state;
-    const parts = { at: cursor + 1, layer: layer + 1, unit, quantity, phase: this.newspaper.step + 1 };
+    const { cursor, layer, unit, quantity, colorBy, given, openOn } = this.state;
+    const parts = { open: openOn, at: cursor + 1, layer: layer + 1, unit, quantity, phase: this.newspaper.step + 1 };
     if (colorBy === "unit") parts.color = colorBy;
     if (this.tour.step !== null) parts.tour = this.tour.step + 1;
     else if (given.length <= MOST_LINKED) parts.text = given;

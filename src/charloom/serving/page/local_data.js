@@ -81,7 +81,6 @@ class LocalData {
   async read(text, changed) {
     const call = (this.lastCall = (this.lastCall ?? 0) + 1);
     const trace = newTrace(await this.worker.ask("read", text));
-    trace.cut = Boolean(this.first.cut) && text === this.first.text;
     while (call === this.lastCall) {
       changed(trace);
       if (trace.done) return;

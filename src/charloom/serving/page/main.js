@@ -19,6 +19,7 @@ const training = new TrainingPanel(data, pageWorker, colors, readText);
 new DecompressionPanel(pageWorker);
 
 const FIRST_CURSOR = 24; // a character with some text before it
+let first = {}; // what the page opens with: serving/first_view.py
 
 async function readText(given) {
   showError(null);
@@ -50,7 +51,9 @@ function begin(trace, given) {
 function finish(trace) {
   const nats = trace.nats.reduce((sum, value) => sum + value, 0);
   byId("total").textContent = `${counted(trace.length, "character")}; mean surprisal ${inBits(nats / trace.length).toFixed(2)} bits.`;
-  if (trace.cut) byId("total").textContent += " This is the beginning of a longer text, as much as is shown at a time.";
+  const isFirst = state.given === first.text;
+  byId("origin").hidden = !(isFirst && first.generated);
+  if (isFirst && first.cut) byId("total").textContent += " This is the beginning of a longer text, as much as is shown at a time.";
   byId("new-text").value = state.given;
   heatmap.clear();
   text.recolor();
@@ -169,9 +172,11 @@ byId("read-form").addEventListener("submit", (event) => {
 
 // The page as it opens: a text, the place in it that a link names, a unit that has a name.
 async function open() {
-  const { text: first } = await data.start();
+  first = await data.start();
   const { opened } = link;
-  await readText(opened.text ?? first);
+  showOnTop(first.open_on);
+  showOnTop(opened.open);
+  await readText(opened.text ?? first.text);
   if (!state.trace?.done) return;
   link.apply(opened);
   await units.open(() => opened.unit !== undefined || state.unit !== 0);
@@ -183,8 +188,13 @@ async function openTour(given) {
   if (/^[1-8]$/.test(given)) await tour.go(Number(given) - 1);
 }
 
+function showOnTop(given) {
+  if (["newspaper", "generate"].includes(given)) state.set({ openOn: given });
+}
+
 addEventListener("hashchange", async () => {
-  const { text: linked, tour: step, ...place } = Permalink.parse(location.hash);
+  const { open: onTop, text: linked, tour: step, ...place } = Permalink.parse(location.hash);
+  showOnTop(onTop);
   if (linked !== undefined && linked !== state.given) await readText(linked);
   if (state.trace?.done) link.apply(place);
   if (step) await openTour(step);

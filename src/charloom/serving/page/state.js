@@ -12,6 +12,7 @@ class State extends EventTarget {
   unit = 0;
   quantity = "h_t";
   colorBy = "surprisal"; // or "unit"
+  openOn = "newspaper"; // what stands at the top; or "generate"
   story = null; // what the newspaper tells in the place of the model's numbers: see tour.js
 
   set(changes) {

@@ -4,8 +4,8 @@
 const LONGEST_PIECE = 16; // ids that are drawn in one call; the first is one
 
 // Yields { character, nats, gates } for each character that follows a prompt: what
-// Model.generate yields for the same options.
-function* liveText(predictor, { prompt, length, layer, seed, ...sampling }) {
+// Model.generate yields for the same options, or its `stream`-th of many.
+function* liveText(predictor, { prompt, length, layer, seed, stream = 0, ...sampling }) {
   const { network, vocabulary, cell } = predictor;
   const gates = Object.keys(cell.quantities).filter((name) => cell.quantities[name].scale === GATE);
   const decoder = vocabulary.kind === "bytes" ? new TextDecoder("utf-8", { ignoreBOM: true }) : null;
@@ -36,7 +36,7 @@ function* liveText(predictor, { prompt, length, layer, seed, ...sampling }) {
   }
 
   const ids = predictor.context(normalized(prompt, predictor.normalization, "prompt"));
-  const key = streamSeed(seed);
+  const key = streamSeed(seed, stream);
   let last, before = state, drawn = 0, left = length;
   if (ids.length) {
     if (ids.length > 1) before = network.logits(ids.subarray(0, -1), state).state;

@@ -1,10 +1,10 @@
 // Random numbers as a function of a seed and a position: engines/random.py in JavaScript.
 "use strict";
 
-// The seed of the one stream of a text, for a seed that a user gives: NumPy's
-// SeedSequence([seed, 0]).generate_state(1, uint64).
-function streamSeed(seed) {
-  const entropy = [...words(BigInt(seed)), 0];
+// The seed of a stream, for a seed that a user gives: NumPy's
+// SeedSequence([seed, stream]).generate_state(1, uint64).
+function streamSeed(seed, stream = 0) {
+  const entropy = [...words(BigInt(seed)), ...words(BigInt(stream))];
   const hash = hasher(0x43b0d7e5, 0x931e8875);
   const mix = (x, y) => {
     const mixed = (Math.imul(0xca01f9dd, x) - Math.imul(0x4973f715, y)) | 0;
