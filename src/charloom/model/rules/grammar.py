@@ -312,13 +312,13 @@ class _BoundGrammar(BoundRule):
 class _GrammarFollower(Searching[Way]):
     """Where a text is, and what it knows of ways to an end.
 
-    Attributes:
-        way: one from here.
-        found: those that were searched for here, after an id.
-
     What is known depends on the rule and this text alone, and changes only as the text goes on. So
     it is the same whatever is drawn beside it, and an id is judged alike whichever others were
     tried before.
+
+    Attributes:
+        way: one from here.
+        found: those that were searched for here, after an id.
 
     """
 
