@@ -114,7 +114,7 @@ def test_what_cannot_be_read_is_refused_with_a_reason(node, tmp_path):
     good = archive_of(TEXT.encode(), tmp_path, model)
     wrong = [
         ("not an archive", b"the Fox"),
-        ("another version of it", good.replace(b"archive 2", b"archive 3")),
+        ("another version of it", good.replace(b"archive 3", b"archive 2")),
         (f"another model, {model.digest}", good),
     ]
     for at in (30, len(good) // 2, len(good) - 1):

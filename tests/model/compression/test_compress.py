@@ -133,7 +133,7 @@ def test_kernels_and_threads_do_not_change_a_portable_archive(tmp_path, monkeypa
 WRITTEN_ONCE = CompressionSettings(
     hidden_size=8, learning_rate=5e-3, final_learning_rate=3e-4, sequence_length=32
 )
-PORTABLE_DIGEST = "c62eade91936b8eef1a3f328d0f98455c0ffa583b48d524750570b2f0da0be9c"
+PORTABLE_DIGEST = "002dbf60c05912fc96749f6cfb22404b9d7f69b294361ae3b5084d2c6148a47f"
 
 
 def test_the_archive_of_a_text_is_the_same_on_every_machine(tmp_path):
@@ -203,9 +203,10 @@ def test_what_an_archive_lacks_is_named(tmp_path):
     write_archive(tmp_path / "bad.loom", changed, held, code)
     with pytest.raises(SettingsError, match="'cray' were asked for; this processor has"):
         decompress(tmp_path / "bad.loom", tmp_path / "b", model)
-    (tmp_path / "new.loom").write_bytes(b"charloom archive 3\n")
-    with pytest.raises(ModelFileError, match=r"another version of charloom.*pip install --upgrade"):
-        decompress(tmp_path / "new.loom", tmp_path / "b")
+    for version in (b"2", b"4"):
+        (tmp_path / "new.loom").write_bytes(b"charloom archive " + version + b"\n")
+        with pytest.raises(ModelFileError, match=r"another version of charloom.*pip install -"):
+            decompress(tmp_path / "new.loom", tmp_path / "b")
     with pytest.raises(ModelFileError, match="is not an archive"):
         decompress(tmp_path / "a", tmp_path / "b")
     with pytest.raises(ModelFileError, match="no-such"):

@@ -1,6 +1,6 @@
 r"""The file of a compressed text.
 
-    charloom archive 2\n
+    charloom archive 3\n
     {"digest": ..., "bytes": 440, ...}\n     sealed JSON: what decoding needs to know
     the model, if it is inside               a model file of 8 bits
     the code                                 see coding.py
@@ -24,7 +24,7 @@ from ...settings import ModelSettings
 from ..storage.sealed import sealed, unsealed
 from .counts import LONGEST
 
-_MAGIC = b"charloom archive 2\n"
+_MAGIC = b"charloom archive 3\n"
 _LONGEST = 1 << 20  # bytes of the JSON
 
 Count = Annotated[int, Field(ge=0, lt=2**60)]

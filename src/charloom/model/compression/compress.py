@@ -243,7 +243,8 @@ class _Coder:
         self._last: int | None = self._newline
         self._mixture = None
         if learning and learning.longest_context:
-            self._mixture = Mixture(self._symbols, learning.longest_context)
+            letters = _letters(vocabulary, self._symbols)
+            self._mixture = Mixture(letters, learning.longest_context)
 
     def encode(self, text: Array, progress: Progress | None) -> tuple[bytes, float]:
         """The code of a text of code points or bytes (N,), and its surprisal in bits."""
@@ -405,6 +406,22 @@ def _vocabulary_of(data: bytes) -> Vocabulary:
     if not 1 <= len(found) <= _MOST_CHARACTERS:
         return Vocabulary.bytes()
     return Vocabulary.of("".join(found))
+
+
+def _letters(vocabulary: Vocabulary, symbols: int) -> Array:
+    """(S,) the code points of letters, A to Z as a to z; 0 for what is none.
+
+    All from 128 on are letters: tables of Unicode differ from one version of Python to the next.
+
+    >>> _letters(Vocabulary.of("A-bé"), 5).tolist()
+    [0, 97, 98, 233, 0]
+    """
+    known = np.arange(256) if vocabulary.kind == "bytes" else code_points(vocabulary.characters)
+    codes = np.zeros(symbols, np.int64)
+    codes[: len(known)] = known
+    codes[(codes >= ord("A")) & (codes <= ord("Z"))] += ord("a") - ord("A")
+    letter = (codes >= ord("a")) & (codes <= ord("z")) | (codes >= 128)
+    return np.where(letter, codes, 0)
 
 
 def _characters(data: bytes, vocabulary: Vocabulary) -> Array:

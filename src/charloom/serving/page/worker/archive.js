@@ -1,7 +1,7 @@
 // A compressed text comes back: model/compression/archive.py and the reading half of model/compression/compress.py.
 "use strict";
 
-const MAGIC = "charloom archive 2\n";
+const MAGIC = "charloom archive 3\n";
 const MOST_DECOMPRESSED = 2 ** 24; // bytes, which take an hour
 const CODE_POINTS = 0x110000;
 const CHUNK = 512; // characters between two answers, where nothing is learned
@@ -54,6 +54,16 @@ function evenWeights(network) {
   }));
 }
 
+// The code points of letters, A to Z as a to z; 0 for what is none: _letters in model/compression/compress.py.
+function lettersOf(vocabulary, symbols) {
+  const codeOf = (n) => (vocabulary.kind === "bytes" ? n : (vocabulary.known[n]?.codePointAt(0) ?? 0));
+  return Array.from({ length: symbols }, (_, n) => {
+    const code = codeOf(n);
+    const small = code >= 65 && code <= 90 ? code + 32 : code;
+    return (small >= 97 && small <= 122) || small >= 128 ? small : 0;
+  });
+}
+
 // Reads a text from its code, a chunk at a time; the network may learn after each.
 class Decompression {
   #decoder;
@@ -76,7 +86,7 @@ class Decompression {
     this.text = new Uint32Array(header.characters);
     this.#decoder = new Decoder(code);
     const longest = header.learning?.longest_context;
-    if (longest) this.#mixture = new Mixture(this.symbols, longest);
+    if (longest) this.#mixture = new Mixture(lettersOf(vocabulary, this.symbols), longest);
     this.#state = predictor.network.zeroState();
   }
 
