@@ -73,10 +73,10 @@ class Mixture:
 
     >>> mixture = Mixture(np.array([97, 98, 0]), longest=2)
     >>> mixture.start(0)
-    >>> for _ in range(40):
+    >>> for _ in range(80):
     ...     before = mixture.frequencies(np.zeros((2, 3)), np.array([1]))
     ...     mixture.learn(np.array([1, 0]), share=0.0)
-    >>> bool((before[[0, 1], [1, 0]] > 0.85 * TOTAL).all())
+    >>> bool((before[[0, 1], [1, 0]] > 0.9 * TOTAL).all())
     True
     """
 
