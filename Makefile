@@ -103,28 +103,31 @@ embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
 	@CHARLOOM_LIBRARY=build/embedding CFLAGS='$(SANITIZED)' $(BIN)/python -m pytest -q tests/interface
 
 # native/tools/stress/ under each. Unoptimized, because the unrolled tiles with checks in between
-# take minutes to optimize, and only what this processor can run. What two threads do does not depend
-# on the width of a vector: there, the narrowest and the widest are enough.
+# take minutes to optimize, and only what this processor can run. What two threads do depends neither
+# on the width of a vector, where the narrowest and the widest are enough, nor on emulation.
 WIDE := $(shell grep -qw avx512f /proc/cpuinfo && echo ';avx512')$(shell grep -qw avx512_bf16 /proc/cpuinfo && echo ';avx512_bf16')
 KERNELS_memory := baseline;avx2$(WIDE)
 KERNELS_thread := baseline$(WIDE)
 FLAGS_memory := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 FLAGS_thread := -fsanitize=thread
+EMULATED_memory := ON
+EMULATED_thread := OFF
 
 sanitize: sanitize-memory sanitize-thread  ## the C++ core under three sanitizers
 
 sanitize-%: .venv/bin/python
-	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCHARLOOM_KERNELS='$(KERNELS_$*)' -DCMAKE_BUILD_TYPE=Debug \
+	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCHARLOOM_KERNELS='$(KERNELS_$*)' \
+	  -DCHARLOOM_EMULATED=$(EMULATED_$*) -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(FLAGS_$*)' --log-level=ERROR > /dev/null
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress
 
-# With the vectors and fused multiply-adds of 64-bit Arm, emulated; the emulator cannot fork beside
-# threads. Debian: apt-get install g++-aarch64-linux-gnu qemu-user.
+# With the vectors and fused multiply-adds of 64-bit Arm, emulated.
+# Debian: apt-get install g++-aarch64-linux-gnu qemu-user.
 aarch64: .venv/bin/python  ## the C++ core on an emulated 64-bit Arm
 	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCMAKE_SYSTEM_NAME=Linux \
 	  -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ \
-	  -DCMAKE_CXX_FLAGS=-DCHARLOOM_EMULATED -DCMAKE_EXE_LINKER_FLAGS=-static --log-level=ERROR > /dev/null
+	  -DCMAKE_EXE_LINKER_FLAGS=-static --log-level=ERROR > /dev/null
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@aarch64-linux-gnu-objdump -d build/$@/stress | grep --quiet fmla
 	@qemu-aarch64 build/$@/stress

@@ -17,6 +17,13 @@ void wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
     value.wait(old, std::memory_order_acquire);
 }
 
+// The standard library wakes nobody where it sees nobody asleep. It must not look before the new
+// number can be seen, or one that falls asleep just then is never woken; `release` allows that.
+void announce(std::atomic<uint32_t>& value, uint32_t now) {
+    value.store(now, std::memory_order_seq_cst);
+    value.notify_all();
+}
+
 }  // namespace
 
 Threads::Threads(int count)
@@ -55,8 +62,7 @@ void Threads::take_parts(int own, uint32_t round) {
             !part.taken.compare_exchange_strong(before, round, std::memory_order_acq_rel))
             continue;
         (*work_)((own + n) % count_);
-        part.done.store(round, std::memory_order_release);
-        part.done.notify_all();
+        announce(part.done, round);
     }
 }
 
@@ -65,8 +71,7 @@ void Threads::run(const std::function<void(int)>& work) {
     if (process_ != getpid()) start();
     work_ = &work;
     const uint32_t round = round_.load(std::memory_order_relaxed) + 1;
-    round_.store(round, std::memory_order_release);
-    round_.notify_all();
+    announce(round_, round);
     take_parts(0, round);
     for (int n = 0; n < count_; ++n)
         while (parts_[n].done.load(std::memory_order_acquire) != round)

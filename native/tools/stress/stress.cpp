@@ -11,9 +11,6 @@
 //     the baseline computes the same bits on every machine
 //
 // It prints a line for each thing that does not hold, and is then no success.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <map>
 #include <thread>
@@ -122,7 +119,7 @@ void run_hard_weights(const Variant& variant) {
     where = at;
 }
 
-// Engines come and go, some without having worked; two work at once; one is forked.
+// Engines come and go, some without having worked; two work at once.
 void run_lives(const Variant& variant) {
     const Case c{27, 5, 21, 2, 6, 5, 0.1, Counted::all};
     const Batch batch(c);
@@ -146,25 +143,6 @@ void run_lives(const Variant& variant) {
     a.join();
     b.join();
     check(first == alone && second == alone, "two engines at once compute something else");
-
-#if !defined(__SANITIZE_THREAD__) && !defined(CHARLOOM_EMULATED)  // no fork beside threads there
-    Subject subject(variant, shape, 3);
-    subject.fill(ordinary);
-    State state = batch.start;
-    const Floats parent = subject.logits(c.T, c.B, batch.inputs, state);
-    const pid_t child = fork();
-    if (child == 0) {
-        state = batch.start;
-        const bool same = subject.logits(c.T, c.B, batch.inputs, state) == parent;
-        subject.network.reset();
-        _exit(same ? 0 : 1);
-    }
-    int status = 1;
-    waitpid(child, &status, 0);
-    check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a forked engine computes otherwise");
-    state = batch.start;
-    check(subject.logits(c.T, c.B, batch.inputs, state) == parent, "a fork disturbs its parent");
-#endif
 }
 
 }  // namespace
@@ -180,7 +158,10 @@ int stress() {
             continue;
         }
         for (const std::string precision : {"float32", "bfloat16", "int8"}) {
-            if (precision == "int8" && kernels != "avx512_bf16") continue;  // float32 again
+            if (kernels != "avx512_bf16") {
+                if (precision == "int8") continue;  // float32 again
+                if (THREADS_ONLY && precision == "bfloat16") continue;  // emulated: not built
+            }
             where = kernels + " " + precision;
             check(precision == "int8" || product_peak(kernels, precision, 2, 0.001) > 0,
                   "the product takes no time");
@@ -194,7 +175,7 @@ int stress() {
         driven += " " + kernels;
     }
     where = "baseline";
-    check(baseline.value == BASELINE, "it computes other bits than elsewhere");
+    check(THREADS_ONLY || baseline.value == BASELINE, "it computes other bits than elsewhere");
     std::printf("stress: of %ld checks %ld failed, on%s\n", checks.load(), failures.load(),
                 driven.c_str());
     return failures ? EXIT_FAILURE : EXIT_SUCCESS;
