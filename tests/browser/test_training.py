@@ -26,9 +26,8 @@ def train_to_the_end(page):
     page.wait_for_selector("#training[data-state=done]")
 
 
-@pytest.mark.parametrize("kind", ["address", "file"])
-def test_the_blogs_program_runs_in_the_page(open_page, node, request, tmp_path, kind):
-    page = open_page(request.getfixturevalue(kind))
+def test_the_blogs_program_runs_in_the_page(open_page, node, file, tmp_path):
+    page = open_page(file)
     began = time.monotonic()
     train_to_the_end(page)
     computed = float(page.get_attribute("#training", "data-seconds"))
