@@ -61,7 +61,7 @@ live: .venv/installed-peers
 claims: .venv/installed-dev  ## claims about units in networks that know nothing
 	@$(BIN)/python tests/campaigns/claims.py
 
-rules: .venv/installed-dev  ## 10,000 texts under each of twenty patterns, all of which match
+rules: .venv/installed-dev  ## 10,000 texts under each of twenty patterns, fewer under grammars: all fit
 	@$(BIN)/python tests/campaigns/rules.py
 
 bench: .venv/installed  ## time training, generation and memory against every peer

@@ -9,6 +9,7 @@ dropout. A round has a few steps of each turn, and a ratio is taken within a rou
     half          one process alone with half of them
     apart         both at once with half of them each, and nothing between them
     together      both as one group: half of them each, and an all-reduce in every step
+    pinned        the same, each on a core of its own; in the other turns they may move
 
     efficiency    whole / (2 together): 1 where a second process makes it twice as fast
     ceiling       whole / (2 apart): the same without communication, so the machine's own limit
@@ -22,6 +23,7 @@ dropout. A round has a few steps of each turn, and a ratio is taken within a rou
     waiting       share of a step of `together` that the other process waits for it
     work          processor time of a step, `apart` / `together`; other programs change it little
     even          the same of the processes of `together`, the lesser / the greater
+    pinned        together / pinned: above 1 where cores of their own are better
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from typing import Any
 import numpy as np
 
 V, T = 65, 64
-TURNS = ("whole", "half", "apart", "together")
+TURNS = ("whole", "half", "apart", "together", "pinned")
 Answers = dict[str, list[dict[str, list[float]]]]
 
 
@@ -56,8 +58,8 @@ def work(rank: int, options: argparse.Namespace) -> None:
     from charloom.engines.weights import initial_weights
     from charloom.settings import ModelSettings
 
-    if options.pin:
-        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[rank]})
+    cores = os.sched_getaffinity(0)
+    own = {sorted(cores)[rank]}
     settings = ModelSettings(hidden_size=options.hidden_size, num_layers=2)
     weights = initial_weights(settings, V, seed=0)
     group: Any = group_of("torch")
@@ -78,7 +80,8 @@ def work(rank: int, options: argparse.Namespace) -> None:
     ids = np.random.default_rng(0).integers(V, size=(T + 1, options.streams), dtype=np.int32)
     for line in sys.stdin:
         turn = line.strip()
-        engine = shared if turn == "together" else alone
+        os.sched_setaffinity(0, own if turn == "pinned" else cores)
+        engine = shared if turn in ("together", "pinned") else alone
         streams = options.streams // 2 if turn in ("half", "apart") else options.streams
         state = engine.zero_state(streams)
         seconds, worked = [], []
@@ -139,6 +142,7 @@ def ratios(found: Answers, streams: int) -> dict[str, float]:
         "waiting": statistics.median(max(r) - min(r) for r in reduced) / seconds["together"],
         "work": sum(worked["apart"]) / sum(worked["together"]),
         "even": min(worked["together"]) / max(worked["together"]),
+        "pinned": seconds["together"] / seconds["pinned"],
         "characters/s, whole": T * streams / seconds["whole"],
         "characters/s, together": T * streams / seconds["together"],
     }
@@ -150,7 +154,6 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3, help="of each turn in a round")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--pin", action="store_true", help="each process to a core of its own")
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work is not None:

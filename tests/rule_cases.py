@@ -1,7 +1,11 @@
-"""Twenty patterns of the kinds that people write, and models, for tests and the longer campaign."""
+"""Rules of the kinds that people write, and models, for tests and the longer campaign."""
 
+import json
+import re
+from collections.abc import Callable
 from functools import cache
 
+from jsonschema import Draft202012Validator
 from models import fox_model
 
 from charloom import Model, TrainingSettings, Vocabulary
@@ -46,3 +50,64 @@ PATTERNS = [
     r".{0,20}[.!?]",
     r"[a-zé]+(€|ß)\d",
 ]
+
+
+def _balances(text: str) -> bool:
+    while text != (text := re.sub(r"\(\)|\[\]", "", text)):
+        pass
+    return not text
+
+
+def _is_sum(text: str) -> bool:
+    return bool(re.fullmatch(r"[1-9+()]+", text)) and isinstance(eval(text), int)
+
+
+GRAMMARS: list[tuple[str, Callable[[str], object]]] = [
+    ('start: ("(" start ")" | "[" start "]")*', _balances),
+    ('start: sum\nsum: item ("+" item)*\nitem: /[1-9]/ | "(" sum ")"', _is_sum),
+    ('start: "a" start "b" | "-"', lambda t: re.fullmatch("a*-b*", t) and len(t) % 2),
+    (
+        'start: tag+\ntag: "<b>" tag* "</b>" | "<i/>" | /[a-z ]+/',
+        lambda t: (
+            t and _balances(re.sub(r"<i/>|[a-z ]", "", t.replace("<b>", "(").replace("</b>", ")")))
+        ),
+    ),
+]
+"""With what says whether a text is of it."""
+
+
+def _object(**properties: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [*properties],
+        "additionalProperties": False,
+    }
+
+
+_SHORT = {"type": "string", "maxLength": 6}
+SCHEMAS: list[dict[str, object]] = [
+    {"type": "integer", "minimum": -20, "maximum": 300},
+    {"enum": ["fox", "crow", 3, None, [1, "two"]]},
+    {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 4},
+    {"type": "string", "pattern": "^[A-Z][a-z]{1,5}(-[0-9]+)?$"},
+    _object(name=_SHORT, age={"type": "integer", "minimum": 0}, left={"type": "boolean"}),
+    {
+        "anyOf": [
+            _object(x={"type": "number"}),
+            {"type": "array", "items": _SHORT},
+            {"type": "null"},
+        ]
+    },
+    {
+        "$defs": {"tree": {"anyOf": [_object(of={"$ref": "#/$defs/tree"}), {"type": "integer"}]}},
+        "$ref": "#/$defs/tree",
+    },
+    _object(day={"type": "string", "format": "date"}, tags={"type": "array", "items": _SHORT}),
+]
+
+
+def fits_schema(schema: dict[str, object], text: str) -> bool:
+    """Whether it is JSON that fits, by another program than the one that writes it."""
+    formats = Draft202012Validator.FORMAT_CHECKER
+    return Draft202012Validator(schema, format_checker=formats).is_valid(json.loads(text))

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import uvicorn
+from waiting import PATIENCE
 
 from charloom import Model, ModelSettings, TrainingSettings
 from charloom.engines.weights import initial_weights
@@ -70,7 +71,7 @@ class Page:
         return f"http://127.0.0.1:{self.port}/"
 
     def ask(self, path: str, body: Any = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()

@@ -14,12 +14,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE, wait_until
 
 import charloom
 from charloom.cli.main import main
@@ -176,12 +176,9 @@ def test_an_interrupt_finishes_the_step_saves_and_says_how_to_go_on(tmp_path, bo
     arguments = [sys.executable, "-m", "charloom", *map(str, command)]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     with process, killed_at_last(process):
-        deadline = time.monotonic() + 20
-        while not (folder / "checkpoint.safetensors").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until((folder / "checkpoint.safetensors").exists)
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + number
     assert out == b""
     last = err.decode().splitlines()[-1]

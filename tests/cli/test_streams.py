@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import termios
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
@@ -23,6 +22,7 @@ from typing import IO
 
 import pytest
 import typer
+from waiting import PATIENCE, wait_until
 
 import charloom
 from charloom.cli import streams
@@ -278,7 +278,7 @@ def test_a_server_goes_on_without_standard_output_and_warns_beyond_this_machine(
                 line = process.stderr.readline()
                 assert told in line
                 if closed:
-                    with urllib.request.urlopen(line.strip(), timeout=30) as answer:
+                    with urllib.request.urlopen(line.strip(), timeout=PATIENCE) as answer:
                         assert answer.status == 200
                 else:
                     assert "0.0.0.0" in line
@@ -483,12 +483,9 @@ def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_pa
     command = [sys.executable, "-m", "charloom", "train", str(place / "book.txt"), "-o"]
     process = subprocess.Popen([*command, str(folder), *steps], stderr=subprocess.PIPE, text=True)
     try:
-        deadline = time.monotonic() + 60
-        while not (folder / "checkpoint.safetensors").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until((folder / "checkpoint.safetensors").exists)
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         process.communicate()
@@ -496,7 +493,7 @@ def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_pa
     run = charloom.resume(folder)
     run.stop()
     with in_a_shell(f"{again} --steps {run.step + 1}") as resumed:
-        _, told = resumed.communicate(timeout=60)
+        _, told = resumed.communicate(timeout=PATIENCE)
     assert resumed.returncode == 0, told
     commands = told.splitlines()[-1].removeprefix("next: ").replace(", or ", ", ").split(", ")
     assert [c.split()[1] for c in commands] == ["generate", "serve", "plot"]
@@ -507,7 +504,7 @@ def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_pa
                 assert done.stdout is not None
                 assert done.stdout.readline().startswith("http://")
                 done.terminate()
-            _, told = done.communicate(timeout=60)
+            _, told = done.communicate(timeout=PATIENCE)
         assert serves or done.returncode == 0 or "matplotlib" in told, told
 
 
@@ -533,15 +530,16 @@ def test_a_terminal_that_is_closed_saves_the_run_unless_hangups_are_ignored(
     )  # fmt: skip
     os.close(follower)
     try:
-        deadline = time.monotonic() + 60
-        while not (folder / "checkpoint.safetensors").exists():
-            assert time.monotonic() < deadline
+        os.set_blocking(leader, False)
+
+        def there() -> bool:
             with suppress(OSError):
-                os.set_blocking(leader, False)
                 os.read(leader, 65536)
-            time.sleep(0.02)
+            return (folder / "checkpoint.safetensors").exists()
+
+        wait_until(there)
         os.close(leader)
-        status = process.wait(timeout=60)
+        status = process.wait(timeout=PATIENCE)
     finally:
         process.kill()
         process.wait()

@@ -13,6 +13,7 @@ import warnings
 
 import pytest
 from serving_tools import TEXT, served, small_model
+from waiting import PATIENCE, wait_until
 
 import charloom
 from charloom.cli.main import main
@@ -261,7 +262,7 @@ def test_pages_of_allowed_sites_use_the_api_and_nothing_else(page):
 
 def test_a_browser_is_told_what_a_page_of_an_allowed_site_may_send(page):
     def preflight(origin: str) -> dict[str, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
         headers = {"Origin": origin, "Access-Control-Request-Headers": "authorization, x-a"}
         connection.request("OPTIONS", PATH, headers=headers)
         answer = connection.getresponse()
@@ -294,7 +295,7 @@ def test_a_full_queue_says_when_to_come_back(monkeypatch):
     with served(small_model(hidden_size=512)) as page:  # of which 20,000 characters take seconds
         connections = []
         for _ in range(2):
-            connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
             body = json.dumps({"max_tokens": 20_000, "stream": True}).encode()
             connection.request("POST", PATH, body, {"Content-Type": "application/json"})
             connections.append(connection)
@@ -315,15 +316,11 @@ def test_who_leaves_gives_the_slot_back(stream):
         body = json.dumps({"max_tokens": 20_000, "stream": stream}).encode()
         head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        with socket.create_connection(("127.0.0.1", page.port), 20) as connection:
+        with socket.create_connection(("127.0.0.1", page.port), PATIENCE) as connection:
             connection.sendall(head.encode() + body)
             while not one.batcher.measured.generated:
                 time.sleep(0.01)
-        for _ in range(400):
-            if one.batcher.busy == 0:
-                break
-            time.sleep(0.05)
-        assert one.batcher.busy == 0
+        wait_until(lambda: one.batcher.busy == 0)
         assert one.batcher.measured.generated < 20_000
 
 

@@ -10,6 +10,7 @@ import pytest
 import serving_tools
 from messages import messages
 from starlette.responses import StreamingResponse
+from waiting import PATIENCE
 
 from charloom.serving import guard, patience
 from charloom.serving.server import serve
@@ -22,7 +23,7 @@ def page():
 
 
 def connected(page) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", page.port), 20)
+    return socket.create_connection(("127.0.0.1", page.port), PATIENCE)
 
 
 def head(page, *lines: str) -> bytes:

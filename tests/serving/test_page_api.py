@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 from serving_tools import TEXT, Page, served, small_model
+from waiting import PATIENCE, wait_until
 
 from charloom import Model
 from charloom.errors import OutputError, SettingsError
@@ -260,7 +261,7 @@ def test_too_many_numbers_at_once_are_refused(page, monkeypatch):
 
 
 def test_a_body_that_hides_its_length_is_stopped(page):
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
     pieces = (b" " * 2**18 for _ in range(12))
     headers = {"Content-Type": "application/json"}
     try:
@@ -277,7 +278,9 @@ def test_a_request_that_never_ends_does_not_keep_its_place(page, monkeypatch):
     monkeypatch.setattr(guard, "BODY_SECONDS", 0.3)
     head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
-    slow = [socket.create_connection(("127.0.0.1", page.port), 20) for _ in range(guard.AT_ONCE)]
+    slow = [
+        socket.create_connection(("127.0.0.1", page.port), PATIENCE) for _ in range(guard.AT_ONCE)
+    ]
     try:
         for connection in slow:
             connection.sendall(head.encode())
@@ -303,12 +306,8 @@ def test_an_answer_that_nobody_takes_is_given_up(monkeypatch):
             connection.sendall(head.encode() + request)
             deaf.append(connection)
         try:
-            for _ in range(200):
-                time.sleep(0.05)
-                if page.ask("/api/write", {"prompt": "a", "length": 1}).status == 200:
-                    break
-            else:
-                pytest.fail("the writers were never given back")
+            one = {"prompt": "a", "length": 1}
+            wait_until(lambda: page.ask("/api/write", one).status == 200, every=0.05)
         finally:
             for connection in deaf:
                 connection.close()
@@ -317,7 +316,7 @@ def test_an_answer_that_nobody_takes_is_given_up(monkeypatch):
 def test_who_goes_away_in_the_middle_is_no_news(page, capfd):
     head = f"POST /api/read HTTP/1.1\r\nHost: 127.0.0.1:{page.port}\r\n"
     head += "Content-Type: application/json\r\nContent-Length: 50\r\n\r\n{"
-    with socket.create_connection(("127.0.0.1", page.port), 20) as connection:
+    with socket.create_connection(("127.0.0.1", page.port), PATIENCE) as connection:
         connection.sendall(head.encode())
     assert page.ask("/").status == 200
     time.sleep(0.2)
@@ -337,7 +336,7 @@ def test_only_some_texts_are_written_at_a_time(model):
         headers = {"Content-Type": "application/json"}
         writers = []
         for _ in range(guard.GENERATIONS):
-            connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
             connection.request("POST", "/api/write", request, headers)
             answer = connection.getresponse()
             answer.readline()
@@ -416,7 +415,7 @@ def test_ctrl_c_ends_the_server_cleanly(model, tmp_path):
             assert b"charloom" in Page(port).ask("/").body
             assert Page(port).ask("/", Host=f"localhost:{port}").status == 200
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            _, errors = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()  # or a failure would wait for it for ever
     assert process.returncode == 0
@@ -439,13 +438,10 @@ def test_the_page_is_opened_in_a_browser_when_asked(model, tmp_path):
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
-            until = time.monotonic() + 20
-            while not opened.exists() or not opened.read_text():
-                assert time.monotonic() < until
-                time.sleep(0.05)
+            wait_until(lambda: opened.exists() and opened.read_text())
             assert opened.read_text().strip() == address
             process.send_signal(signal.SIGINT)
-            process.communicate(timeout=20)
+            process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
 
