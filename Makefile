@@ -82,8 +82,8 @@ manylinux: .venv/installed-web  ## build a wheel for Linux with glibc 2.17 and l
 
 # From another folder, without the sources.
 wheel-tried: wheel  ## install the wheel in an empty environment, and try it
-	@rm -rf build/empty && $(PYTHON) -m venv build/empty
-	@build/empty/bin/python -m pip --quiet --disable-pip-version-check install --no-compile dist/charloom-*.whl
+	@rm -rf build/empty && $(PYTHON) -m venv --without-pip build/empty
+	@$(PIP) --python build/empty/bin/python install --no-compile dist/charloom-*.whl
 	@cd build/empty && bin/charloom demo > demo.log && tail -3 demo.log && bin/python -c '\
 	import charloom; \
 	settings = charloom.ModelSettings(hidden_size=4); \
@@ -136,7 +136,7 @@ aarch64: .venv/bin/python  ## the C++ core on an emulated 64-bit Arm
 PIP_OF = $(1)/bin/python -m pip --quiet --disable-pip-version-check install
 lowest: .venv/bin/python  ## run the tests with the lowest versions of all dependencies
 	@$(PYTHON) -m venv build/lowest
-	@$(call PIP_OF,build/lowest) scikit-build-core nanobind cmake ninja
+	@$(call PIP_OF,build/lowest) $(TOOLS)
 	@$(BIN)/python scripts/lowest.py > build/lowest/constraints
 	@$(call PIP_OF,build/lowest) -c build/lowest/constraints --no-build-isolation --editable '.[dev]'
 	@build/lowest/bin/$(PYTEST) -p no:anyio -W default::DeprecationWarning  # of old versions' own
@@ -147,7 +147,7 @@ pythons-%: export PYENV_VERSION = $*
 pythons-%:
 	@python$* -c '' 2> /dev/null || { echo "python$* is not here"; exit 0; }; set -e; \
 	python$* -m venv build/python$*; \
-	$(call PIP_OF,build/python$*) scikit-build-core nanobind cmake ninja; \
+	$(call PIP_OF,build/python$*) $(TOOLS); \
 	$(call PIP_OF,build/python$*) --no-build-isolation --editable '.[dev]'; \
 	build/python$*/bin/$(PYTEST)
 
@@ -168,10 +168,13 @@ fuzz: .venv/installed-dev  ## changed files whose digests fit
 clean:  ## remove .venv, build and dist
 	rm -rf .venv build dist
 
-# The build tools live in .venv too, so that a second install finds the first one's objects.
+# The build tools live in .venv too, so that a second install finds the first one's objects. The pip
+# that is there puts them in, with a new pip: `venv` alone takes longer for its own. Before 22.3 it cannot.
+TOOLS := scikit-build-core nanobind cmake ninja
 .venv/bin/python:
-	@$(PYTHON) -m venv .venv
-	@$(INSTALL) scikit-build-core nanobind cmake ninja
+	@$(PYTHON) -m venv --without-pip .venv
+	@$(PYTHON) -m pip --python $@ --quiet --disable-pip-version-check install --no-compile pip $(TOOLS) 2> .venv/log \
+	  || { $@ -m ensurepip > .venv/log && $(INSTALL) $(TOOLS); } || { rm -f $@; exit 1; }
 
 # An editable install knows each module by its name, so a new one needs a new install.
 FORCE:
