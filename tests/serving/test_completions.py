@@ -74,6 +74,22 @@ def test_a_rule_is_for_what_is_generated(page, models):
     assert "shortest" in asked(page, 400, pattern="a{99}", max_tokens=20)["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "grammar", "length", "reason"),
+    [
+        ("abc", 'start: "abc"', 5, "stop"),
+        ("[a-c]+", "start: /[a-c]+/", 5, "length"),
+        ("(abc)+", 'start: "abc"+', 5, "length"),  # another abc has no room
+    ],
+)
+def test_why_a_text_under_a_rule_has_ended_does_not_depend_on_the_kind_of_rule(
+    page, pattern, grammar, length, reason
+):
+    for rule in ({"pattern": pattern}, {"grammar": grammar}):
+        (choice,) = asked(page, max_tokens=length, **rule)["choices"]
+        assert choice["finish_reason"] == reason
+
+
 def test_a_text_is_the_one_that_generate_makes(page, models):
     for name, model in models.items():
         answer = asked(page, model=name, prompt="the Fox", max_tokens=30, seed=7, top_k=9)

@@ -328,7 +328,7 @@ class _GrammarFollower(Searching[Way]):
         self._known: dict[int, Way] = {}  # the way that was last found after an id
         self.found: dict[int, Way] = {}
         self._vain: dict[tuple[bytes, Way], frozenset[int]] = {}
-        self._over = False
+        self._over = self._longer = False
 
     def copy(self) -> _GrammarFollower:
         """Another one at the same place."""
@@ -369,6 +369,7 @@ class _GrammarFollower(Searching[Way]):
 
     def look(self) -> None:
         """See what may come next."""
+        self._longer = False  # whether an id leads to an end that is too far
         bits, accepts = self._place.bits(), self._place.accepts
         vain = self._vain.get((bits, self.way), frozenset())
         self._here = bits
@@ -379,7 +380,10 @@ class _GrammarFollower(Searching[Way]):
         """Leave nothing in the table but what leads to an end."""
         super().settle()
         if self.accepts and not self.table.classes.any():
-            self._over = True
+            if self._longer:
+                self.left = 0  # it could go on, and not end elsewhere in what is left
+            else:
+                self._over = True
 
     def _learn(self) -> None:
         """Keep what was found here; what led to no end where all looks like here, is left out.
@@ -410,9 +414,8 @@ class _GrammarFollower(Searching[Way]):
         for way in others:
             if len(way) < left and leads((id, *way)):
                 return way
-        if any(len(way) >= left and leads((id, *way)) for way in (here, *others)):
-            return None  # to look for a shorter one takes long
-        if left == 1:
+        if left == 1 or any(len(way) >= left and leads((id, *way)) for way in (here, *others)):
+            self._longer = True  # to look for a shorter one takes long
             return None
         after = self._place.copy()
         after.go_on(id)
