@@ -309,13 +309,14 @@ def test_a_full_queue_says_when_to_come_back(monkeypatch):
     monkeypatch.setattr(guard, "SLOTS", 1)
     monkeypatch.setattr(guard, "QUEUE", 1)
     with served(small_model(hidden_size=512)) as page:  # of which 20,000 characters take seconds
+        (one,) = page.completions._served.values()
         connections = []
-        for _ in range(2):
+        for ahead in (0, 1):
             connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=PATIENCE)
             body = json.dumps({"max_tokens": 20_000, "stream": True}).encode()
             connection.request("POST", PATH, body, {"Content-Type": "application/json"})
             connections.append(connection)
-            time.sleep(0.3)
+            wait_until(lambda n=ahead: one.batcher.busy and one.batcher.waiting == n)
         answer = page.ask(PATH, {"prompt": "a"})
         for connection in connections:
             connection.close()
