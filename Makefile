@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 SOURCES := pyproject.toml CMakeLists.txt $(shell find native -type f)
 
-.PHONY: FORCE help demo test lint check docs bench browser peers parity live sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel wheel-tried manylinux lib embedding clean
+.PHONY: FORCE help demo test lint check docs bench browser peers parity live processes sanitize aarch64 lowest pythons races faults elastic fuzz claims rules site web wheel wheel-tried manylinux lib embedding clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1: /p' Makefile | while IFS=: read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
@@ -49,13 +49,18 @@ browser: .venv/installed-browser  ## test the page in chromium, and its core in 
 # Keras's backend is chosen once in a process: parity in float64 asks for JAX, and the formats for
 # PyTorch, since JAX compiles every new shape, which takes minutes.
 # Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
-peers: parity live  ## compare with PyTorch, Keras and OpenAI's client, live
+peers: parity live processes  ## compare with PyTorch, Keras and OpenAI's client, live
 
 parity: .venv/installed-peers
 	@$(BIN)/python -m pytest -q -o faulthandler_timeout=600 tests/peers/test_parity.py
 
+LIVE := KERAS_BACKEND=torch $(BIN)/python -m pytest -q -o faulthandler_timeout=600
+PROCESSES := tests/peers/test_torchrun.py tests/peers/test_ray.py
 live: .venv/installed-peers
-	@KERAS_BACKEND=torch $(BIN)/python -m pytest -q -o faulthandler_timeout=600 tests/peers tests/engines/test_torch.py --ignore tests/peers/test_parity.py
+	@$(LIVE) tests/peers tests/engines/test_torch.py --ignore tests/peers/test_parity.py $(addprefix --ignore ,$(PROCESSES))
+
+processes: .venv/installed-peers
+	@$(LIVE) $(PROCESSES)
 
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.
 claims: .venv/installed-dev  ## claims about units in networks that know nothing
