@@ -7,7 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from safetensors.numpy import load, save
@@ -18,7 +18,7 @@ from charloom.model.storage.container import read_container, write_container
 ARRAYS = st.dictionaries(
     st.text(st.characters(codec="utf-8"), max_size=8).filter(lambda n: n != "__metadata__"),
     st_numpy.arrays(
-        st.sampled_from(["<f4", "<f8", "<i4", "|u1"]),
+        st.sampled_from(["<f4", "<f8", "<i4", "<i8", "<u8", "|i1", "|u1"]),
         st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
     ),
     max_size=5,
@@ -27,6 +27,7 @@ ARRAYS = st.dictionaries(
 
 @settings(deadline=None)
 @given(ARRAYS)
+@example({"a": np.zeros((), "<i4"), "b": np.zeros((), "<f4")})  # of equal size: b comes first
 def test_the_library_reads_what_we_write_and_writes_the_same_bytes(tmp_path_factory, tensors):
     path = tmp_path_factory.mktemp("files") / "x"
     write_container(path, "model", tensors, {"note": 'a "note"'})

@@ -43,16 +43,17 @@ LONGEST_HEADER = 32 << 20
 """Bytes; a vocabulary of all of Unicode takes some 16 million."""
 
 _MARK = rb"{\"digest\":\""  # where it begins, within a string within JSON: it is the first key
-_DTYPES = {
-    "F64": "<f8",
-    "I64": "<i8",
+_DTYPES = {  # in the order in which the safetensors library writes them
     "U64": "<u8",
+    "I64": "<i8",
+    "F64": "<f8",
     "F32": "<f4",
     "I32": "<i4",
-    "U8": "|u1",
     "I8": "|i1",
+    "U8": "|u1",
 }
 _NAMES = {code: name for name, code in _DTYPES.items()}
+_RANKS = {code: rank for rank, code in enumerate(_NAMES)}
 
 
 def write_container(
@@ -65,7 +66,7 @@ def write_container(
     """
     try:
         stored = {name: _stored(array) for name, array in tensors.items()}
-        order = sorted(stored, key=lambda name: (-stored[name].itemsize, name))
+        order = sorted(stored, key=lambda name: (_RANKS[stored[name].dtype.str], name))
         header = _header(kind, content, {name: stored[name] for name in order})
         arrays = [_bytes_of(stored[name]) for name in order]
         digest = hashlib.sha256(header)
