@@ -63,7 +63,6 @@ def _is_sum(text: str) -> bool:
 
 
 GRAMMARS: list[tuple[str, Callable[[str], object]]] = [
-    ('start: ("(" start ")" | "[" start "]")*', _balances),
     ('start: sum\nsum: item ("+" item)*\nitem: /[1-9]/ | "(" sum ")"', _is_sum),
     ('start: "a" start "b" | "-"', lambda t: re.fullmatch("a*-b*", t) and len(t) % 2),
     (
@@ -103,7 +102,7 @@ SCHEMAS: list[dict[str, object]] = [
         "$defs": {"tree": {"anyOf": [_object(of={"$ref": "#/$defs/tree"}), {"type": "integer"}]}},
         "$ref": "#/$defs/tree",
     },
-    _object(day={"type": "string", "format": "date"}, tags={"type": "array", "items": _SHORT}),
+    _object(host={"type": "string", "format": "ipv4"}, tags={"type": "array", "items": _SHORT}),
 ]
 
 
