@@ -53,7 +53,7 @@ PATTERNS = [
 
 
 def _balances(text: str) -> bool:
-    while text != (text := re.sub(r"\(\)|\[\]", "", text)):
+    while text != (text := text.replace("()", "")):
         pass
     return not text
 

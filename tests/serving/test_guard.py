@@ -37,7 +37,7 @@ def test_headers_that_do_not_come_end_the_connection(page, monkeypatch, sent):
         connection.sendall(sent)
         start = time.monotonic()
         assert connection.recv(100) == b""
-        assert time.monotonic() - start < 8  # not the usual 10
+        assert time.monotonic() - start < 5
 
 
 def test_the_pages_own_server_is_as_patient_as_the_tests(monkeypatch):
@@ -67,6 +67,7 @@ def test_a_declared_length_that_is_too_large_is_refused_at_once(page):
     with connected(page) as connection:
         lines = ("Content-Type: application/json", f"Content-Length: {10**12}")
         connection.sendall(b"POST /api/read HTTP/1.1\r\n" + head(page, *lines))
+        connection.settimeout(5)
         answer = connection.recv(2**16)
     assert answer.startswith(b"HTTP/1.1 413")
 

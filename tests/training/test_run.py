@@ -489,7 +489,7 @@ def test_minutes_are_kept(tmp_path):
     # Of a shorter text, the most passes that help may end before the minutes do.
     run = start(tmp_path / "run", TEXT * 10, steps=None, minutes=1 / 60, validate_every=None)
     progress = list(run)
-    assert 0.5 < time.monotonic() - began < 30
+    assert 0.5 < time.monotonic() - began < 5
     assert run.finished
     assert progress[-1].step == progress[-1].steps
     assert progress[-1].validation is not None
