@@ -415,8 +415,8 @@ class _GrammarFollower(Searching[Way]):
             if len(way) < left and leads((id, *way)):
                 return way
         if left == 1 or any(len(way) >= left and leads((id, *way)) for way in (here, *others)):
-            self._longer = True  # to look for a shorter one takes long
-            return None
+            self._longer = True
+            return None  # to look for a shorter one takes long
         after = self._place.copy()
         after.go_on(id)
         way = after.way(LATER_SEARCH, left - 1, near, no_repeats=True)
