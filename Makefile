@@ -49,18 +49,19 @@ browser: .venv/installed-browser  ## test the page in chromium, and its core in 
 # Keras's backend is chosen once in a process: parity in float64 asks for JAX, and the formats for
 # PyTorch, since JAX compiles every new shape, which takes minutes.
 # Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
+# One thread each: PyTorch's would wait in a loop for a core that another target has.
 peers: parity live processes  ## compare with PyTorch, Keras and OpenAI's client, live
 
 parity: .venv/installed-peers
-	@$(BIN)/python -m pytest -q -o faulthandler_timeout=600 tests/peers/test_parity.py
+	@$(LIVE) tests/peers/test_parity.py
 
-LIVE := KERAS_BACKEND=torch $(BIN)/python -m pytest -q -o faulthandler_timeout=600
+LIVE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o faulthandler_timeout=600
 PROCESSES := tests/peers/test_torchrun.py tests/peers/test_ray.py
 live: .venv/installed-peers
-	@$(LIVE) tests/peers tests/engines/test_torch.py --ignore tests/peers/test_parity.py $(addprefix --ignore ,$(PROCESSES))
+	@KERAS_BACKEND=torch $(LIVE) tests/peers tests/engines/test_torch.py --ignore tests/peers/test_parity.py $(addprefix --ignore ,$(PROCESSES))
 
 processes: .venv/installed-peers
-	@$(LIVE) $(PROCESSES)
+	@KERAS_BACKEND=torch $(LIVE) $(PROCESSES)
 
 # How many claims about units survive in networks that know nothing; ten minutes on two cores.
 claims: .venv/installed-dev  ## claims about units in networks that know nothing
@@ -108,21 +109,22 @@ embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
 	@CHARLOOM_LIBRARY=build/embedding CFLAGS='$(SANITIZED)' $(BIN)/python -m pytest -q tests/interface
 
 # native/tools/stress/ under each. Unoptimized, because the unrolled tiles with checks in between
-# take minutes to optimize, and only what this processor can run. What two threads do depends neither
-# on the width of a vector, where the narrowest and the widest are enough, nor on emulation.
+# take minutes to optimize, and only what this processor can run. How bfloat16 is emulated does not
+# depend on the width of a vector, and what two threads do neither on emulation nor, but for the
+# narrowest and the widest, on the width.
 WIDE := $(shell grep -qw avx512f /proc/cpuinfo && echo ';avx512')$(shell grep -qw avx512_bf16 /proc/cpuinfo && echo ';avx512_bf16')
 KERNELS_memory := baseline;avx2$(WIDE)
 KERNELS_thread := baseline$(WIDE)
 FLAGS_memory := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
 FLAGS_thread := -fsanitize=thread
-EMULATED_memory := ON
-EMULATED_thread := OFF
+EMULATED_memory := baseline
+EMULATED_thread :=
 
 sanitize: sanitize-memory sanitize-thread  ## the C++ core under three sanitizers
 
 sanitize-%: .venv/bin/python
 	@$(BIN)/cmake -S . -B build/$@ -DCHARLOOM_STRESS=ON -DCHARLOOM_KERNELS='$(KERNELS_$*)' \
-	  -DCHARLOOM_EMULATED=$(EMULATED_$*) -DCMAKE_BUILD_TYPE=Debug \
+	  -DCHARLOOM_EMULATED='$(EMULATED_$*)' -DCMAKE_BUILD_TYPE=Debug \
 	  -DCMAKE_CXX_FLAGS_DEBUG='-O0 -g1 $(FLAGS_$*)' --log-level=ERROR > /dev/null
 	@$(BIN)/cmake --build build/$@ --parallel 2 > build/$@/log || { cat build/$@/log; exit 1; }
 	@build/$@/stress
