@@ -3,8 +3,8 @@
 The Python blocks of a file are one session. A ```text block after the comment
 `<!-- output -->` is what the Python block before it prints. Blocks marked otherwise, such as
 "python peers", need more than charloom does, and have tests of their own, output and all. Of
-every charloom command in a ```sh block, the verb and all flags are parsed as the command line
-parses them.
+every charloom command in a ```sh block, or after a $ in a ```console block, the verb and all flags
+are parsed as the command line parses them.
 """
 
 from __future__ import annotations
@@ -80,16 +80,23 @@ def test_the_program_that_looks_for_rhymes_finds_them() -> None:
 
 
 def commands(document: str) -> list[list[str]]:
-    """The words of every charloom command in the ```sh blocks of a document."""
+    """The words of every charloom command in the ```sh and ```console blocks of a document."""
     found = []
     for block in BLOCK.finditer(document):
         _, language, text = block.groups()
-        if language == "sh":
-            for line in text.splitlines():
-                words = shlex.split(line, comments=True)
-                if words[:1] == ["charloom"]:
-                    end = next((n for n, word in enumerate(words) if word in ("|", ">")), None)
-                    found.append(words[1:end])
+        lines = text.replace("\\\n", " ").splitlines()
+        if language == "console":
+            lines = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+        elif language != "sh":
+            continue
+        for line in lines:
+            words, command = shlex.split(line, comments=True), []
+            for word in [*words, "|"]:
+                if word in ("|", ">", "&", "&&"):
+                    found += [command[1:]] if command[:1] == ["charloom"] else []
+                    command = []
+                else:
+                    command.append(word)
     return found
 
 
@@ -113,7 +120,11 @@ def test_the_command_line_understands_every_command_that_a_document_shows(path: 
 
 def test_a_command_that_does_not_exist_is_found() -> None:
     page = "```sh\ncharloom score run -  # words\ncharloom score run --by-word | head\n```\n"
-    right, wrong = commands(page)
+    page += (
+        "```console\n$ echo a | charloom score run - && charloom info run &\ncharloom out\n```\n"
+    )
+    right, wrong, *others = commands(page)
+    assert others == [["score", "run", "-"], ["info", "run"]]
     parse(right)
     with pytest.raises(Exception, match="--by-word"):
         parse(wrong)

@@ -17,6 +17,12 @@ It prints one line, with exit status 2 for a SettingsError and 1 for the others.
 
 from __future__ import annotations
 
+import reprlib
+
+_CUT = reprlib.Repr()
+_CUT.maxstring = _CUT.maxother = 60
+_CUT.maxlist = _CUT.maxtuple = 3
+
 
 def shown(value: object, most: int = 160) -> str:
     r"""What a file or a caller gave, for a message: one printable line that is not long.
@@ -28,6 +34,22 @@ def shown(value: object, most: int = 160) -> str:
     if len(text) > most:
         text = text[: most - 3] + "..."
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def short_repr(self: object) -> str:
+    """The `__repr__` of a dataclass that can hold much: one line, in which long fields are cut.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Text:
+    ...     text: str
+    ...     __repr__ = short_repr
+    >>> Text("the fox " * 1000)
+    Text(text='the fox the fox the fox the...x the fox the fox the fox ')
+    """
+    names = getattr(self, "__dataclass_fields__")  # noqa: B009
+    values = [f"{name}={_CUT.repr(getattr(self, name))}" for name in names]
+    return f"{type(self).__name__}({', '.join(values)})".replace("\n", "")
 
 
 def counted(count: int, noun: str) -> str:

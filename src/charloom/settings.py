@@ -60,11 +60,28 @@ Device = Annotated[
 Threads = Annotated[int, Field(ge=0, le=1024, description="0 uses every processor core")]
 
 
+class _Named(type(BaseModel)):
+    """The class of settings: `help` and `dir` show what is theirs, and nothing of pydantic's."""
+
+    def __dir__(cls) -> list[str]:
+        names = super().__dir__()
+        return [n for n in names if not n.startswith("_") and not hasattr(BaseModel, n)]
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown names, errors as SettingsError."""
 
     # Built when first used, so that a command does not wait for settings it has none of.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Name every setting in the docstring, for `help`."""
+        lines = [f"{name}: {field.description}" for name, field in cls.model_fields.items()]
+        cls.__doc__ = "\n".join([cls.__doc__ or "", "", *lines])
+
+    def __dir__(self) -> list[str]:
+        return [*type(self).model_fields, *dir(type(self))]
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -95,6 +112,10 @@ class Settings(BaseModel):
         """
         given = {name: getattr(self, name) for name in self.model_fields_set}
         return type(self)(**{**given, **changes})
+
+
+# Not by `metaclass=`, for which type checkers would lose the types of all settings.
+Settings.__class__ = _Named  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def check_within(name: str, value: int, least: int, most: int = 65536) -> None:

@@ -17,6 +17,7 @@ import termios
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -496,7 +497,8 @@ def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_pa
         _, told = resumed.communicate(timeout=PATIENCE)
     assert resumed.returncode == 0, told
     commands = told.splitlines()[-1].removeprefix("next: ").replace(", or ", ", ").split(", ")
-    assert [c.split()[1] for c in commands] == ["generate", "serve", "plot"]
+    plot = ["plot"] if find_spec("matplotlib") else []  # what needs more is not named without it
+    assert [c.split()[1] for c in commands] == ["generate", "serve", *plot]
     for line in commands:
         serves = line.split()[1] == "serve"
         with in_a_shell(f"exec {line}{' --port 0' if serves else ''}") as done:
@@ -505,7 +507,7 @@ def test_the_commands_in_the_messages_of_a_run_are_run_as_they_are(place, tmp_pa
                 assert done.stdout.readline().startswith("http://")
                 done.terminate()
             _, told = done.communicate(timeout=PATIENCE)
-        assert serves or done.returncode == 0 or "matplotlib" in told, told
+        assert serves or done.returncode == 0, told
 
 
 @pytest.mark.parametrize("ignored", [False, True], ids=["closed", "under nohup"])

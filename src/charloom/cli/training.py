@@ -83,7 +83,8 @@ def train(
     """
     if tensorboard and find_spec("tensorboard") is None:  # before anything is written
         raise SettingsError(
-            "tensorboard: is not installed; get it with: pip install 'charloom[tensorboard]'"
+            "tensorboard: tensorboard is needed, which is not installed; "
+            "pip install 'charloom[tensorboard]'"
         )
     if not text and not (resume and output):
         raise SettingsError("TEXT is missing; name a file, a folder, or - for stdin")
@@ -136,7 +137,9 @@ def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
     if run.finished:
         say(live.closing(run, folder))
         name = quoted(folder)
-        tell(f"next: charloom generate {name}, charloom serve {name}, or charloom plot {name}")
+        verbs = ["generate", "serve", *(["plot"] if find_spec("matplotlib") else [])]
+        *first, last = (f"charloom {verb} {name}" for verb in verbs)
+        tell(f"next: {', '.join(first)}, or {last}")
         return 0
     tell(
         f"charloom: stopped after step {run.step:,} and saved; "

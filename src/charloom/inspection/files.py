@@ -109,8 +109,7 @@ def write_parquet(path: str | Path, pieces: Iterable[Trace]) -> None:
         import pyarrow.parquet as parquet
     except ImportError:
         raise SettingsError(
-            "Parquet needs pyarrow, which is not installed; "
-            "get it with: pip install 'charloom[parquet]'"
+            "Parquet needs pyarrow, which is not installed; pip install 'charloom[parquet]'"
         ) from None
     with replacing(path) as file:
         writer: Any = None

@@ -200,8 +200,7 @@ def _matplotlib() -> Any:
         from matplotlib.figure import Figure
     except ImportError:
         raise SettingsError(
-            "pictures need matplotlib, which is not installed; "
-            "get it with: pip install 'charloom[plot]'"
+            "pictures need matplotlib, which is not installed; pip install 'charloom[plot]'"
         ) from None
     return Figure
 

@@ -62,7 +62,8 @@ class _Events:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise SettingsError(
-                "tensorboard: is not installed; get it with: pip install 'charloom[tensorboard]'"
+                "events need tensorboard, which is not installed; "
+                "pip install 'charloom[tensorboard]'"
             ) from None
         events: Any = event_pb2  # whose names are made when it is loaded
         summaries: Any = summary_pb2

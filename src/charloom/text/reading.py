@@ -25,7 +25,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..errors import SettingsError, TextError, counted
+from ..errors import SettingsError, TextError, counted, short_repr
 from ..settings import TextSettings
 from .normalizing import Normalized, steps
 from .recognizing import kind_of, unicode_of
@@ -49,6 +49,8 @@ COMPRESSED: dict[str, Callable[..., Any]] = {
 @dataclass(frozen=True)
 class InMemory:
     """A text given as such, where otherwise the name of a file is expected."""
+
+    __repr__ = short_repr
 
     text: str
 

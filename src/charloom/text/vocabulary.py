@@ -18,7 +18,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import ModelFileError, SettingsError, TextError, UnknownCharacterError, counted
+from ..errors import (
+    ModelFileError,
+    SettingsError,
+    TextError,
+    UnknownCharacterError,
+    counted,
+    short_repr,
+)
 
 REPLACEMENT = "\ufffd"
 """What an unknown character is shown as: U+FFFD, the replacement character."""
@@ -39,6 +46,8 @@ class Vocabulary:
     >>> v.decode([2, 0, 1])
     'nab'
     """
+
+    __repr__ = short_repr
 
     kind: Literal["characters", "bytes"] = "characters"
     characters: str = ""

@@ -20,7 +20,7 @@ import numpy as np
 
 from ...engines.loss import log_softmax
 from ...engines.weights import Array
-from ...errors import TextError, counted
+from ...errors import TextError, counted, short_repr
 from ...model.model import Model, Text
 from ..settings import ContextSettings
 from ..units.clamping import bits_of_each
@@ -47,6 +47,8 @@ class AtDistance:
 @dataclass(frozen=True, kw_only=True)
 class ContextReport:
     """What a model gains from its context on a text; `print` shows it as a table with bars."""
+
+    __repr__ = short_repr
 
     places: int
     bits: float

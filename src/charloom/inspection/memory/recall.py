@@ -31,7 +31,7 @@ import numpy as np
 from ...engines.base import Engine, StepSettings
 from ...engines.selection import open_engine
 from ...engines.weights import Array, initial_weights, parameter_count
-from ...errors import counted
+from ...errors import counted, short_repr
 from ...settings import ModelSettings
 from ...text.vocabulary import Vocabulary
 from ..settings import RecallSettings
@@ -51,6 +51,8 @@ class Recall:
 
     `print` shows it as bars.
     """
+
+    __repr__ = short_repr
 
     name: str
     cell: str

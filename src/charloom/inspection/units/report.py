@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import Literal
 
-from ...errors import counted
+from ...errors import counted, short_repr
 
 Refusal = Literal["by chance", "too weak", "controls", "clamping"]
 """Why a claim does not survive: the first of the four tests that it fails."""
@@ -63,6 +63,8 @@ class Claim:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """What a search found."""
+
+    __repr__ = short_repr
 
     characters: int
     alpha: float

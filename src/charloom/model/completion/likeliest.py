@@ -18,7 +18,7 @@ import numpy as np
 
 from ...engines.base import State
 from ...engines.loss import log_softmax
-from ...errors import SettingsError
+from ...errors import SettingsError, short_repr
 from ...settings import check_within
 from ..predictor import Predictor
 from ..storage.text_state import TextState, after_prompt
@@ -45,6 +45,8 @@ class Continuation:
 @dataclass(frozen=True, kw_only=True)
 class Continuations:
     """The most probable continuations, and what is known of the others."""
+
+    __repr__ = short_repr
 
     continuations: list[Continuation]
     """The most probable first."""

@@ -81,8 +81,10 @@ class Calibration(Settings):
     )
     intercept: float = Field(description="strangeness of a part that is very long")
     slope: float = Field(description="what a part has more by the inverse root of its length")
-    ranks: tuple[_Rank, ...] = Field(max_length=10_000, description="of the scores, 1 the highest")
-    scores: tuple[float, ...] = Field(max_length=10_000, description="falling")
+    ranks: tuple[_Rank, ...] = Field(
+        max_length=10_000, repr=False, description="of the scores, 1 the highest"
+    )
+    scores: tuple[float, ...] = Field(max_length=10_000, repr=False, description="falling")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -25,7 +25,7 @@ import numpy as np
 
 from ...engines.restriction import Table
 from ...engines.weights import Array
-from ...errors import SettingsError, shown
+from ...errors import SettingsError, short_repr, shown
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from .rule import BoundRule, Follower, Rule, Searching
@@ -56,6 +56,8 @@ class Grammar(Rule):
     True
     """
 
+    __repr__ = short_repr
+
     grammar: str
 
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
@@ -78,6 +80,8 @@ class JsonSchema(Rule):
     >>> all(len(json.loads(text)) <= 3 for text in texts)
     True
     """
+
+    __repr__ = short_repr
 
     schema: str | dict[str, Any] | bool
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 
 from ...engines.restriction import Table
-from ...errors import SettingsError, counted, shown
+from ...errors import SettingsError, counted, short_repr, shown
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from .automaton import Automaton, automaton_of
@@ -47,6 +47,8 @@ class Pattern(Rule):
         ...
     charloom.errors.SettingsError: pattern: 'x+' was given; no text matches ...
     """
+
+    __repr__ = short_repr
 
     pattern: str
 

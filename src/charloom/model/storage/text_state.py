@@ -10,7 +10,7 @@ import numpy as np
 
 from ...engines.base import State
 from ...engines.weights import Array
-from ...errors import ModelFileError, SettingsError, TextError
+from ...errors import ModelFileError, SettingsError, TextError, short_repr
 from ...files import named
 from ..predictor import Predictor
 from .container import read_container, write_container
@@ -32,6 +32,8 @@ class TextState:
     >>> a == "".join(model.generate("the fox", length=20))
     True
     """
+
+    __repr__ = short_repr
 
     hidden: Array
     """(L, H) float32"""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ...errors import SettingsError, TextError, counted
+from ...errors import SettingsError, TextError, counted, short_repr
 from ...files import replacing
 from ...model.model import Model, Text
 from ..first_view import FirstView, OpenOn
@@ -32,6 +32,8 @@ MOST_WEIGHTS = 2**26
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """A page in one file, and what it shows first."""
+
+    __repr__ = short_repr
 
     html: str
     characters: int
