@@ -143,6 +143,28 @@ def test_every_file_that_a_document_names_with_its_folder_exists(path: Path) -> 
         assert any((place / name).exists() for place in PLACES), f"{path.name} names {name}"
 
 
+OUTSIDE = [path for path in sorted(ROOT.glob("*.md")) if path.name != "CHANGELOG.md"]
+"""Documents that are no pages of the site, whose links `make site` checks."""
+
+
+def headings(path: Path) -> set[str]:
+    """The anchors of a document, as GitHub makes them of its headings."""
+    lines = BLOCK.sub("", path.read_text("utf-8")).splitlines()
+    titles = [line.lstrip("#").strip().lower() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_there(path: Path) -> None:
+    text = BLOCK.sub("", path.read_text("utf-8"))
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    for link in links:
+        name, _, anchor = link.partition("#")
+        assert (ROOT / name).exists(), link
+        assert not anchor or anchor in headings(ROOT / name if name else path), link
+    assert links or path.name != "README.md"
+
+
 def named_in(document: str) -> set[str]:
     """The files and folders that the tree of a document names."""
     tree = document.partition("## Where things are\n\n```\n")[2].partition("\n```")[0]
