@@ -132,6 +132,27 @@ def test_a_command_that_does_not_exist_is_found() -> None:
         parse(["skore", "run"])
 
 
+@cache
+def flags() -> set[str]:
+    """Every flag of a command, of the benchmarks and of the program itself."""
+    known = {"--help", "--version", "--install-completion", "--show-completion"}
+    for verb in verbs().values():
+        for parameter in verb.params:
+            known |= {*parameter.opts, *parameter.secondary_opts}
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        known |= set(re.findall(r'"(--[a-z0-9-]+)"', path.read_text("utf-8")))
+    return known | {"--check"}  # of scripts/make_web.py
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_every_flag_that_a_sentence_names_exists(path: Path) -> None:
+    text = BLOCK.sub("", path.read_text("utf-8"))
+    named = [
+        re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", code) for code in re.findall(r"`([^`]+)`", text)
+    ]
+    assert {flag for code in named for flag in code} <= flags()
+
+
 PLACES = (ROOT, ROOT / "src" / "charloom")
 
 
