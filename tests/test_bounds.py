@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,26 @@ def test_what_is_no_rule_text_or_vocabulary_is_told(model):
     ):
         with pytest.raises(CharloomError, match=told):
             act()
+
+
+def taking_models() -> list[tuple[Any, str]]:
+    """Every public function that takes a model, and its argument."""
+    found = []
+    for name in dir(charloom):
+        act = getattr(charloom, name)
+        if inspect.isfunction(act):
+            given = inspect.signature(act).parameters.values()
+            found += [(act, p.name) for p in given if re.match(r"Model\b", str(p.annotation))]
+    return found
+
+
+@pytest.mark.parametrize(("act", "name"), taking_models(), ids=lambda v: getattr(v, "__name__", v))
+def test_the_name_of_a_file_is_refused_where_a_model_is_taken(act, name, model, tmp_path):
+    needed = inspect.signature(act).parameters.values()
+    others = {
+        p.name: model if p.name in ("model", "a", "b") else tmp_path / "a"
+        for p in needed
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    }
+    with pytest.raises(SettingsError, match=rf"^{name}: 'book.run' was given; it must be a Model "):
+        act(**{**others, name: "book.run"})

@@ -137,9 +137,10 @@ def _watch(run: charloom.Run, folder: Path, events: Path | None) -> int:
     if run.finished:
         say(live.closing(run, folder))
         name = quoted(folder)
-        verbs = ["generate", "serve", *(["plot"] if find_spec("matplotlib") else [])]
-        *first, last = (f"charloom {verb} {name}" for verb in verbs)
-        tell(f"next: {', '.join(first)}, or {last}")
+        commands = [f"charloom generate {name}", f"charloom serve {name}"]
+        if find_spec("matplotlib"):
+            commands.append(f"charloom plot {name}")
+        tell(f"next: {', '.join(commands[:-1])}, or {commands[-1]}")
         return 0
     tell(
         f"charloom: stopped after step {run.step:,} and saved; "

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from ..errors import counted
-from ..model.model import Model
+from ..model.model import Model, check_model
 from ..model.storage.container import MODEL_FILE
 
 
@@ -26,6 +26,7 @@ def card(model: Model) -> str:
     pipeline_tag: "text-generation"
     tags: [
     """
+    check_model("model", model)
     front = "".join(f"{key}: {json.dumps(value)}\n" for key, value in _front(model).items())
     parts = [f"---\n{front}---\n", _title(model), _measured(model), _training(model), _use(model)]
     return "\n".join(part for part in parts if part)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, shown
 from ..files import named
-from ..model.model import Model
+from ..model.model import Model, check_model
 from ..model.storage.characters import Characters
 
 if TYPE_CHECKING:  # since it loads the server
@@ -46,6 +46,7 @@ def export_model(
     >>> charloom.import_model(folder / "cat.safetensors").digest == model.digest
     True
     """
+    check_model("model", model)
     format = _module(named(path), WRITTEN)
     usual = {"stateful": False, "open_on": "newspaper"}
     given = {"stateful": stateful, "open_on": open_on}

@@ -29,7 +29,7 @@ from numpy.lib import format as npy
 from ..engines.weights import Array
 from ..errors import SettingsError, TextError
 from ..files import replacing
-from ..model.model import Model, Text
+from ..model.model import Model, Text, check_model
 from ..model.tracing import Trace, symbols
 
 
@@ -62,6 +62,7 @@ def save_trace(
     ...     arrays["C_t"].shape
     (7, 2, 4)
     """
+    check_model("model", model)
     form = format or Path(path).suffix.lower().removeprefix(".")
     if form not in FORMATS:
         raise SettingsError(

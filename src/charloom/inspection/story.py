@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import SettingsError
-from ..model.model import Model, Text
+from ..model.model import Model, Text, check_model
 from ..model.tracing import Trace, joined
 from ..text.visible import visible
 from .narration.cells import narration
@@ -45,6 +45,7 @@ def explain(
     >>> len(lines), lines[1].split()[:3]
     (5, ['step', 'reads', 'bits'])
     """
+    check_model("model", model)
     pieces = model.trace_pieces(text)
     if at is not None:
         return tell_step(model, around(pieces, at), at, unit=unit, layer=layer)

@@ -18,7 +18,7 @@ from ..engines.weights import Array
 from ..errors import TextError
 from ..settings import check_within
 from ..text.unknown import no_warning_of_unknown, warn_of_unknown
-from .model import Model, Text
+from .model import Model, Text, check_model
 from .scoring import Part, Score, by_word
 
 BLOCKS = 20
@@ -82,6 +82,8 @@ def compare(a: Model, b: Model, text: Text, *, places: int = 10) -> Comparison:
     >>> found.a_better[0].bits_a < found.a_better[0].bits_b
     True
     """
+    check_model("a", a)
+    check_model("b", b)
     check_within("places", places, 0)
     whole = "".join(a.pieces(text))
     if "".join(b.pieces([whole])) != whole or "".join(a.pieces([whole])) != whole:

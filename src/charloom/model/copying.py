@@ -23,7 +23,7 @@ from ..text.copies import CopyIndex
 from ..text.corpus import Corpus, build_corpus
 from ..text.reading import PIECE, Sources
 from ..text.splitting import Part, split
-from .model import Model, Text
+from .model import Model, Text, check_model
 
 logger = logging.getLogger(__name__)
 
@@ -175,6 +175,7 @@ def copied(
     >>> found.held_out.characters
     23
     """
+    check_model("model", model)
     if not sizes:
         raise SettingsError("sizes: none was given; give one or more, each at least 1")
     for size in sizes:

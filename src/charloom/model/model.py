@@ -74,6 +74,19 @@ Text = str | Path | InMemory | Iterable[str] | Sequence[Path]
 (a str, too, is normalized like it); any other iterable gives the text in pieces."""
 
 
+def check_model(name: str, given: object) -> None:
+    """SettingsError where something else is given as a model.
+
+    >>> check_model("model", "book.run")
+    Traceback (most recent call last):
+    charloom.errors.SettingsError: model: 'book.run' was given; it must be a Model (see Model.load)
+    """
+    if not isinstance(given, Model):
+        raise SettingsError(
+            f"{name}: {shown(repr(given))} was given; it must be a Model (see Model.load)"
+        )
+
+
 class Model:
     r"""A character-level language model, trained or not.
 

@@ -16,7 +16,7 @@ from dataclasses import replace
 import uvicorn
 
 from ..errors import OutputError, SettingsError
-from ..model.model import Model, Text
+from ..model.model import Model, Text, check_model
 from ..settings import check_within
 from .app import make_app
 from .first_view import FirstView, OpenOn
@@ -78,6 +78,8 @@ def serve(
     """
     check_within("port", port, 0, 65535)
     models = model if isinstance(model, Mapping) else {"model": model}
+    for one in models.values():
+        check_model("model", one)
     access = _access(models, api_key, allow_hosts, allow_origins)
     first = next(iter(models.values()))
     view = FirstView.of(first, text, open_on)

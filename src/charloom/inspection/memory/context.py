@@ -21,7 +21,7 @@ import numpy as np
 from ...engines.loss import log_softmax
 from ...engines.weights import Array
 from ...errors import TextError, counted, short_repr
-from ...model.model import Model, Text
+from ...model.model import Model, Text, check_model
 from ..settings import ContextSettings
 from ..units.clamping import bits_of_each
 
@@ -75,6 +75,7 @@ def context(model: Model, text: Text, **settings: Any) -> ContextReport:
     >>> [found.distance for found in context(model, "the fox " * 9, distance=4).by_distance]
     [1, 2, 4]
     """
+    check_model("model", model)
     chosen = ContextSettings(**settings)
     ids = _ids(model, text, chosen.characters)
     starts = _starts(ids, model.predictor.line_start)

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from ...engines.weights import Array
-from ...model.model import Model, Text
+from ...model.model import Model, Text, check_model
 from ..settings import UnitsSettings
 from .clamping import HeldOut, clamped
 from .controls import Controls, controls
@@ -64,6 +64,7 @@ def units(
     >>> report.characters, report.best[0].label
     (580, 'inside quotes')
     """
+    check_model("model", model)
     chosen = UnitsSettings(**settings)
     start = beginning(model, text, chosen.characters)
     named = labels(start, patterns=patterns, selections=selections)

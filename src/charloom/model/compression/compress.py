@@ -34,7 +34,7 @@ from ...files import named, replacing
 from ...settings import AdaptationSettings, CompressionSettings, ModelSettings
 from ...text.batches import NOT_COUNTED
 from ...text.vocabulary import Vocabulary, code_points
-from ..model import Model
+from ..model import Model, check_model
 from ..predictor import Predictor
 from ..storage.file import ModelFile, write_model
 from .archive import Header, Learning, read_archive, sha256, write_archive
@@ -105,6 +105,8 @@ def compress(
     >>> decompress(folder / "a.loom", folder / "b.txt") == written
     True
     """
+    if model is not None:
+        check_model("model", model)
     data = _bytes_of(source)
     settings = CompressionSettings.of(settings, "settings")
     adapt = AdaptationSettings.of(adapt, "adapt") if adapt is not None else None
@@ -188,6 +190,8 @@ def decompress(
     >>> decompress(folder / "a.loom", folder / "b.txt")
     7
     """
+    if model is not None:
+        check_model("model", model)
     path = Path(archive)
     header, held, code = read_archive(path)
     if header.network is not None and header.vocabulary is not None:

@@ -43,6 +43,9 @@ def rule_given(
     >>> rule_given(model, pattern="[a-c]+")
     Pattern(pattern='[a-c]+')
     """
+    from ..model import check_model  # which imports the rules
+
+    check_model("model", model)
     given = {"pattern": pattern, "json_schema": json_schema, "grammar": grammar}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:

@@ -20,7 +20,7 @@ from typing import Literal
 
 from ...errors import SettingsError, TextError, counted, short_repr
 from ...files import replacing
-from ...model.model import Model, Text
+from ...model.model import Model, Text, check_model
 from ..first_view import FirstView, OpenOn
 from ..opening import opening_units
 from ..page_api import page_files
@@ -80,6 +80,7 @@ def export(
     open_on: OpenOn = "newspaper",
 ) -> Page:
     """The page as a string, and what it shows; the errors are those of `save_page`."""
+    check_model("model", model)
     if model.parameters > MOST_WEIGHTS:
         raise SettingsError(
             f"the model has {counted(model.parameters, 'weight')}; "
