@@ -78,26 +78,22 @@ def _generate(model: Model, text: Normalized, options: dict[str, Any]) -> Iterat
 
 
 def opened(model: Model, options: dict[str, Any]) -> dict[str, Any]:
-    """The options with the training text indexed, once for all inputs; see `check_rule`."""
+    """The options with the training text indexed, once for all inputs of a worker."""
     source = options.get("training_text")
-    if source is None:
-        return options
-    options = {**options, "training_text": indexed(model, source)}
-    check_rule(model, options)
-    return options
+    return options if source is None else {**options, "training_text": indexed(model, source)}
 
 
 def check_rule(model: Model, options: dict[str, Any]) -> None:
     """SettingsError if `generate` has a rule that no text can fulfil.
 
-    TextError if there is no `training_text`. It is not indexed here, which takes long: `opened`
-    has the rule with its index.
+    TextError if there is no `training_text`. It is indexed here, which may take long, only beside
+    another rule: with `no_copies` alone there is always a text, an empty one if need be.
     """
     given = {name: options[name] for name in GIVEN}
-    source = given["training_text"]
-    if source is not None and not isinstance(source, CopyIndex):
-        lasting_sources(source)
-        given["training_text"] = CopyIndex.of(["\n"])
+    if given["training_text"] is not None:
+        lasting_sources(given["training_text"])
+        if all(given[name] is None for name in ("pattern", "json_schema", "grammar")):
+            given["training_text"] = CopyIndex.of(["\n"])
     rule = rule_given(model, **given)
     writers_of(model.predictor, 1, options["length"], options["stop"], rule)
 
