@@ -102,7 +102,8 @@ def process_files(
     path = find(model)
     loaded = Model.load(path)  # so that what is wrong is told of before there are workers
     if verb == "generate":
-        check_rule(loaded, {**OPTIONS[verb], **options})
+        settings = loaded.text_settings.replace(**(reading or {}))
+        check_rule(loaded, {**OPTIONS[verb], **options}, settings)
     folder = _made(named(output))
     computing = {"threads": 1, **(computing or {})}
     how = {name: value for name, value in computing.items() if name != "threads"}
