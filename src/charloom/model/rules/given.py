@@ -46,6 +46,7 @@ def rule_given(
     >>> rule_given(model, pattern="[a-c]+")
     Pattern(pattern='[a-c]+')
     """
+    reading = model.text_settings if reading is None else TextSettings.of(reading, "reading")
     given = {"pattern": pattern, "json_schema": json_schema, "grammar": grammar}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
@@ -65,6 +66,6 @@ def rule_given(
     if no_copies is None or training_text is None:
         return rule
     if not isinstance(training_text, CopyIndex):
-        training_text = CopyIndex.of(read(training_text, reading or model.text_settings))
+        training_text = CopyIndex.of(read(training_text, reading))
     copies = NoCopies(training_text, no_copies, after=prompt)
     return copies if rule is None else Both(rule, copies)
