@@ -145,6 +145,24 @@ def test_fill_names_what_may_stand_in_a_gap(place, capsys):
     assert completing.fill.__doc__ and rules.PatternFlag
 
 
+def test_an_error_names_only_flags_and_arguments_of_its_command(place, capsys):
+    (place / "book.txt").write_text("ab")
+    command = [
+        "generate",
+        "m",
+        "--pattern",
+        "ab",
+        "--no-copies",
+        "2",
+        "--training-text",
+        "book.txt",
+    ]
+    told = "rule: no text was found that fulfils both rules in at most 500 characters"
+    assert complaint(capsys, *command) == f"charloom: {told}\n"
+    assert "charloom: TEXT: nothing stands after the gap" in complaint(capsys, "fill", "m", "a ___")
+    assert "--length: 0 was given" in complaint(capsys, "fill", "m", "a ___ b", "--length", "0")
+
+
 def test_a_pattern_and_no_copies_go_together(place, capsys):
     (place / "book.txt").write_text("aaa bbb abc")
     command = ["generate", "m", "--pattern", "[ab]{4}", "--seed", "1", "--count", "20"]

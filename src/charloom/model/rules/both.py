@@ -62,7 +62,7 @@ class _BoundBoth(BoundRule):
             way = place.way(FIRST_SEARCH)
             if way is None:
                 raise SettingsError(
-                    "rule: no text was found that fulfils both in at most "
+                    "rule: no text was found that fulfils both rules in at most "
                     f"{counted(length, 'character')}"
                 )
             self._first = _BothFollower(place, way, {})
