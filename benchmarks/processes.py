@@ -40,7 +40,7 @@ from typing import Any
 
 import numpy as np
 
-V, T = 65, 64
+V = 65
 TURNS = ("whole", "half", "apart", "together", "pinned")
 Answers = dict[str, list[dict[str, list[float]]]]
 
@@ -77,7 +77,8 @@ def work(rank: int, options: argparse.Namespace) -> None:
         return found
 
     group.add = timed
-    ids = np.random.default_rng(0).integers(V, size=(T + 1, options.streams), dtype=np.int32)
+    shape = (options.sequence_length + 1, options.streams)
+    ids = np.random.default_rng(0).integers(V, size=shape, dtype=np.int32)
     for line in sys.stdin:
         turn = line.strip()
         os.sched_setaffinity(0, own if turn == "pinned" else cores)
@@ -119,7 +120,7 @@ def take(turn: str, processes: list[Any]) -> list[dict[str, list[float]]]:
     return [json.loads(process.stdout.readline()) for process in working]
 
 
-def ratios(found: Answers, streams: int) -> dict[str, float]:
+def ratios(found: Answers, characters: int) -> dict[str, float]:
     """Those of a round."""
     seconds = {
         turn: statistics.median(s for one in answers for s in one["seconds"])
@@ -143,8 +144,8 @@ def ratios(found: Answers, streams: int) -> dict[str, float]:
         "work": sum(worked["apart"]) / sum(worked["together"]),
         "even": min(worked["together"]) / max(worked["together"]),
         "pinned": seconds["together"] / seconds["pinned"],
-        "characters/s, whole": T * streams / seconds["whole"],
-        "characters/s, together": T * streams / seconds["together"],
+        "characters/s, whole": characters / seconds["whole"],
+        "characters/s, together": characters / seconds["together"],
     }
 
 
@@ -152,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--hidden-size", type=int, default=512)
     parser.add_argument("--streams", type=int, default=64)
+    parser.add_argument("--sequence-length", type=int, default=64)
     parser.add_argument("--steps", type=int, default=3, help="of each turn in a round")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
@@ -169,7 +171,8 @@ def main() -> None:
         rounds = []
         for number in range(options.rounds):
             order = [TURNS[(number + n) % len(TURNS)] for n in range(len(TURNS))]
-            rounds.append(ratios({turn: take(turn, processes) for turn in order}, options.streams))
+            found = {turn: take(turn, processes) for turn in order}
+            rounds.append(ratios(found, options.streams * options.sequence_length))
             one = rounds[-1]
             print(
                 f"round {number + 1}: efficiency {one['efficiency']:.2f}, ceiling "
@@ -180,7 +183,8 @@ def main() -> None:
         for process in processes:
             process.kill()
     load = os.getloadavg()[0]
-    print(f"\nH{options.hidden_size} B{options.streams}, {options.rounds} rounds, load {load:.1f}")
+    shape = f"H{options.hidden_size} B{options.streams} T{options.sequence_length}"
+    print(f"\n{shape}, {options.rounds} rounds, load {load:.1f}")
     print(f"{'':24}{'median':>10}{'quartiles':>20}")
     for name in rounds[0]:
         low, median, high = statistics.quantiles([one[name] for one in rounds], n=4)

@@ -66,6 +66,22 @@ def test_a_page_that_opens_on_generating_takes_a_beginning_at_once(open_page, op
     assert seen[0] != seen[1]
 
 
+def test_a_prompt_has_several_lines(open_page, opening, model):
+    page = open_page(opening)
+    page.evaluate(SHORT)
+    height = "document.getElementById('prompt').offsetHeight"
+    low = page.evaluate(height)
+    page.keyboard.type("the")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("a")
+    assert page.evaluate(height) > low
+    assert page.evaluate("document.getElementById('output').dataset.state") is None
+    page.keyboard.press("Enter")
+    (text,) = generated(page)
+    options = {**DRAWN, "seed": told_seed(page)}
+    assert text == "the\na" + "".join(model.generate("the\na", **options))
+
+
 def test_its_form_is_worked_by_keyboard_alone(open_page, friends, model):
     page = open_page(friends)
     page.evaluate(SHORT)
@@ -117,15 +133,18 @@ def test_nothing_is_said_of_a_text_that_was_given(shared):
 def test_a_link_says_what_is_on_top(open_page, friends, address):
     page = open_page(f"{address}#open=generate&at=30")
     assert page.evaluate(f"[{ORDER}[0], state.cursor]") == ["generation", 29]
-    page.wait_for_function("location.hash.startsWith('#open=generate&at=30')")
+    page.wait_for_function("() => location.hash.startsWith('#open=generate&at=30')")
     page.evaluate("location.hash = '#open=newspaper'")
-    page.wait_for_function("document.body.dataset.openOn === 'newspaper'")
+    page.wait_for_function("() => document.body.dataset.openOn === 'newspaper'")
     order = page.evaluate(ORDER)
     assert order.index("generation") == order.index("training") - 1
     assert page.is_visible("#temperature")
     page.evaluate("location.hash = '#open=a+door'")  # there is none: nothing changes
     page.evaluate("location.hash = '#open=generate'")
-    page.wait_for_function("document.body.dataset.openOn === 'generate'")
+    page.wait_for_function("() => document.body.dataset.openOn === 'generate'")
+    # The page writes its address anew before it hears of the link.
+    page.evaluate("location.hash = '#open=newspaper'; link.write()")
+    page.wait_for_function("() => document.body.dataset.openOn === 'newspaper'")
     assert open_page(f"{friends}#open=newspaper").evaluate(f"{ORDER}[0]") == ""
 
 

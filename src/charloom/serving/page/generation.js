@@ -16,6 +16,11 @@ class GenerationPanel {
       event.preventDefault();
       this.#generate();
     });
+    byId("prompt").addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      event.target.form.requestSubmit();
+    });
     byId("stop").addEventListener("click", () => this.stopping?.abort());
     byId("use-text").addEventListener("click", () => {
       byId("newspaper-title").scrollIntoView();

@@ -18,7 +18,7 @@ class Permalink {
     let pause = 0;
     const later = () => {
       clearTimeout(pause);
-      pause = setTimeout(() => this.#write(), 250); // browsers refuse more than some a second
+      pause = setTimeout(() => this.write(), 250); // browsers refuse more than some a second
     };
     state.on(["cursor", "layer", "unit", "quantity", "colorBy", "phase", "trace", "story", "openOn"], later);
     byId("copy-link").addEventListener("click", () => this.#copy());
@@ -59,7 +59,7 @@ class Permalink {
     return `#${new URLSearchParams(parts)}`;
   }
 
-  #write() {
+  write() {
     if (!this.state.trace?.done) return;
     try {
       history.replaceState(null, "", this.#fragment());
@@ -69,7 +69,7 @@ class Permalink {
   }
 
   async #copy() {
-    this.#write();
+    this.write();
     const { given } = this.state;
     const long = given.length > MOST_LINKED ? ` Its text is too long for a link (${MOST_LINKED.toLocaleString("en")} characters at most), so the link opens the same place of the first text.` : "";
     const link = location.href.split("#")[0] + this.#fragment();

@@ -192,8 +192,9 @@ function showOnTop(given) {
   if (["newspaper", "generate"].includes(given)) state.set({ openOn: given });
 }
 
-addEventListener("hashchange", async () => {
-  const { open: onTop, text: linked, tour: step, ...place } = Permalink.parse(location.hash);
+// The address may have been written anew in the meantime, as Permalink does after each change.
+addEventListener("hashchange", async ({ newURL }) => {
+  const { open: onTop, text: linked, tour: step, ...place } = Permalink.parse(new URL(newURL).hash);
   showOnTop(onTop);
   if (linked !== undefined && linked !== state.given) await readText(linked);
   if (state.trace?.done) link.apply(place);
