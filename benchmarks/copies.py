@@ -72,10 +72,11 @@ def measure(megabytes: float) -> tuple[float, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megabytes", type=float, nargs="+", default=[50, 200, 1000])
+    given = parser.parse_args()
     spawn = multiprocessing.get_context("spawn")
     print("| text, MB | sorted in s | s per MB | peak memory, MB | of text | chars/s looked up |")
     print("| --- | --- | --- | --- | --- | --- |")
-    for megabytes in parser.parse_args().megabytes:
+    for megabytes in given.megabytes:
         with spawn.Pool(1) as pool:
             size, seconds, peak, rate = pool.apply(measure, (megabytes,))
         print(

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 from serving_tools import served, small_model
@@ -299,10 +300,29 @@ def test_settings_of_another_kind_are_refused_where_they_are_given(act, name, mo
             act(**texts, **{name: wrong})
 
 
+def test_what_is_no_whole_number_is_told(model):
+    for wrong in (1.5, "3", None, [3]):
+        for name, act in (
+            ("n", lambda n: model.fill("the ___ sat", n=n)),
+            ("samples", lambda n: model.fill("the ___ sat", samples=n)),
+            ("n", lambda n: model.complete("the", n=n)),
+            ("tries", lambda n: model.generate_checked(bool, tries=n)),
+            ("port", lambda n: charloom.serve(model, port=n)),
+        ):
+            with pytest.raises(SettingsError, match=f"^{name}: .* it must be a whole number$"):
+                act(wrong)
+    assert len(model.fill("the ___ sat", n=np.int64(2), samples=9)) == 2
+
+
 def test_what_is_no_rule_text_or_vocabulary_is_told(model):
     for act, told in (
         (lambda: model.generate(rule="a+"), r"^rule: 'a\+' was given; it must be Pattern"),
         (lambda: model.generate_many(count=1, rule=3), "^rule: 3 was given"),
+        (lambda: charloom.Both(charloom.Pattern("a"), "b"), "^rule: 'b' was given"),
+        (lambda: charloom.Pattern(b"a"), "^pattern: b'a' was given; it must be a str"),
+        (lambda: charloom.Grammar(5), "^grammar: 5 was given; it must be a str"),
+        (lambda: charloom.NoCopies("book", 3), "^index: 'book' was given; it must be CopyIndex"),
+        (lambda: model.generate(rule=charloom.JsonSchema({1, 2})), "^json_schema: it is no JSON"),
         (lambda: Model.untrained(ModelSettings(), "abc"), "^vocabulary: str was given"),
         (lambda: InMemory(5), "^int was given as a text"),
         (lambda: model.evaluate(None), "^NoneType was given as a text"),

@@ -55,7 +55,7 @@ def replacing(path: str | Path, *, new: bool = False) -> Iterator[BinaryIO]:
     or the folder not writable.
     """
     path = named(path).resolve()  # through a link, so that the link stays one
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.parent / f".{path.name}.{secrets.token_hex(4)}.partial"
     try:
         with partial.open("xb") as file:
             yield file

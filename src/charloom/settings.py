@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import re
+from operator import index
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -125,11 +126,13 @@ def check_within(name: str, value: int, least: int, most: int = 65536) -> None:
     Traceback (most recent call last):
     charloom.errors.SettingsError: places: 70000 was given; it must be at least 0, at most 65536
     """
-    if not least <= value <= most:
-        raise SettingsError(
-            f"{name}: {shown(value, 40)} was given; it must be at least {least}, at most {most}",
-            name,
-        )
+    try:
+        expected = f"at least {least}, at most {most}"
+        fits = least <= index(value) <= most
+    except TypeError:
+        fits, expected = False, "a whole number"
+    if not fits:
+        raise SettingsError(f"{name}: {shown(value, 40)} was given; it must be {expected}", name)
 
 
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:

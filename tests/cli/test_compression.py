@@ -66,6 +66,11 @@ def test_wrong_use_is_one_line(place, capsys):
     assert "no effect without --adapt" in complaint(capsys, command)
     assert "too many names (3)" in complaint(capsys, ["compress", "a", "b", "c"])
     assert "no-such" in complaint(capsys, ["compress", "no-such"])
+    for folder in (".", "..", "/", str(place)):
+        for command in (["compress", folder], ["compress", "fox.safetensors", folder]):
+            assert f"{folder}: Is a directory" in complaint(capsys, command)
+        command = ["decompress", "book.txt.loom", "-o", folder]
+        assert "cannot be written" in complaint(capsys, command)
     assert "is not an archive" in complaint(capsys, ["decompress", "book.txt", "-o", "x"])
     assert not (place / "x").exists()
     assert compression.compress.__doc__

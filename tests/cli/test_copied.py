@@ -64,6 +64,14 @@ def test_colors_and_json_are_there_where_they_are_asked_for(folder, capsys):
     assert [row["n"] for row in facts["new_ngrams"]] == [5, 10, 15, 20, 30, 50]
 
 
+def test_of_a_long_span_the_beginning_is_shown(folder, capsys):
+    files = (folder / "book.run", folder / "book.txt", folder / "book.txt")
+    part = run(capsys, "copied", *files, "--show", "0", "--spans", "1").splitlines()
+    (row,) = [line for line in part if BOOK[:20] in line]
+    size = json.loads(run(capsys, "copied", *files, "--json"))["samples_longest"][0]["text"]
+    assert row == f"{len(size):12,}  {BOOK[:297]}..."
+
+
 def test_the_model_generates_samples(folder, capsys):
     files = (folder / "book.run", folder / "book.txt")
     shown = run(capsys, "copied", *files, "--count", "2", "--length", "60", "--show", "2")

@@ -63,6 +63,14 @@ def test_an_odd_line_is_shown_with_its_number_and_marked(logs, capsys):
     assert "the lowest that there is" not in told
 
 
+def test_how_many_ordinary_lines_would_be_printed_is_a_plain_number(logs, capsys, tmp_path):
+    (tmp_path / "long.txt").write_text((logs / "new.txt").read_text() * 25)
+    for threshold, expected in ((1, "1,500"), (0.3, "460"), (0.03, "46")):
+        command = ("odd", logs / "lines.run", tmp_path / "long.txt", "--threshold", threshold)
+        _, told = run(capsys, *command, "--format", "jsonl")
+        assert "of 1,525 lines odd" in told and f"about {expected} would be" in told
+
+
 def test_without_a_threshold_it_is_the_lowest_that_few_lines_allow(logs, capsys):
     shown, told = run(capsys, "odd", logs / "lines.run", logs / "new.txt")
     assert "99 opened d" in shown

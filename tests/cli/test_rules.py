@@ -76,6 +76,29 @@ def test_wrong_rules_are_one_line(place, capsys):
     assert "--validate: 'no-such-program' cannot be run" in missing
 
 
+def test_files_of_prompts_and_rules_are_read_as_flags_say(place, capsys):
+    wide = {"prompt": "See:", "rule": 'start: "ab"', "schema": '{"const": 5}', "book": "abab"}
+    for name, text in wide.items():
+        (place / name).write_text(text, "utf-16")
+    command = ["generate", "m", "--seed", "1"]
+    uses = [
+        (["--prompt-file", "prompt", "--length", "0"], "See:\n"),
+        (["--grammar", "rule"], "ab\n"),
+        (["--json-schema", "schema"], "5\n"),
+        (["--pattern", "ab|b{4}", "--no-copies", "2", "--training-text", "book"], "bbbb\n"),
+    ]
+    for flags, text in uses:
+        assert main([*command, *flags]) == 1
+        error = capsys.readouterr().err
+        assert "read it with --encoding utf-16" in error
+        assert said(capsys, *command, *flags, "--encoding", "utf-16") == text
+    assert main([*command, "prompt", "-o", "out", "--length", "1"]) == 1
+    assert "read it with --encoding utf-16" in capsys.readouterr().err
+    more = ["--encoding", "utf-16", *uses[3][0]]
+    assert "1 part made, 1 row" in said(capsys, *command, "prompt", "-o", "many", *more)
+    assert "--encoding: is for a file" in complaint(capsys, *command, "--encoding", "utf-16")
+
+
 def test_a_program_accepts_or_refuses_texts(place, capsys):
     command = ["generate", "m", "--prompt", "2", "--pattern", "[0-9]{2}", "--seed", "1"]
     odd = [*command, "--count", "4", "--validate", "grep -q '[13579]$'"]
@@ -120,6 +143,24 @@ def test_fill_names_what_may_stand_in_a_gap(place, capsys):
         capsys, "fill", "m", "the fox"
     )
     assert completing.fill.__doc__ and rules.PatternFlag
+
+
+def test_an_error_names_only_flags_and_arguments_of_its_command(place, capsys):
+    (place / "book.txt").write_text("ab")
+    command = [
+        "generate",
+        "m",
+        "--pattern",
+        "ab",
+        "--no-copies",
+        "2",
+        "--training-text",
+        "book.txt",
+    ]
+    told = "rule: no text was found that fulfils both rules in at most 500 characters"
+    assert complaint(capsys, *command) == f"charloom: {told}\n"
+    assert "charloom: TEXT: nothing stands after the gap" in complaint(capsys, "fill", "m", "a ___")
+    assert "--length: 0 was given" in complaint(capsys, "fill", "m", "a ___ b", "--length", "0")
 
 
 def test_a_pattern_and_no_copies_go_together(place, capsys):

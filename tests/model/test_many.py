@@ -191,11 +191,31 @@ def test_the_training_text_is_indexed_once_by_a_worker(place, monkeypatch):
             assert not any(text[i : i + 4] in TEXTS["a.txt"] for i in range(len(text) - 3))
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_rule_that_no_text_of_the_index_fulfils_is_told_once(place, workers):
+RULES = {"pattern": "the fox", "grammar": 'start: "the fox"'}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_no_text_of_the_index_fulfils_is_refused_before_anything_is_written(
+    place, rule
+):
     pytest.importorskip("pydivsufsort", reason="needs the extra `copies`")
+    pytest.importorskip("llguidance", reason="needs the extra `rules`")
+    Path("fox.txt").write_text("the fox")
+    options = {**COPIES, "training_text": "fox.txt", rule: RULES[rule]}
     with pytest.raises(SettingsError, match="no text was found that fulfils both"):
-        outcomes(**{**COPIES, "pattern": "the fox"}, workers=workers)
+        outcomes(**options)
+    assert not Path("out").exists()
+    assert outcomes(**{**options, "no_copies": 8})["a.txt"].part
+
+
+def test_the_model_may_be_a_run_or_one_that_comes_along(place):
+    Path("fox.run").mkdir()
+    Path("fox.safetensors").rename("fox.run/model.safetensors")
+    for model in ("fox.run", "english"):
+        many = ManySettings(workers=1)
+        (found,) = process_files("evaluate", model, "texts/c.txt", f"{model}.out", many=many)
+        (row,) = rows(found.part)
+        assert row["nats"] == charloom.Model.load(model).evaluate(Path("texts/c.txt")).nats
 
 
 def work(place: Path, verb="score", **options) -> Work:

@@ -98,10 +98,14 @@ def load(path: Path, values: dict[str, Any]) -> charloom.Model:
     return charloom.Model.load(path, **chosen(ComputingSettings, values).model_dump())
 
 
+def reading_of(values: dict[str, Any]) -> dict[str, Any]:
+    """What flags say of how texts are read."""
+    return {name: values[name] for name in READING if values.get(name) is not None}
+
+
 def pieces_of(model: charloom.Model, text: list[Any], values: dict[str, Any]) -> Iterable[str]:
     """The text, read as the model's own was, or as flags say."""
-    changes = {name: values[name] for name in READING if values[name] is not None}
-    return charloom.read(text, model.text_settings.replace(**changes))
+    return charloom.read(text, model.text_settings.replace(**reading_of(values)))
 
 
 def given_text(

@@ -110,7 +110,7 @@ def _model_and(files: list[Path], what: str) -> tuple[Path | None, Path]:
 
 
 def _archive(file: Path, output: Path | None) -> Path:
-    return output or file.with_name(f"{file.name}.loom")
+    return output or Path(f"{file}.loom")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import typer
 
 import charloom
 
+from ..errors import shown
 from ..settings import AmountSettings, SamplingSettings, check_within
 from . import formatting
 from .arguments import (
@@ -23,6 +24,8 @@ from .arguments import (
 from .flags import chosen, flags, refuse
 from .marking import When, in_color, marked
 from .streams import flush, say
+
+_SHOWN = 300  # characters of a span, which may be a whole book; JSON has all of it
 
 _Training = Annotated[
     Any,
@@ -149,7 +152,7 @@ def _table(found: charloom.CopyReport, spans: int) -> list[str]:
                 "",
                 f"longest spans of {'the samples' if name == 'samples' else 'held-out text'}",
             ]
-            lines += [f"{len(one.text):12,}  {charloom.visible(one.text)}" for one in longest]
+            lines += [f"{len(one.text):12,}  {shown(one.text, _SHOWN)}" for one in longest]
     return lines
 
 

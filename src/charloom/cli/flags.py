@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -124,8 +124,10 @@ def help_of(field: Any) -> str:
     return field.description + (f" ({', '.join(bounds)})" if bounds else "")
 
 
-def as_flags(error: CharloomError) -> str:
+def as_flags(error: CharloomError, known: Collection[str] | None = None) -> str:
     r"""The message of an error, with the settings that it names as flags.
+
+    With `known`, the flags and arguments of a command, only as these; others stand as they are.
 
     >>> as_flags(SettingsError("hidden_size: 0 was given; it must be at least 1"))
     '--hidden-size: 0 was given; it must be at least 1'
@@ -133,17 +135,28 @@ def as_flags(error: CharloomError) -> str:
     'use --batch-size 1 or --unknown'
     >>> as_flags(CharloomError("`steps`: no such file"))
     '`steps`: no such file'
+    >>> as_flags(SettingsError("text: nothing stands after the gap"), known={"--gap", "TEXT"})
+    'TEXT: nothing stands after the gap'
     """
+
+    def named(name: str, value: str, otherwise: str) -> str:
+        shown, argument = flag(name, value), name.upper().replace("_", "-")
+        if known is None or shown.partition(" ")[0] in known:
+            return shown
+        return argument if argument in known else otherwise
+
     message = str(error)
     if isinstance(error, SettingsError):
         name, colon, rest = message.partition(": ")
         if colon and name in error.settings:
-            message = f"{flag(name)}{colon}{rest}"
+            message = f"{named(name, '', name)}{colon}{rest}"
     if not error.settings:
         return message
-    named = "|".join(map(re.escape, error.settings))
+    names = "|".join(map(re.escape, error.settings))
     return re.sub(
-        rf"`({named})(?:=([^`]*))?`", lambda match: flag(match[1], match[2] or ""), message
+        rf"`({names})(?:=([^`]*))?`",
+        lambda match: named(match[1], match[2] or "", match[0]),
+        message,
     )
 
 

@@ -37,10 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
             status = _run(arguments)
             if status == 0:
                 streams.flush()
-        except SettingsError as error:
-            return _complain(error, 2)
         except CharloomError as error:
-            return _complain(error, 1)
+            known = _flags_and_arguments(arguments)
+            return _complain(error, 2 if isinstance(error, SettingsError) else 1, known)
         except KeyboardInterrupt:
             status = 130
         except streams.NoReaderError:
@@ -91,13 +90,32 @@ def _misused(error: Any) -> str:
     return f"{error.format_message().removesuffix('.')}; see {command} --help"
 
 
-def _complain(error: CharloomError | str, status: int) -> int:
+def _flags_and_arguments(arguments: list[str]) -> set[str] | None:
+    """What can be given to the command that was asked for."""
+    from typer.main import get_command
+
+    verbs = lazy.asked_for(arguments)
+    if len([*verbs]) != 1:
+        return None
+    (command,) = get_command(lazy.app(verbs)).commands.values()  # pyright: ignore
+    return {
+        name
+        for parameter in command.params
+        for name in (
+            [parameter.metavar]
+            if parameter.param_type_name == "argument"
+            else [*parameter.opts, *parameter.secondary_opts]
+        )
+    }
+
+
+def _complain(error: CharloomError | str, status: int, known: set[str] | None = None) -> int:
     if isinstance(error, CharloomError):
         from .flags import as_flags
 
         if isinstance(error, GroupError) and os.environ.get("RANK", "0") != "0":
             return status  # process 0 tells it
-        error = as_flags(error)
+        error = as_flags(error, known)
     streams.tell(f"charloom: {error}")
     try:
         streams.flush()

@@ -14,7 +14,7 @@ import charloom
 
 from ..errors import SettingsError, TextError, counted
 from ..settings import ComputingSettings, ManySettings, TextSettings
-from .arguments import READING, Texts, path
+from .arguments import Texts, path, reading_of
 from .flags import as_flags, chosen, flags, refuse
 from .streams import is_terminal, say, tell
 
@@ -56,7 +56,6 @@ def on_many_files(
     computing = chosen(ComputingSettings, values).model_dump(exclude_unset=True)
     if not values.get("threads"):
         computing.pop("threads", None)
-    reading = {name: values[name] for name in READING if values.get(name) is not None}
     outcomes = charloom.process_files(
         verb,
         model,
@@ -64,7 +63,7 @@ def on_many_files(
         output,
         many=chosen(ManySettings, values),
         computing=computing,
-        reading=reading,
+        reading=reading_of(values),
         **options,
     )
     made = kept = rows = 0

@@ -18,7 +18,6 @@ from ..errors import SettingsError, counted
 from ..settings import (
     AdaptationSettings,
     AmountSettings,
-    ComputingSettings,
     SamplingSettings,
 )
 from . import formatting
@@ -34,6 +33,7 @@ from .arguments import (
     path,
     pieces_of,
     reading_flags,
+    reading_of,
     show,
     temperature_flag,
     text_name,
@@ -55,7 +55,7 @@ from .streams import say, tell
 
 
 @many_flags
-@flags(ComputingSettings)
+@reading_flags
 @flags(SamplingSettings, only=("seed",), instead="a new one, told on standard error")
 @temperature_flag
 @flags(SamplingSettings, only=("top_k", "top_p"))
@@ -128,7 +128,7 @@ def generate(
         charloom generate book.run --prompt "The Fox" --temperature 0.5
         charloom generate names.run --count 10 --pattern "[A-Z][a-z]{2,5}"
     """
-    rule = given_rule(pattern, json_schema, grammar, no_copies, training_text)
+    rule = given_rule(pattern, json_schema, grammar, no_copies, training_text, values)
     if output is not None:
         if prompt is not None or prompt_file is not None:
             raise SettingsError("-o takes prompts from files; leave out --prompt and --prompt-file")
@@ -147,6 +147,8 @@ def generate(
         )
     if prompt is not None and prompt_file is not None:
         raise SettingsError("give either --prompt or --prompt-file, not both")
+    if prompt_file is json_schema is grammar is training_text is None:
+        refuse(context, READING, "is for a file, and none was named")
     told = ""
     if values["seed"] is None:
         values["seed"] = secrets.randbelow(2**31)
@@ -158,7 +160,7 @@ def generate(
     sampling, amount = chosen(SamplingSettings, values), chosen(AmountSettings, values)
     loaded = load(model, values)
     if prompt_file is not None:
-        prompt = "".join(pieces_of(loaded, [prompt_file], dict.fromkeys(READING)))
+        prompt = "".join(pieces_of(loaded, [prompt_file], values))
     prompt = loaded.normalized(prompt or "", "prompt")
     if state_out is not None and amount.count > 1:
         raise SettingsError("state_out: it is of one text, and --count is more than 1", "state_out")
@@ -167,7 +169,12 @@ def generate(
         "state": before,
         "length": amount.length,
         "stop": stop or None,
-        "rule": charloom.rule_given(loaded, prompt=prompt, **rule),
+        "rule": charloom.rule_given(
+            loaded,
+            prompt=prompt,
+            reading=loaded.text_settings.replace(**reading_of(values)),
+            **rule,
+        ),
         **sampling.model_dump(),
     }
     facts = sampling.model_dump() | loaded.computed_with if format == "jsonl" else None

@@ -82,9 +82,9 @@ def odd(
             f"needs about {20 / USUAL_THRESHOLD:,.0f} {what}s to train on, or "
             f"{2 / USUAL_THRESHOLD:,.0f} for --calibrate"
         )
-    expected = found.threshold * found.read
+    expected = formatting.significant(found.threshold * found.read, 2)
     tell(
         f"{count:,} of {counted(found.read, what)} odd, with a p-value of at most "
-        f"{found.threshold:.2g}; of as many ordinary ones about {expected:,.2g} would be"
+        f"{found.threshold:.2g}; of as many ordinary ones about {expected:,.12g} would be"
     )
     tell_computed(loaded)

@@ -11,7 +11,7 @@ import typer
 import charloom
 
 from ..errors import SettingsError
-from .arguments import path, text_name
+from .arguments import path, reading_of, text_name
 
 _TITLE = "Rules"
 _SECONDS = 60  # that a command has for one text
@@ -115,12 +115,16 @@ def given_rule(
     grammar: Path | None,
     no_copies: int | None,
     training_text: Path | str | None,
+    values: dict[str, Any],
 ) -> dict[str, Any]:
     """What the flags of a rule say, with the text of the files; for `charloom.rule_given`."""
+    reading = charloom.TextSettings(**reading_of(values))
     return {
         "pattern": pattern,
-        "json_schema": None if json_schema is None else "".join(charloom.read(json_schema)),
-        "grammar": None if grammar is None else "".join(charloom.read(grammar)),
+        "json_schema": None
+        if json_schema is None
+        else "".join(charloom.read(json_schema, reading)),
+        "grammar": None if grammar is None else "".join(charloom.read(grammar, reading)),
         "no_copies": no_copies,
         "training_text": None if training_text is None else str(training_text),
     }

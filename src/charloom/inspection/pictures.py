@@ -24,6 +24,7 @@ WIDEST = 400
 """Most characters in a heat map: more could not be told apart."""
 
 _BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#8a8f98"  # distinct to color-blind readers, too
+_CORNER = "upper right"  # Matplotlib warns where its search for a free place takes long
 _SIGNED = ["#124c8c", "#6ea4d8", "#fbf9f4", "#eda35f", "#a34700"]  # the page's, in its light theme
 _GATE = ["#fbf9f4", "#1b1a17"]  # Matplotlib 3.8 takes a tuple of two for a color and its opacity
 
@@ -77,7 +78,7 @@ def plot(run: str | Path, path: str | Path | None = None) -> Path:
         )
     axes.set(xlabel="step", ylabel="bits per character", title=_plain(folder.path.name))
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc=_CORNER)
     target = Path(path) if path is not None else folder.path / "curve.png"
     _save(figure, target)
     return target
@@ -109,7 +110,7 @@ def plot_search(study: str | Path, target: Path) -> Path:
         axes.set(xlabel=title)
         axes.grid(alpha=0.25)
     row[0].set(ylabel="bits per character held out")
-    row[0].legend(frameon=False)
+    row[0].legend(frameon=False, loc=_CORNER)
     _save(figure, target)
     return target
 

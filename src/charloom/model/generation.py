@@ -13,12 +13,12 @@ import numpy as np
 
 from ..engines.random import stream_seeds
 from ..engines.weights import Array
-from ..errors import SettingsError, shown
+from ..errors import SettingsError
 from ..settings import AmountSettings, SamplingSettings
 from ..text.vocabulary import Vocabulary
 from .drawing import drawn, drawn_evenly
 from .predictor import Predictor
-from .rules.rule import Follower, Rule
+from .rules.rule import Follower, Rule, check_is_rule
 from .storage.text_state import TextState, after_prompt
 
 _LONGEST_PIECE = 16  # characters; the first is one, and each is twice as long as the last
@@ -137,11 +137,8 @@ def writers_of(
         raise SettingsError("stop: '' was given; it must have at least one character")
     if predictor.lines:
         stops.append("\n")
-    if not isinstance(rule, Rule | None):
-        raise SettingsError(
-            f"rule: {shown(repr(rule))} was given; it must be Pattern(...), JsonSchema(...), "
-            "Grammar(...) or NoCopies(...)"
-        )
+    if rule is not None:
+        check_is_rule(rule)
     bound = rule and rule.bound(predictor, stops)
     return [
         Writer(predictor.vocabulary, length, stops, bound and bound.begin(length))

@@ -456,10 +456,10 @@ class Model:
         (3, True)
         """
         text = self.normalized(text)
-        if not gap or text.count(gap) != 1:
+        found = text.count(gap) if gap else 0
+        if found != 1:
             raise SettingsError(
-                f"gap: {shown(repr(gap))} must stand in the text once; found: "
-                f"{text.count(gap or text):,} x"
+                f"gap: {shown(repr(gap))} must stand in the text once; found: {found:,} x"
             )
         left, _, right = text.partition(gap)
         return fills(self.predictor, left, right, n=n, length=length, samples=samples, seed=seed)

@@ -85,7 +85,7 @@ def test_what_is_left_keeps_its_proportions():
 
 def test_without_a_common_text_it_is_an_error_before_the_first_character():
     rule = Both(Pattern("ab+"), NoCopies(CopyIndex.of(["ab"]), 2))
-    with pytest.raises(SettingsError, match=r"fulfils both in at most 9 characters"):
+    with pytest.raises(SettingsError, match=r"fulfils both rules in at most 9 characters"):
         MODEL.generate_many(count=2, length=9, rule=rule)
     short = Both(Pattern("a{3}|b{5}"), NoCopies(CopyIndex.of(["aa"]), 2))
     assert MODEL.generate_many(count=2, length=5, rule=short) == ["bbbbb"] * 2

@@ -23,9 +23,9 @@ from ...settings import ManySettings, SamplingSettings
 from ...text.reading import SUFFIXES, Sources, name_of, single_sources
 from ...text.records import JSON_LINES, PARQUET, kind_of_file, need_parquet
 from ...text.workers import Lost, work_on
+from ..bases import find
 from ..model import Model
 from ..rules.given import GIVEN
-from ..storage.container import MODEL_FILE
 from ..storage.sealed import sealed, unsealed
 from .cluster import work_on_cluster
 from .parts import is_done, remove_partial
@@ -99,11 +99,11 @@ def process_files(
     inputs = _inputs(files)
     if many.parts == "parquet" or any(kind_of_file(Path(i)) == "parquet" for i in inputs):
         need_parquet()
-    path = named(model)
-    path = path / MODEL_FILE if path.is_dir() else path
+    path = find(model)
     loaded = Model.load(path)  # so that what is wrong is told of before there are workers
     if verb == "generate":
-        check_rule(loaded, {**OPTIONS[verb], **options})
+        settings = loaded.text_settings.replace(**(reading or {}))
+        check_rule(loaded, {**OPTIONS[verb], **options}, settings)
     folder = _made(named(output))
     computing = {"threads": 1, **(computing or {})}
     how = {name: value for name, value in computing.items() if name != "threads"}

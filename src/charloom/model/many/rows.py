@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...settings import SamplingSettings
+from ...settings import SamplingSettings, TextSettings
 from ...text.copies import CopyIndex
 from ...text.normalizing import Normalized
-from ...text.reading import lasting_sources
+from ...text.reading import lasting_sources, read
 from ..generation import writers_of
 from ..model import Model
-from ..rules.given import GIVEN, indexed, rule_given
+from ..rules.given import GIVEN, rule_given
 from ..scoring import Score
 
 Row = dict[str, Any]
@@ -77,28 +77,26 @@ def _generate(model: Model, text: Normalized, options: dict[str, Any]) -> Iterat
         yield {"number": number, "prompt": prompt, "text": generated}
 
 
-def opened(model: Model, options: dict[str, Any]) -> dict[str, Any]:
-    """The options with the training text indexed, once for all inputs; see `check_rule`."""
+def opened(options: dict[str, Any], reading: TextSettings) -> dict[str, Any]:
+    """The options with the training text indexed, once for all inputs of a worker."""
     source = options.get("training_text")
     if source is None:
         return options
-    options = {**options, "training_text": indexed(model, source)}
-    check_rule(model, options)
-    return options
+    return {**options, "training_text": CopyIndex.of(read(source, reading))}
 
 
-def check_rule(model: Model, options: dict[str, Any]) -> None:
+def check_rule(model: Model, options: dict[str, Any], reading: TextSettings) -> None:
     """SettingsError if `generate` has a rule that no text can fulfil.
 
-    TextError if there is no `training_text`. It is not indexed here, which takes long: `opened`
-    has the rule with its index.
+    TextError if there is no `training_text`. It is indexed here, which may take long, only beside
+    another rule: with `no_copies` alone there is always a text, an empty one if need be.
     """
     given = {name: options[name] for name in GIVEN}
-    source = given["training_text"]
-    if source is not None and not isinstance(source, CopyIndex):
-        lasting_sources(source)
-        given["training_text"] = CopyIndex.of(["\n"])
-    rule = rule_given(model, **given)
+    if given["training_text"] is not None:
+        lasting_sources(given["training_text"])
+        if all(given[name] is None for name in ("pattern", "json_schema", "grammar")):
+            given["training_text"] = CopyIndex.of(["\n"])
+    rule = rule_given(model, **given, reading=reading)
     writers_of(model.predictor, 1, options["length"], options["stop"], rule)
 
 

@@ -51,7 +51,7 @@ class Work:
         """Load the model, once for each worker; what is returned works on an input."""
         model = Model.load(self.model, **self.computing)
         settings = model.text_settings.replace(**self.reading)
-        options = opened(model, self.options)
+        options = opened(self.options, settings)
         return lambda source: self._outcome(model, settings, options, source)
 
     def _outcome(

@@ -20,7 +20,7 @@ from ...engines.restriction import Table
 from ...engines.weights import Array
 from ...errors import SettingsError, counted
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule, Searching
+from .rule import BoundRule, Follower, Rule, Searching, check_is_rule
 
 FIRST_SEARCH, LATER_SEARCH = 20_000, 2000
 """Places that are looked at for a way: from the first character, from another."""
@@ -41,6 +41,8 @@ class Both(Rule):
     """
 
     def __init__(self, first: Rule, second: Rule) -> None:
+        for rule in (first, second):
+            check_is_rule(rule)
         self.rules = first, second
 
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
@@ -60,7 +62,7 @@ class _BoundBoth(BoundRule):
             way = place.way(FIRST_SEARCH)
             if way is None:
                 raise SettingsError(
-                    "rule: no text was found that fulfils both in at most "
+                    "rule: no text was found that fulfils both rules in at most "
                     f"{counted(length, 'character')}"
                 )
             self._first = _BothFollower(place, way, {})

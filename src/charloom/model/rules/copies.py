@@ -21,7 +21,7 @@ from ...settings import check_within
 from ...text.copies import CopyIndex
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule
+from .rule import BoundRule, Follower, Rule, check_kind
 
 _MOST_TABLES = 100_000
 
@@ -47,6 +47,7 @@ class NoCopies(Rule):
     after: str = ""
 
     def __post_init__(self) -> None:
+        check_kind("index", self.index, CopyIndex, "CopyIndex.of(...)")
         check_within("no_copies", self.n, 2, 2**31 - 1)
 
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import SettingsError
+from ...settings import TextSettings
 from ...text.copies import CopyIndex
 from ...text.reading import read
 from .both import Both
@@ -32,11 +33,13 @@ def rule_given(
     no_copies: int | None = None,
     training_text: str | Path | CopyIndex | None = None,
     prompt: str = "",
+    reading: TextSettings | None = None,
 ) -> Rule | None:
     """The rule for what follows a prompt: one of the first three, `no_copies`, both, or none.
 
     `no_copies` compares with the `training_text`: an index, or a file, folder or glob that is read
-    and indexed. SettingsError for values that do not go together.
+    and indexed, as the model's own text was or as `reading` says. SettingsError for values that do
+    not go together.
 
     >>> from charloom import Model, ModelSettings, Vocabulary
     >>> model = Model.untrained(ModelSettings(hidden_size=8), Vocabulary.of("abc 123"))
@@ -46,6 +49,7 @@ def rule_given(
     from ..model import check_model  # which imports the rules
 
     check_model("model", model)
+    reading = model.text_settings if reading is None else TextSettings.of(reading, "reading")
     given = {"pattern": pattern, "json_schema": json_schema, "grammar": grammar}
     names = [name for name, value in given.items() if value is not None]
     if len(names) > 1:
@@ -65,11 +69,6 @@ def rule_given(
     if no_copies is None or training_text is None:
         return rule
     if not isinstance(training_text, CopyIndex):
-        training_text = indexed(model, training_text)
+        training_text = CopyIndex.of(read(training_text, reading))
     copies = NoCopies(training_text, no_copies, after=prompt)
     return copies if rule is None else Both(rule, copies)
-
-
-def indexed(model: Model, source: str | Path) -> CopyIndex:
-    """The index of a text that is read as the model reads texts."""
-    return CopyIndex.of(read(source, model.text_settings))

@@ -28,7 +28,7 @@ from ...engines.weights import Array
 from ...errors import SettingsError, short_repr, shown
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule, Searching
+from .rule import BoundRule, Follower, Rule, Searching, check_kind
 
 FIRST_SEARCH, LATER_SEARCH = 3000, 200
 """Places that are looked at to find a way to an end: from the first character, from another."""
@@ -60,6 +60,9 @@ class Grammar(Rule):
 
     grammar: str
 
+    def __post_init__(self) -> None:
+        check_kind("grammar", self.grammar, str, "a str")
+
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
         """The grammar over the ids of one model."""
         return _bound("grammar", self.grammar, predictor, stops)
@@ -87,10 +90,10 @@ class JsonSchema(Rule):
 
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
         """The schema over the ids of one model."""
-        schema = self.schema if isinstance(self.schema, str) else json.dumps(self.schema)
         try:
+            schema = self.schema if isinstance(self.schema, str) else json.dumps(self.schema)
             json.loads(schema)
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise SettingsError(f"json_schema: it is no JSON: {shown(error)}") from None
         return _bound("json_schema", f"start: %json {schema}", predictor, stops)
 

@@ -22,7 +22,7 @@ from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from .automaton import Automaton, automaton_of
 from .endings import pruned, with_stops
-from .rule import BoundRule, BoundTable, Rule
+from .rule import BoundRule, BoundTable, Rule, check_kind
 from .utf8 import bytes_of
 
 LARGEST = 2**24
@@ -51,6 +51,9 @@ class Pattern(Rule):
     __repr__ = short_repr
 
     pattern: str
+
+    def __post_init__(self) -> None:
+        check_kind("pattern", self.pattern, str, "a str")
 
     def bound(self, predictor: Predictor, stops: Sequence[str]) -> BoundRule:
         """The pattern over the ids of one model."""
