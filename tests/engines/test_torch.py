@@ -110,13 +110,13 @@ def largest_difference(a: Weights, b: Weights) -> float:
 @on_each_device
 @pytest.mark.parametrize("batches", ["streams", "lines", "windows"])
 @pytest.mark.parametrize("settings", SHAPES, ids=str)
-def test_forty_steps_with_dropout_leave_the_weights_of_the_reference(settings, batches, device):
+def test_a_hundred_steps_with_dropout_leave_the_weights_of_the_reference(settings, batches, device):
     if device == "cuda" and not EXACT_PRODUCTS:
         pytest.skip("products are TF32; NVIDIA_TF32_OVERRIDE=0 makes them float32")
     engine, judge = opened(settings, device), reference(settings)
     first = engine.weights()
-    found, losses = steps_of(engine, batches, 40)
-    expected, their_losses = steps_of(judge, batches, 40)
+    found, losses = steps_of(engine, batches, 100)
+    expected, their_losses = steps_of(judge, batches, 100)
     # measured on an H200 after 60 steps: 2.2e-6 for the LSTM, 6.1e-5 for the RNN
     bound = 1e-5 if device == "cpu" else 2e-4
     assert largest_difference(engine.weights(), judge.weights()) <= bound
@@ -124,7 +124,7 @@ def test_forty_steps_with_dropout_leave_the_weights_of_the_reference(settings, b
     assert largest_difference(engine.weights(), first) > 0.05  # it has learned
     assert found.characters == expected.characters
     assert found.gradient_norm == pytest.approx(expected.gradient_norm, rel=100 * bound)
-    assert engine.optimizer_state().steps == 40
+    assert engine.optimizer_state().steps == 100
     after = found.state.numpy()
     assert_allclose(after.hidden, expected.state.hidden, atol=20 * bound)
     assert_allclose(after.cell, expected.state.cell, atol=20 * bound)
