@@ -108,11 +108,14 @@ def test_one_units_numbers_are_those_of_the_trace_to_the_last_bit(shared, trace)
     for layer, unit, t in itertools.product((0, 1), (0, 17), (0, 1, 100, 255, 256, 400)):
         show(shared, layer=layer, unit=unit, cursor=t)
         shared.wait_for_selector(f'#unit-values[data-at="{layer} {unit} {t}"] dd[data-value*="."]')
-        for item in shared.locator("#unit-values dd").all():
-            name = item.get_attribute("data-quantity")
+        items = shared.locator("#unit-values dd").evaluate_all(
+            "all => all.map((dd) => [dd.dataset.quantity, dd.dataset.value, dd.innerText])"
+        )
+        assert len(items) > 5
+        for name, given, text in items:
             value = trace.quantities[name][t, layer, unit]
-            assert np.float32(item.get_attribute("data-value")) == value
-            assert item.inner_text().replace("\n", "").endswith(shown(value))
+            assert np.float32(given) == value
+            assert text.replace("\n", "").endswith(shown(value))
 
 
 @pytest.mark.parametrize("quantity", ["f_t", "fC_t", "i_t", "g_t", "gi_t", "C_t", "o_t", "h_t"])
@@ -584,7 +587,7 @@ def test_it_fits_and_can_be_read(open_page, address, pictures, width, theme):
           const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
           const paper = light(colors.paper);
           const least = [ratio(light(colors.ink), paper), ratio(light(colors.muted), paper)];
-          const controls = "button, select, [type=number], [type=text]";
+          const controls = "button, select, textarea, [type=number], [type=text]";
           for (const control of document.querySelectorAll(controls)) {
             const { color, backgroundColor, borderColor, borderWidth } = getComputedStyle(control);
             const own = backgroundColor === "rgba(0, 0, 0, 0)" ? paper : light(backgroundColor);
