@@ -135,6 +135,17 @@ def check_within(name: str, value: int, least: int, most: int = 65536) -> None:
         raise SettingsError(f"{name}: {shown(value, 40)} was given; it must be {expected}", name)
 
 
+def check_kind(name: str, given: object, kind: type, expected: str) -> None:
+    """SettingsError for something of another kind.
+
+    >>> check_kind("pattern", 5, str, "a str")
+    Traceback (most recent call last):
+    charloom.errors.SettingsError: pattern: 5 was given; it must be a str
+    """
+    if not isinstance(given, kind):
+        raise SettingsError(f"{name}: {shown(repr(given))} was given; it must be {expected}")
+
+
 def _one_line(error: ValidationError, settings: type[BaseModel]) -> SettingsError:
     """The first complaint of pydantic, in this project's words."""
     first = error.errors()[0]

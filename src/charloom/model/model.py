@@ -47,6 +47,7 @@ from ..settings import (
     OddSettings,
     SamplingSettings,
     TextSettings,
+    check_kind,
 )
 from ..text.normalizing import Normalized, normalized, steps
 from ..text.reading import InMemory, given_as_text, read
@@ -81,10 +82,7 @@ def check_model(name: str, given: object) -> None:
     Traceback (most recent call last):
     charloom.errors.SettingsError: model: 'book.run' was given; it must be a Model (see Model.load)
     """
-    if not isinstance(given, Model):
-        raise SettingsError(
-            f"{name}: {shown(repr(given))} was given; it must be a Model (see Model.load)"
-        )
+    check_kind(name, given, Model, "a Model (see Model.load)")
 
 
 class Model:

@@ -17,11 +17,11 @@ import numpy as np
 
 from ...engines.restriction import Table
 from ...engines.weights import Array
-from ...settings import check_within
+from ...settings import check_kind, check_within
 from ...text.copies import CopyIndex
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule, check_kind
+from .rule import BoundRule, Follower, Rule
 
 _MOST_TABLES = 100_000
 

@@ -26,9 +26,10 @@ import numpy as np
 from ...engines.restriction import Table
 from ...engines.weights import Array
 from ...errors import SettingsError, short_repr, shown
+from ...settings import check_kind
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
-from .rule import BoundRule, Follower, Rule, Searching, check_kind
+from .rule import BoundRule, Follower, Rule, Searching
 
 FIRST_SEARCH, LATER_SEARCH = 3000, 200
 """Places that are looked at to find a way to an end: from the first character, from another."""

@@ -18,11 +18,12 @@ import numpy as np
 
 from ...engines.restriction import Table
 from ...errors import SettingsError, counted, short_repr, shown
+from ...settings import check_kind
 from ...text.vocabulary import Vocabulary
 from ..predictor import Predictor
 from .automaton import Automaton, automaton_of
 from .endings import pruned, with_stops
-from .rule import BoundRule, BoundTable, Rule, check_kind
+from .rule import BoundRule, BoundTable, Rule
 from .utf8 import bytes_of
 
 LARGEST = 2**24

@@ -23,7 +23,8 @@ import numpy as np
 
 from ...engines.restriction import Table
 from ...engines.weights import Array
-from ...errors import SettingsError, shown
+from ...errors import SettingsError
+from ...settings import check_kind
 from ..predictor import Predictor
 
 
@@ -36,17 +37,6 @@ class Rule(ABC):
 
         SettingsError if no text of the model's characters fulfils it.
         """
-
-
-def check_kind(name: str, given: object, kind: type, expected: str) -> None:
-    """SettingsError for something of another kind.
-
-    >>> check_kind("pattern", 5, str, "a str")
-    Traceback (most recent call last):
-    charloom.errors.SettingsError: pattern: 5 was given; it must be a str
-    """
-    if not isinstance(given, kind):
-        raise SettingsError(f"{name}: {shown(repr(given), 60)} was given; it must be {expected}")
 
 
 def check_is_rule(given: object) -> None:
