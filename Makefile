@@ -50,13 +50,13 @@ browser: .venv/installed-browser  ## test the page in chromium, and its core in 
 # PyTorch, since JAX compiles every new shape, which takes minutes.
 # Live agreement with PyTorch, Keras and OpenAI's client, which are large: only here and in .ci/run.
 # One thread each: PyTorch's would wait in a loop for a core that another target has.
+LIVE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o faulthandler_timeout=600
+PROCESSES := tests/peers/test_torchrun.py tests/peers/test_ray.py
 peers: parity live processes  ## compare with PyTorch, Keras and OpenAI's client, live
 
 parity: .venv/installed-peers
 	@$(LIVE) tests/peers/test_parity.py
 
-LIVE := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o faulthandler_timeout=600
-PROCESSES := tests/peers/test_torchrun.py tests/peers/test_ray.py
 live: .venv/installed-peers
 	@KERAS_BACKEND=torch $(LIVE) tests/peers tests/engines/test_torch.py --ignore tests/peers/test_parity.py $(addprefix --ignore ,$(PROCESSES))
 
