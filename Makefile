@@ -112,7 +112,7 @@ embedding: .venv/installed-dev  ## test the library for C, under two sanitizers
 # take minutes to optimize, and only what this processor can run. How bfloat16 is emulated does not
 # depend on the width of a vector, and what two threads do neither on emulation nor, but for the
 # narrowest and the widest, on the width.
-WIDE := $(shell grep -qw avx512f /proc/cpuinfo && echo ';avx512')$(shell grep -qw avx512_bf16 /proc/cpuinfo && echo ';avx512_bf16')
+WIDE := $(shell grep -qw avx512f /proc/cpuinfo && echo ';avx512')$(shell grep -qw avx512_bf16 /proc/cpuinfo && echo ';avx512_bf16')$(shell grep -qw amx_bf16 /proc/cpuinfo && echo ';amx')
 KERNELS_memory := baseline;avx2$(WIDE)
 KERNELS_thread := baseline$(WIDE)
 FLAGS_memory := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all

@@ -13,7 +13,7 @@ from contest import AbsentError, Work
 from shapes import EVALUATE, OWN_TEXTS, OWN_TRAINING, ROUND_TRIP, TRAIN, Shape
 
 from charloom.engines.base import State, StepSettings
-from charloom.engines.native import NativeEngine, available_kernels
+from charloom.engines.native import MULTIPLY_BFLOAT16, NativeEngine, available_kernels
 from charloom.engines.random import stream_seeds
 from charloom.engines.weights import initial_weights
 from charloom.model.generation import generate
@@ -31,7 +31,7 @@ def prepare(contestant: str, task: str, shape: Shape, threads: int) -> Work:
         return _round_trips(threads)
     what, precision = contestant.rsplit(" ", 1)
     kernels = available_kernels()[0]
-    if precision != "float32" and kernels != "avx512_bf16":
+    if precision != "float32" and kernels not in MULTIPLY_BFLOAT16:
         raise AbsentError(f"this processor has no instructions for {precision} products")
     if what == "peak":
         return _peak(kernels, precision == "bfloat16", threads)

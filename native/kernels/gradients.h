@@ -32,6 +32,85 @@ INLINE void each_panel(const Runs& in_d, int from, int to, F&& f) {
     }
 }
 
+// A chunk of A, packed for products A^T D, and those products.
+template <class P, int STEPS>
+struct PackedChunk {
+    using Word = typename P::Word;
+    static constexpr int WIDE = TILES ? 32 : (LANES == 16 ? 1 : 3) * LANES;  // columns side by side
+    static constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets
+    static constexpr size_t ROW = STEPS + LANES;                // of a column, for AMX
+
+    Buffer<Word> words;
+
+    void need(int K) {
+        words.need(TILES ? ROW * round_up(K, WIDE) : PANEL_OF_A * divide_up(K, WIDE));
+    }
+
+    // So many steps as are packed of a chunk: AMX takes 16 together.
+    static int whole(int steps) { return TILES ? round_up(steps, 16) : steps; }
+
+    // `rows_at` finds the rows of a step.
+    template <class F>
+    void pack(int K, int steps, F&& rows_at) {
+        const Word* both[P::PER_WORD];
+        // put(n, words) for a vector of columns from k on, and the next one if there is one
+        auto each_vector = [&](int k, auto&& put) __attribute__((always_inline)) {
+            if (k + LANES < K)
+                P::template interleave<2>(both, k, put);
+            else
+                P::template interleave<1>(both, k, put);
+        };
+        if constexpr (TILES) {  // a column's words lie side by side
+            for (int first = 0; first < steps; first += LANES)
+                for (int k = 0; k < K; k += 2 * LANES) {
+                    typename P::Vector squares[2][LANES] = {};
+                    for (int n = 0; n < LANES; ++n) {
+                        rows_at(first + n, both);
+                        each_vector(k, [&](int half, auto vector) { squares[half][n] = vector; });
+                    }
+                    for (int half = 0; half < 2; ++half) {
+                        transpose(squares[half]);
+                        for (int n = 0; n < LANES; ++n)
+                            store_as(&words[(k + half * LANES + n) * ROW + first],
+                                     squares[half][n]);
+                    }
+                }
+        } else {
+            for (int step = 0; step < steps; ++step) {
+                rows_at(step, both);
+                for (int k = 0; k < K; k += 2 * LANES)
+                    each_vector(k, [&](int n, auto vector) {
+                        const int at = k + n * LANES;
+                        store_as(&words[at / WIDE * PANEL_OF_A + step * WIDE + at % WIDE], vector);
+                    });
+            }
+        }
+    }
+
+    // The gradient's rows [k, end), within a panel, of C strips; added to what is there, or not.
+    template <int C>
+    void multiply(int k, int end, const Word* panel_of_d, int steps, const Strips<float>& gradient,
+                  int strip, bool add) const {
+#if defined(__AMX_BF16__)
+        if (!add)
+            for (int c = 0; c < C; ++c)
+                for (int row = k; row < end; ++row) store(gradient.at(row, strip + c), Vec{});
+        add_tiles(end - k, C, &words[k * ROW], ROW, panel_of_d, steps,
+                  {gradient.at(k, strip), LANES, gradient.at(0, 1) - gradient.at(0, 0)});
+#else
+        for_tiles<C>(k, end, [&](int row, auto rows) {
+            constexpr int R = decltype(rows)::value;
+            auto at = [&](int r, int c) { return gradient.at(row + r, strip + c); };
+            Vec sums[R][C] = {};
+            if (add) each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
+            accumulate<P>(sums, &words[k / WIDE * PANEL_OF_A + row - k], 1, WIDE, panel_of_d,
+                          steps);
+            each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
+        });
+#endif
+    }
+};
+
 // gradient[k][n] = sum over r of A[r][k] D[r][n], the product A^T D.
 //
 // The sum runs down the rows. So a chunk of them is packed, A and D alike, in panels along
@@ -44,51 +123,40 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, Runs in_d,
     const int K = gradient.rows;
     constexpr int STEPS = 256;  // of a chunk: where a vector is 64 bytes, 64 KiB of D and 16 of A
     constexpr int ROWS = STEPS * P::PER_WORD;
-    constexpr int WIDE = (LANES == 16 ? 1 : 3) * LANES;  // columns of A side by side
-    constexpr size_t PANEL_OF_A = WIDE * STEPS + LANES;  // no power of two: caches have sets
     if (from == to) return;
-    thread_local Buffer<Word> packed_a, panel_of_d, zeros;
-    packed_a.need(PANEL_OF_A * divide_up(K, WIDE));
+    thread_local PackedChunk<P, STEPS> packed_a;
+    thread_local Buffer<Word> panel_of_d, zeros;
+    packed_a.need(K);
     panel_of_d.need(static_cast<size_t>(PANEL) * LANES * STEPS);
     zeros.need(std::max(a.words, d.words));
 
     for (int begin = first_row; begin < last_row; begin += ROWS) {
-        const int steps = divide_up(std::min(ROWS, last_row - begin), P::PER_WORD);
-        // f(step, its rows of D or A, of which one may be past the end)
-        auto each_step = [&](const Rows<P>& rows, auto&& f) __attribute__((always_inline)) {
-            for (int step = 0; step < steps; ++step) {
-                const Word* both[P::PER_WORD];
-                for (int n = 0; n < P::PER_WORD; ++n) {
-                    const int r = begin + step * P::PER_WORD + n;
-                    both[n] = r < last_row ? rows.row(r) : zeros.data();
-                }
-                f(step, both);
+        const int steps = packed_a.whole(divide_up(std::min(ROWS, last_row - begin), P::PER_WORD));
+        // Rows of D or A of a step, of which some may be past the end.
+        auto rows_at = [&](const Rows<P>& rows, int step, const Word* (&found)[P::PER_WORD])
+                           __attribute__((always_inline)) {
+            for (int n = 0; n < P::PER_WORD; ++n) {
+                const int r = begin + step * P::PER_WORD + n;
+                found[n] = r < last_row ? rows.row(r) : zeros.data();
             }
         };
-        each_step(a, [&](int step, auto& both) {
-            auto put = [&](int k, typename P::Vector words) {
-                store_as(&packed_a[k / WIDE * PANEL_OF_A + step * WIDE + k % WIDE], words);
-            };
-            int k = 0;
-            for (; k + LANES < K; k += 2 * LANES)
-                P::template interleave<2>(both, k, [&](int n, auto words) {
-                    put(k + n * LANES, words);
-                });
-            if (k < K) P::template interleave<1>(both, k, [&](int, auto words) { put(k, words); });
+        packed_a.pack(K, steps, [&](int step, auto& found) __attribute__((always_inline)) {
+            rows_at(a, step, found);
         });
         each_panel(in_d, from, to, [&](int strip, auto width) {
             constexpr int C = decltype(width)::value;
             const int column = in_d.place(strip) * LANES;
             Word* panel = panel_of_d.data();
-            each_step(d, [&](int, auto& both) {
+            for (int step = 0; step < steps; ++step, panel += C * LANES) {
+                const Word* both[P::PER_WORD];
+                rows_at(d, step, both);
                 P::template interleave<C>(both, column, [&](int c, auto words) {
                     store_as(panel + c * LANES, words);
                 });
-                panel += C * LANES;
-            });
+            }
             // The next panel of D consists of pieces of rows, too far apart for a processor to
             // prefetch by itself. Each panel of A prefetches its share.
-            const int next = in_d.place(strip + C) * LANES, shares = divide_up(K, WIDE);
+            const int next = in_d.place(strip + C) * LANES, shares = divide_up(K, packed_a.WIDE);
             auto prefetch_next = [&](int share) {
                 const int rows = strip + C < to ? std::min(ROWS, last_row - begin) : 0;
                 for (int r = part_start(rows, shares, share);
@@ -98,18 +166,10 @@ void transposed_product(Strips<float> gradient, Rows<P> a, Rows<P> d, Runs in_d,
                         __builtin_prefetch(piece + n, 0, 2);
                 }
             };
-            for (int k = 0; k < K; k += WIDE) {
-                prefetch_next(k / WIDE);
-                for_tiles<C>(k, std::min(K, k + WIDE), [&](int row, auto rows) {
-                    constexpr int R = decltype(rows)::value;
-                    auto at = [&](int r, int c) { return gradient.at(row + r, strip + c); };
-                    Vec sums[R][C] = {};
-                    if (begin > first_row)
-                        each<R, C>([&](int r, int c) { sums[r][c] = load(at(r, c)); });
-                    accumulate<P>(sums, &packed_a[k / WIDE * PANEL_OF_A + row - k], 1, WIDE,
-                                  panel_of_d.data(), steps);
-                    each<R, C>([&](int r, int c) { store(at(r, c), sums[r][c]); });
-                });
+            for (int k = 0; k < K; k += packed_a.WIDE) {
+                prefetch_next(k / packed_a.WIDE);
+                packed_a.template multiply<C>(k, std::min(K, k + packed_a.WIDE), panel_of_d.data(),
+                                              steps, gradient, strip, begin > first_row);
             }
         });
     }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "kernels/precision.h"
+#include "kernels/tiles.h"
 #include "support/purpose.h"
 
 namespace charloom::CHARLOOM_ISA {
@@ -22,7 +23,9 @@ constexpr int PANEL = 4;  // vectors of columns in a panel, at most
 
 // Rows of a tile that is so many vectors wide. A narrow one has fewer than registers would hold: its
 // sums are enough to hide the latency of an addition. The library for C has one row at a time.
-constexpr int tile_rows(int width) { return TRAINS ? TILE / std::max(width, 3) : 1; }
+constexpr int tile_rows(int width) {
+    return TILES ? 32 : TRAINS ? TILE / std::max(width, 3) : 1;
+}
 
 INLINE constexpr int round_up(int n, int to) { return (n + to - 1) / to * to; }
 INLINE constexpr int divide_up(int n, int by) { return (n + by - 1) / by; }
@@ -124,6 +127,13 @@ struct Term {
             accumulate<P>(sums, a + run * static_cast<ptrdiff_t>(next_run), stride, 1,
                           b + static_cast<ptrdiff_t>(run) * steps * C * LANES, steps);
     }
+#if defined(__AMX_BF16__)
+    void add_to(const Sums& sums, int rows, int width) const {
+        for (int run = 0; run < runs && steps; ++run)
+            add_tiles(rows, width, a + run * static_cast<ptrdiff_t>(next_run), stride,
+                      b + static_cast<ptrdiff_t>(run) * steps * width * LANES, steps, sums);
+    }
+#endif
 };
 
 // No vector lives in a register across this. Otherwise constants of what follows a product would
@@ -185,6 +195,21 @@ template <class P>
                                      const Term<P>& second, const Soon& soon, const float* start,
                                      ptrdiff_t next_start, const Vec* scale, float* result,
                                      ptrdiff_t stride) {
+#if defined(__AMX_BF16__)
+    auto each_vector = [&](auto&& f) {
+        for (int r = 0; r < rows; ++r)
+            for (int c = 0; c < width; ++c) f(result + r * stride + c * LANES, r, c);
+    };
+    if (start != result)
+        each_vector([&](float* to, int r, int c) {
+            store(to, start ? load(start + r * next_start + c * LANES) : Vec{});
+        });
+    first.add_to({result, stride, LANES}, rows, width);
+    if (first.steps && scale)
+        each_vector([&](float* to, int r, int c) { store(to, load(to) * scale[r * width + c]); });
+    soon.prefetch(rows, width);
+    second.add_to({result, stride, LANES}, rows, width);
+#else
     with_constant<PANEL>(width, [&](auto columns) __attribute__((always_inline)) {
         constexpr int C = columns;
         with_constant<tile_rows(C)>(rows, [&](auto count) __attribute__((always_inline)) {
@@ -202,27 +227,34 @@ template <class P>
             each<R, C>([&](int r, int c) { store(result + r * stride + c * LANES, sums[r][c]); });
         });
     });
+#endif
 }
 
 // The same with products that are compiled once, for all cells: each row starts, and ends, in memory.
+// Those of AMX end there in any case, and a few rows together hide the latency of what follows.
 template <class P, int C, class First, class Second, class Start, class End>
 INLINE void multiply_rows_apart(int from, int to, const Term<P>& first, const Term<P>& second,
                                 const Start& start, const End& end) {
-    Vec sums[tile_rows(C)][1][C];
+    constexpr int SOME = TILES ? 4 : 1;
+    Vec sums[tile_rows(C) / SOME][SOME][C];
+    Vec(*const each)[1][C] = reinterpret_cast<Vec(*)[1][C]>(sums);
     each_tile(C, from, to, [&](int row, int rows) {
         auto add = [&](const Term<P>& one, const Term<P>& other, int column, int width) {
             float* at = reinterpret_cast<float*>(sums) + column * LANES;
             multiply_tile<P>(rows, width, one.from(row), other.from(row), {}, at, C * LANES,
                              nullptr, at, C * LANES);
         };
-        for (int r = 0; r < rows; ++r) start(row + r, sums[r]);
+        for (int r = 0; r < rows; ++r) start(row + r, each[r]);
         if constexpr (std::is_same_v<First, Second>) {
             add(first, second, First::FIRST, First::WIDTH);
         } else {
             add({}, first, First::FIRST, First::WIDTH);
             add({}, second, Second::FIRST, Second::WIDTH);
         }
-        for (int r = 0; r < rows; ++r) end(row + r, sums[r]);
+        int r = 0;
+        if constexpr (SOME > 1)
+            for (; r + SOME <= rows; r += SOME) end(row + r, sums[r / SOME]);
+        for (; r < rows; ++r) end(row + r, each[r]);
     });
 }
 

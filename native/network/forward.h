@@ -94,7 +94,7 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
         };
         const Term<P> from_input = input.panel(unit * Input::WIDTH),
                       from_before = recurrent.panel(unit * Recurrent::WIDTH);
-        if constexpr (Cell::FUSED && MODE != Mode::tracing)
+        if constexpr (Cell::FUSED && MODE != Mode::tracing && !TILES)
             multiply_rows<P, SUMS, Input, Recurrent>(streams.from, streams.to, from_input,
                                                      from_before, start, end);
         else

@@ -3,6 +3,14 @@
 #include <algorithm>
 #include <stdexcept>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace charloom {
 
 // networks.inc is written by CMake, a line for each of what it compiles, from the slowest set to
@@ -70,6 +78,22 @@ void add_new(Names& names, const std::string& name) {
     if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
 }
 
+#if defined(__x86_64__)
+// Whether the processor has AMX for bfloat16, and the system lets this process use its registers:
+// Linux asks for a request, once (its documentation, arch/x86/xstate).
+bool has_amx() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    constexpr unsigned BF16 = 1u << 22, TILE = 1u << 24;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d & BF16) || !(d & TILE)) return false;
+#if defined(__linux__)
+    constexpr long REQUEST = 0x1023, TILE_DATA = 18;
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+#endif
+
 bool runs_here(const std::string& kernels) {
     if (kernels == "baseline") return true;
 #if defined(__aarch64__)
@@ -82,9 +106,13 @@ bool runs_here(const std::string& kernels) {
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (kernels == "avx2") return avx2;
     if (kernels == "avx512") return avx512;
-    if (kernels == "avx512_bf16")
-        return avx512 && __builtin_cpu_supports("avx512bf16") &&
-               __builtin_cpu_supports("avx512vnni");
+    const bool bf16 = avx512 && __builtin_cpu_supports("avx512bf16") &&
+                      __builtin_cpu_supports("avx512vnni");
+    if (kernels == "avx512_bf16") return bf16;
+    if (kernels == "amx") {
+        static const bool amx = bf16 && has_amx();
+        return amx;
+    }
 #endif
     return false;
 }

@@ -93,12 +93,12 @@ public:
             return generate(all, [&] {
                 embed(pass, all);
                 for (int l = 0; l < shape_.layers; ++l)
-                    threads_.run([&](int part) {
+                    run([&](int part) {
                         cell_.read(pass, l, 0, share(size_.blocks, part), all);
                     });
             });
         }
-        threads_.run([&](int part) {
+        run([&](int part) {
             const Range streams = share(B, part);
             if (streams.from < streams.to)
                 generate(streams, [&] { forward_layers(pass, streams); });
@@ -122,7 +122,7 @@ private:
         const Pass<P> pass = begin(
             {T, B, inputs, state, Mode::learning, nullptr, dropout, head_start, logits});
         const float weight = 1.0f / static_cast<float>(result.characters);
-        threads_.run([&](int part) {
+        run([&](int part) {
             const Range streams = share(B, part);
             if (part == 0) rows_by_id_.order(inputs, rows, shape_.vocabulary);
             forward(pass, streams);
@@ -132,7 +132,7 @@ private:
         });
         if (result.characters == 0) return result;
         squares_.need(weights_.strips());
-        threads_.run([&](int part) {
+        run([&](int part) {
             weight_gradients(pass, rows_by_id_, part, threads_.count());
             weights_.square_gradients(part, threads_.count(), squares_.data());
         });
@@ -146,15 +146,24 @@ private:
         const double clip = settings.clip_norm;
         const Adam adam(settings.learning_rate, settings.beta1, settings.beta2,
                         settings.epsilon, clip > 0 && norm > clip ? clip / norm : 1, step);
-        threads_.run([&](int part) { weights_.learn(adam, part, threads_.count()); });
+        run([&](int part) { weights_.learn(adam, part, threads_.count()); });
         return result;
+    }
+
+    // f(part) on every thread.
+    template <class F>
+    void run(F&& f) {
+        threads_.run([&](int part) {
+            f(part);
+            tiles_end();
+        });
     }
 
     // The pass of a call, with memory for it and with packed weights.
     Pass<P> begin(const Call& call) {
         activations_.need(call, size_, shape_);
         if (!weights_.is_packed()) {
-            threads_.run([&](int part) { weights_.pack(part, threads_.count()); });
+            run([&](int part) { weights_.pack(part, threads_.count()); });
             weights_.set_packed();
         }
         return {call, shape_, size_, weights_, activations_};
@@ -191,7 +200,7 @@ private:
     template <class F>
     void look(const Call& call, F&& f) {
         const Pass<P> pass = begin(call);
-        threads_.run([&](int part) {
+        run([&](int part) {
             const Range streams = share(call.B, part);
             forward(pass, streams);
             for (int t = 0; t < call.T; ++t)

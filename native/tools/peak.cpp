@@ -29,11 +29,9 @@ double measure(int threads, double seconds) {
         while (passed < seconds) {
             for (int repeat = 0; repeat < REPEATS; ++repeat)
                 for (int tile = 0; tile < TILES; ++tile, ++done) {
-                    Vec sums[ROWS][PANEL] = {};
-                    accumulate<P, ROWS, PANEL>(
-                        sums, a.data() + tile * ROWS * STEPS, STEPS, 1, b.data(), STEPS);
-                    each<ROWS, PANEL>(
-                        [&](int r, int v) { store(&c[(r * PANEL + v) * LANES], sums[r][v]); });
+                    const Term<P> term{a.data() + tile * ROWS * STEPS, STEPS, b.data(), STEPS};
+                    multiply_tile<P>(ROWS, PANEL, {}, term, {}, nullptr, 0, nullptr, c.data(),
+                                     PANEL * LANES);
                     asm volatile("" : : "r"(c.data()) : "memory");  // c is wanted each time
                 }
             passed = std::chrono::duration<double>(Clock::now() - start).count();

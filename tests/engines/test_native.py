@@ -26,6 +26,7 @@ SHAPES = [
     ("lstm", 1, 1, 0, 2, 1, 1, 0.0),
     ("lstm", 65, 2, 0, 130, 7, 1, 0.0),
     ("lstm", 400, 2, 0, 9, 2, 1, 0.1),  # threads share one stream
+    ("lstm", 32, 2, 0, 50, 5, 71, 0.2),  # more streams than a tile has rows
     ("gru", 75, 1, 0, 27, 15, 32, 0.0),
     ("gru", 37, 2, 0, 65, 9, 7, 0.3),
     ("gru", 16, 3, 7, 30, 5, 13, 0.1),

@@ -27,7 +27,7 @@ MORE = TEXT + "Ωé new\n"
 
 
 def a_base(vocabulary: Vocabulary = KNOWN, **shape) -> Model:
-    return Model.untrained(SHAPE.replace(**shape), vocabulary, seed=3, precision="float32")
+    return Model.untrained(SHAPE.replace(**shape), vocabulary, seed=3)
 
 
 def start(folder, text: str = TEXT, base=None, **changes):

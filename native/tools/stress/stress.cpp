@@ -158,7 +158,9 @@ int stress() {
             continue;
         }
         for (const std::string precision : {"float32", "bfloat16", "int8"}) {
-            if (kernels != "avx512_bf16") {
+            if (kernels == "amx") {
+                if (precision != "bfloat16") continue;  // the next sets' again
+            } else if (kernels != "avx512_bf16") {
                 if (precision == "int8") continue;  // float32 again
                 if (THREADS_ONLY && precision == "bfloat16") continue;  // emulated: not built
             }

@@ -22,6 +22,9 @@ from .restriction import Restriction
 from .weights import Array, Weights, check_weights, weight_shapes
 
 _WEIGHT, _MEAN, _MEAN_SQUARE = range(3)  # Kind in network.h
+MULTIPLY_BFLOAT16 = ("amx", "avx512_bf16")
+"""Kernels with instructions for it."""
+
 _PRECISIONS = ("float32", "bfloat16", "int8")
 
 
@@ -77,7 +80,7 @@ class NativeEngine(Engine):
                 f"{', '.join(available)}"
             )
         if precision == "auto":
-            precision = "bfloat16" if name == "avx512_bf16" else "float32"
+            precision = "bfloat16" if name in MULTIPLY_BFLOAT16 else "float32"
         if precision not in _PRECISIONS:
             raise SettingsError(
                 f"precision: {precision} was given, but the native engine has no {precision}; it "

@@ -87,6 +87,7 @@ def export(
             f"a page holds at most {MOST_WEIGHTS:,}: "
             "look at it with the server, which needs no copy of them"
         )
+    model = model.with_weights(model.weights, precision="float32")  # as the page computes
     first = FirstView.of(model, text, open_on)
     if not first.text:
         raise TextError("the text: empty; a page needs at least one character")
