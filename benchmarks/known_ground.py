@@ -278,8 +278,9 @@ def base(options: argparse.Namespace) -> None:
                     InMemory(stretch), options, seed, training=training, start_from=start_from
                 )
                 plan = done.run.plan
+                shape = (plan.model, plan.vocabulary.size, plan.training.members)
                 bits.append(done.best.bits_per_character)
-                work = 6e-12 * multiplied_weights(plan.model, plan.vocabulary.size) * done.read
+                work = 6e-12 * multiplied_weights(*shape) * done.read
                 cells = told(done, f"last tenth of {size:,} characters")
                 numbers = (f"{before:.2f}", f"{work:.2f}", f"{bits[-1]:.4f}")
                 row(*cells, start_from or "nothing", *numbers)

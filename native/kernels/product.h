@@ -121,6 +121,10 @@ struct Term {
         const auto before = static_cast<ptrdiff_t>(column) * steps * runs;
         return {a, stride, b + before, steps, runs, next_run};
     }
+    // So many words of each row from `first` on; of a single run, of a panel of that width.
+    Term cut(int first, int words, int width) const {
+        return {a + first, stride, b + static_cast<ptrdiff_t>(first) * width * LANES, words};
+    }
     template <int R, int C>
     INLINE void add_to(Vec (&sums)[R][C]) const {
         for (int run = 0; run < runs; ++run)

@@ -64,6 +64,13 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
         LEARNING && call.dropout.threshold ? pass.dropped(l, t, 0) : nullptr;
     const uint32_t key = dropout_layer_key(call.dropout.key, l);
 
+    // Of networks side by side, a unit reads its own.
+    const int members = LEARNING ? 1 : weights.members(), share = pass.size.H / members;
+    auto own = [&](const Term<P>& panel, int unit, int width) {
+        if (members == 1) return panel;
+        return panel.cut(unit / share * share / P::PER_WORD, share / P::PER_WORD, width);
+    };
+
     for (int block = blocks.from; block < blocks.to; ++block) {
         const int unit = block * LANES, column = unit * SUMS;
         const float* const first = one_hot ? weights.gathered(0, column) : bias + column;
@@ -92,8 +99,10 @@ void forward_step(const Pass<P>& pass, int l, int t, Range blocks, Range streams
                     P::put(dropped + (b + r) * out_row, unit,
                            hidden[r] * pass.kept(key, t, b + r, unit));
         };
-        const Term<P> from_input = input.panel(unit * Input::WIDTH),
-                      from_before = recurrent.panel(unit * Recurrent::WIDTH);
+        const Term<P> all_input = input.panel(unit * Input::WIDTH),
+                      from_input = l > 0 ? own(all_input, unit, Input::WIDTH) : all_input,
+                      from_before = own(recurrent.panel(unit * Recurrent::WIDTH), unit,
+                                        Recurrent::WIDTH);
         if constexpr (Cell::FUSED && MODE != Mode::tracing && !TILES)
             multiply_rows<P, SUMS, Input, Recurrent>(streams.from, streams.to, from_input,
                                                      from_before, start, end);

@@ -166,6 +166,7 @@ private:
             run([&](int part) { weights_.pack(part, threads_.count()); });
             weights_.set_packed();
         }
+        weights_.find_members(call.mode == Mode::learning);
         return {call, shape_, size_, weights_, activations_};
     }
 

@@ -6,6 +6,7 @@
 // table in float32, packed as for A W and with the bias added.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/adam.h"
@@ -71,6 +72,16 @@ public:
 
     int sums() const { return sums_; }
 
+    // How many networks lie side by side in these weights: 1, or as many as there are parts of the
+    // units that read nothing of each other. What is zero between them need not be multiplied.
+    int members() const { return members_; }
+    void find_members(bool learning) {
+        if (!learning && members_) return;
+        members_ = learning ? 0 : 1;
+        for (int count = MOST_MEMBERS; !learning && count > 1 && members_ == 1; --count)
+            if (layout.shape.hidden % (count * LANES) == 0 && are_apart(count)) members_ = count;
+    }
+
     // Copy a tensor out in PyTorch's shape, or in.
     void read(int tensor, Kind kind, float* to) const {
         const float* from = array(kind).data();
@@ -81,7 +92,7 @@ public:
         float* to = const_cast<float*>(array(kind).data());
         layout.for_elements(
             tensor, [&](size_t outside, size_t inside) { to[inside] = from[outside]; });
-        if (kind == Kind::weight) is_packed_ = false;
+        if (kind == Kind::weight) is_packed_ = false, members_ = 0;
     }
 
     // Are the packed forms up to date? Not after a write, until every part has packed its share.
@@ -144,6 +155,25 @@ public:
     }
 
 private:
+    static constexpr int MOST_MEMBERS = 8;
+
+    bool are_apart(int count) const {
+        const int share = layout.shape.hidden / count;
+        for (int l = 0; l < layout.shape.layers; ++l)
+            for (const Matrix* m : {layout.recurrent[l], l ? layout.input[l] : nullptr}) {
+                if (!m) continue;
+                for (int strip = 0; strip < m->strips(); ++strip) {
+                    const int own = strip / m->sums * LANES / share * share;
+                    const float* first = weight(m).at(0, strip);
+                    auto is_zero = [](float w) { return w == 0; };
+                    if (!std::all_of(first, first + own * LANES, is_zero) ||
+                        !std::all_of(first + (own + share) * LANES, first + m->K * LANES, is_zero))
+                        return false;
+                }
+            }
+        return true;
+    }
+
     const Buffer<float>& array(Kind kind) const {
         return kind == Kind::weight ? weight_ : kind == Kind::mean ? mean_ : mean_square_;
     }
@@ -170,6 +200,7 @@ private:
     const int sums_;  // of a unit
     std::vector<Packed> packed_;
     bool is_packed_ = false;
+    int members_ = 0;  // not known
     Buffer<float> weight_, gradient_, mean_, mean_square_;
     Buffer<float> table_;  // what `gathered` finds
 };

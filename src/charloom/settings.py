@@ -332,6 +332,13 @@ class TrainingSettings(Settings):
     final_dropout: float | None = Field(
         default=None, ge=0, lt=1, description="the same at the last step, if it is another"
     )
+    members: int = Field(
+        json_schema_extra=AUTOMATIC,
+        default=1,
+        ge=1,
+        le=64,
+        description="networks that share the units, are trained side by side, and are merged",
+    )
     first_values: Literal["scaled", "keras"] = Field(
         default="scaled", description="of the weights; keras is Keras's, as in the blog's program"
     )

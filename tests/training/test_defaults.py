@@ -32,7 +32,8 @@ def test_the_settings_of_a_text_of_188_kb_are_those_computed_by_hand():
     chosen = choose(ModelSettings(), TrainingSettings(), shape(169_000))
     passes = round(2 * (1e6 / 169_000) ** 0.55)  # 5
     P = 4 * 448 * 448 * 3 + 448 * 65
-    assert (chosen.model.num_layers, chosen.model.hidden_size) == (2, 448)
+    assert (chosen.training.members, chosen.model.num_layers) == (2, 2)
+    assert chosen.model.hidden_size == 2 * 448
     assert chosen.training.batch_size == 16  # of 32 there would be fewer than 800 steps
     assert chosen.steps == round(passes * 169_000 / (16 * 64))
     rate = 0.0146 * (256 / 448) ** 0.75 * (1000 / chosen.steps) ** 0.4
@@ -50,7 +51,7 @@ def test_every_text_gets_settings_that_are_in_bounds_and_within_the_budget(chara
     assert chosen.steps >= 1
     T = chosen.training.sequence_length if line is None else line
     read = chosen.steps * chosen.training.batch_size * T
-    work = 6 * multiplied_weights(chosen.model, V) * read
+    work = 6 * multiplied_weights(chosen.model, V, chosen.training.members) * read
     assert work <= 1.1 * BUDGET or chosen.steps <= 2
     assert set(TrainingSettings.model_fields) == chosen.training.model_fields_set
 
@@ -97,7 +98,9 @@ def test_more_time_makes_a_larger_model_and_ends_where_more_passes_do_not_help()
     sizes = [chosen.model.hidden_size for chosen in by_minutes]
     assert sizes == sorted(sizes) and sizes[0] < sizes[2] == sizes[3]
     assert by_minutes[3].steps == by_minutes[3].most_steps
-    work = 6 * multiplied_weights(by_minutes[1].model, 65) * by_minutes[1].steps * 32 * 64
+    assert [chosen.training.members for chosen in by_minutes] == [1, 2, 2, 2]
+    P = multiplied_weights(by_minutes[1].model, 65, members=2)
+    work = 6 * P * by_minutes[1].steps * 32 * 64
     assert work / speed == pytest.approx(54, rel=0.1)
 
 
@@ -114,6 +117,27 @@ def test_of_a_large_text_the_largest_network_is_taken_that_can_read_20_character
     P = multiplied_weights(between.model, 65)
     assert between.steps * 32 * 64 == pytest.approx(1.5 * 20 * P, rel=0.01)
     assert between.most_steps * 32 * 64 == pytest.approx(50_000_000, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("model", "training"),
+    [
+        (ModelSettings(hidden_size=512), TrainingSettings()),
+        (ModelSettings(cell="rnn"), TrainingSettings()),
+        (ModelSettings(embedding_size=9), TrainingSettings()),
+        (ModelSettings(), TrainingSettings(members=1)),
+        (ModelSettings(), TrainingSettings(batches="windows")),
+        (ModelSettings(), TrainingSettings(engine="torch")),
+        (ModelSettings(), TrainingSettings(device="cuda")),
+    ],
+    ids=str,
+)
+def test_a_network_that_is_described_or_trained_elsewhere_is_one(model, training):
+    assert choose(model, training, shape(300_000)).training.members == 1
+    assert choose(ModelSettings(), TrainingSettings(), shape(300_000)).training.members == 2
+    assert choose(ModelSettings(), TrainingSettings(), shape(2_000_000)).training.members == 1
+    tuned = choose(ModelSettings(), TrainingSettings(), shape(300_000), tuned=True)
+    assert tuned.training.members == 1
 
 
 def test_the_choice_is_kept_with_the_run():

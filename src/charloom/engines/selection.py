@@ -9,12 +9,29 @@ from ..errors import SettingsError
 from ..settings import ComputingSettings, ModelSettings
 from .base import Engine
 from .group import ALONE, Group
+from .members import MembersEngine
 from .weights import Weights
 
 ENGINE_VARIABLE = "CHARLOOM_ENGINE"
 """The environment variable that chooses the engine where `engine` is auto."""
 
 ENGINES = ("native", "torch", "reference")
+
+
+def chosen_engine(engine: str = "auto", device: str = "auto") -> str:
+    """The name of the engine that `open_engine` opens.
+
+    >>> chosen_engine("reference"), chosen_engine(device="cuda")
+    ('reference', 'torch')
+    """
+    if engine != "auto":
+        return engine
+    elsewhere = device not in ("auto", "cpu")
+    name = os.environ.get(ENGINE_VARIABLE) or ("torch" if elsewhere else "native")
+    if name not in ENGINES:
+        known = "native, torch or reference"
+        raise SettingsError(f"{ENGINE_VARIABLE} is {name!r}; it must be {known}")
+    return name
 
 
 def open_engine(
@@ -27,23 +44,32 @@ def open_engine(
     engine: str = "auto",
     device: str = "auto",
     group: Group = ALONE,
+    members: int = 1,
 ) -> Engine:
     """The engine that computes this network, with a copy of these weights.
 
     `engine` auto is what the environment variable CHARLOOM_ENGINE names; without one it is
     torch where `device` is a GPU, and else native. `precision` is auto, float32, bfloat16,
     float16 (torch) or, for a trained network, int8 (native); `threads` 0 uses every core of
-    the processor. In a group of processes they take its steps together. SettingsError for what
-    does not go together or is not installed.
+    the processor. In a group of processes they take its steps together. Several `members` are
+    computed side by side (members.py). SettingsError for what does not go together or is not
+    installed.
     """
     ComputingSettings(threads=threads, device=device)
-    name = engine
-    if name == "auto":
-        elsewhere = device not in ("auto", "cpu")
-        name = os.environ.get(ENGINE_VARIABLE) or ("torch" if elsewhere else "native")
-        if name not in ENGINES:
-            known = "native, torch or reference"
-            raise SettingsError(f"{ENGINE_VARIABLE} is {name!r}; it must be {known}")
+    name = chosen_engine(engine, device)
+    if members > 1:
+        if name == "torch":
+            raise SettingsError(
+                f"members: {members} were given, but engine torch trains one network; use 1, or "
+                "`engine` native",
+                "engine",
+            )
+
+        def open_one(share: ModelSettings, weights: Weights) -> Engine:
+            how: dict[str, Any] = {"precision": precision, "threads": threads, "engine": engine}
+            return open_engine(share, vocabulary_size, weights, device=device, **how)
+
+        return MembersEngine(settings, vocabulary_size, weights, members, open_one)
     if name == "torch":
         how = {"precision": precision, "threads": threads, "device": device}
         return _torch_engine(settings, vocabulary_size, weights, group, how)

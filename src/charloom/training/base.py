@@ -88,6 +88,14 @@ class Base:
                     f"run starts from, has {value}; leave it out"
                 )
 
+    def check(self, training: TrainingSettings) -> None:
+        """SettingsError for members: the base is one network."""
+        if training.members > 1:
+            raise SettingsError(
+                f"members: {training.members} were given, but {self.facts.name}, which the run "
+                "starts from, is one network; leave it out, or start from nothing"
+            )
+
     def weights(self, vocabulary: Vocabulary) -> Weights:
         """The weights for its vocabulary, or for one that has grown out of it."""
         return grown(self.model.weights, self.model.vocabulary, vocabulary)
@@ -102,6 +110,7 @@ def suggested(
     """
     described = any(_is_given(model, name) for name in ModelSettings.model_fields)
     described |= _is_given(training, "first_values") or training.batches == "windows"
+    described |= _is_given(training, "members") and training.members > 1
     described |= text.vocabulary != "characters" or not text.unknown
     if described or len(corpus.ids) > LONGEST or corpus.unknown_count:
         return None
@@ -124,6 +133,7 @@ def base_of(
     if start_from != "auto":
         base = Base.open(start_from)
         base.text_settings(text), base.model_settings(model)  # refuse others
+        base.check(training)
         return base
     if is_prepared(sources):
         return None

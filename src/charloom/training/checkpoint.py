@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from ..engines.base import OptimizerState, State
+from ..engines.members import member_shapes
 from ..engines.weights import Array, Weights, weight_shapes
 from ..errors import ModelFileError, SettingsError, shown
 from ..model.storage.container import read_container, write_container
@@ -73,6 +74,8 @@ def read_checkpoint(path: str | Path, plan: Plan) -> Checkpoint:
     except (TypeError, SettingsError) as error:
         raise ModelFileError(f"{path}: its description makes no sense ({shown(error)})") from None
     shapes = weight_shapes(plan.model, plan.vocabulary.size)
+    if plan.training.members > 1:
+        shapes = member_shapes(plan.model, plan.vocabulary.size, plan.training.members)
     shape = (plan.model.num_layers, None, plan.model.hidden_size)
 
     def take(name: str, shape: tuple[int | None, ...]) -> Array:

@@ -2,15 +2,17 @@
 
 Every formula was fitted to 2,185 networks on texts of 5 KB to 4.4 MB (prose, verse, names,
 molecules, log lines, source code, tunes, Chinese); docs/measurements.md, "Defaults", has the
-numbers and what was not measured. With N training characters, V of them distinct, H units in
-each of L layers and S steps, that is E passes over the text:
+numbers and what was not measured. With N training characters, V of them distinct, M networks
+side by side with H units in each of L layers and S steps, that is E passes over the text:
 
     weights        P = 4 H^2 (2 L - 1) + H V       those that are multiplied
-    work           6 P N E operations, at most BUDGET, or what fits into the minutes given
+    work           6 M P N E operations, at most BUDGET, or what fits into the minutes given
+    members        M = 2 up to 1.6 million characters, of at least 256 units each; else 1
     layers         L = 2; 1 below 50,000 characters
     passes         E = 2 (10^6 / N)^0.55, whole ones; 12 below 50,000 characters; above 5 million
                    as much of one pass as makes 20 characters for each weight, if that is more
-    units          H as large as the work allows, at most 512 (N / 170,000)^(1/3); 512 in one layer
+    units          H as large as the work allows, at most 512 (N / 170,000)^(1/3); 512 in one layer;
+                   of each member, which have 896 together at most
     batch          the largest of 32, 16 and 8 streams that leaves 800 steps
     learning rate  0.0146 (256 / H)^(3/4) (2 / L)^(1/2) (1000 / S)^(2/5), at most 0.05
     dropout        d = 0.20 ln E + 0.08 ln(P / N) - 0.17, plus 0.15 in one layer; in more it
@@ -27,6 +29,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..engines.cell import CELLS
+from ..engines.members import share_of
+from ..engines.selection import chosen_engine
 from ..errors import counted
 from ..settings import ModelSettings, TrainingSettings
 
@@ -40,6 +44,13 @@ SHORT_TEXT = 50_000
 LARGE_TEXT, READ_FOR_A_WEIGHT = 5_000_000, 20
 """From so many characters on, a network reads new text only: the smaller one that reads more of it
 is the better one (docs/measurements.md, "Large texts")."""
+
+MEMBER_UNITS, MEMBERS_UNITS = 256, 896
+"""Units of a member at least, and of all of them at most: where there is less time, one network is
+better, and the weights of more would be a file of more than 40 MB."""
+
+TEXT_FOR_MEMBERS = 1_600_000
+"""Characters at most: a longer text is hardly read twice, and one network learns more of it."""
 
 PATIENCE = 3
 """Validations without a better one after which a run ends: of 1,100 runs 1 in 90 would have
@@ -104,11 +115,14 @@ def choose(
     L = model.num_layers
     if "num_layers" not in model.model_fields_set:
         L = 2 if N >= SHORT_TEXT else 1
-    budget = BUDGET
+    budget, M = BUDGET, 1 if tuned else _most_members(model, training, N)
     if training.minutes is not None and speed is not None:
-        shape = model.replace(num_layers=L, hidden_size=_units(model, N, V, L, math.inf))
+        shape = model.replace(num_layers=L, hidden_size=_units(model, N, V, L, M, math.inf))
         budget = 60 * training.minutes * speed(shape, training) * (1 - _VALIDATING)
-    H = _units(model, N, V, L, budget)
+    H = _units(model, N, V, L, M, budget / M)
+    if "members" not in training.model_fields_set and H < MEMBER_UNITS:
+        M, H = 1, _units(model, N, V, L, 1, budget)
+    budget /= M
     P = _weights(H, V, L)
     usual = TUNED_PASSES if tuned else _passes(N, P)
     affordable = budget / (6 * P * N)
@@ -133,6 +147,7 @@ def choose(
         if "dropout" not in training.model_fields_set:
             dropout, final = TUNED_DROPOUT, TUNED_DROPOUT
     found = {
+        "members": M,
         "batch_size": batch_size,
         "learning_rate": rate,
         "warmup_steps": min(50, S // 10),
@@ -142,7 +157,7 @@ def choose(
     }
     found |= {name: getattr(training, name) for name in found if name in training.model_fields_set}
     chosen = TrainingSettings(**{**training.model_dump(), **found})
-    shape = ModelSettings(**{**model.model_dump(), "num_layers": L, "hidden_size": H})
+    shape = ModelSettings(**{**model.model_dump(), "num_layers": L, "hidden_size": M * H})
     return Chosen(
         model=shape,
         training=chosen,
@@ -152,9 +167,23 @@ def choose(
     )
 
 
-def multiplied_weights(model: ModelSettings, vocabulary_size: int) -> int:
-    """P: weights that are multiplied for each character."""
-    return _weights(model.hidden_size, vocabulary_size, model.num_layers)
+def multiplied_weights(model: ModelSettings, vocabulary_size: int, members: int = 1) -> int:
+    """M P: weights that are multiplied for each character that is trained on."""
+    share = model.hidden_size // members
+    return members * _weights(share, vocabulary_size, model.num_layers)
+
+
+def _most_members(model: ModelSettings, training: TrainingSettings, N: int) -> int:
+    """M as given, or 2 where the network is left to us and the text is read more than once."""
+    if "members" in training.model_fields_set:
+        if "hidden_size" in model.model_fields_set:
+            share_of(model, training.members)  # refuse what they cannot share
+        return training.members
+    described = bool({"hidden_size", "embedding_size"} & model.model_fields_set)
+    described |= not CELLS[model.cell].has_scaled_values
+    described |= training.batches == "windows" or training.first_values == "keras"
+    native = chosen_engine(training.engine, training.device) == "native"
+    return 2 if native and not described and N <= TEXT_FOR_MEMBERS else 1
 
 
 def _weights(H: int, V: int, L: int) -> int:
@@ -171,11 +200,12 @@ def _passes(N: int, P: int) -> float:
     return float(round(usual)) if usual >= 1.5 else usual
 
 
-def _units(model: ModelSettings, N: int, V: int, L: int, budget: float) -> int:
-    """H: as given, or the most that text and budget allow."""
+def _units(model: ModelSettings, N: int, V: int, L: int, M: int, budget: float) -> int:
+    """H of each of M members: a share of what was given, or the most that text and budget allow."""
     if "hidden_size" in model.model_fields_set:
-        return model.hidden_size
+        return max(model.hidden_size // M, 1)
     most = 512 if L == 1 and N < SHORT_TEXT else min(512 * (N / 170_000) ** (1 / 3), 1024)
+    most = min(most, MEMBERS_UNITS / M) if M > 1 else most
     for H in range(int(most) // 64 * 64, 128, -64):
         P = _weights(H, V, L)
         if 6 * P * N * _passes(N, P) <= budget:
@@ -223,6 +253,8 @@ def _patience(training: TrainingSettings, text: TextShape) -> int:
 
 def _summary(model: ModelSettings, training: TrainingSettings, S: int, E: float) -> str:
     layers = counted(model.num_layers, "layer")
+    if training.members > 1:
+        layers = f"{counted(training.members, 'network')} side by side, together {layers}"
     dropout = f"{training.dropout:g}"
     if training.final_dropout not in (None, training.dropout):
         dropout += f" to {training.final_dropout:g}"

@@ -151,7 +151,7 @@ class Run(Iterator[Progress]):
         try:
             self._position, progress = self._trainer.advance(self._position)
         except TrainingError:
-            self._whole = True  # the network is what it was
+            self._whole = self._trainer.intact  # else the last checkpoint is what is left
             self.stop()
             raise
         if progress.best:

@@ -108,6 +108,7 @@ def _begin(
     if start_from not in (None, "auto"):
         base = Base.open(start_from)
         text, model = base.text_settings(text), base.model_settings(model)
+        base.check(training)
     folder = None if output is None else RunFolder(output)
     with _enough_memory(), ExitStack() as undo:
         saving = None

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..engines.base import OptimizerState, Outcome, State, Step, StepSettings
 from ..engines.joining import group_of
+from ..engines.members import MembersEngine, first_members
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
@@ -67,6 +68,7 @@ class Trainer:
             engine=settings.engine,
             device=settings.device,
             group=self.group,
+            members=settings.members,
         )
         self.engine.load(start.weights, start.optimizer)
         self.predictor = Predictor(
@@ -79,8 +81,15 @@ class Trainer:
         self._measured = False
 
     def weights(self) -> Weights:
-        """A copy of the weights."""
+        """A copy of the weights, those of members merged."""
+        if isinstance(self.engine, MembersEngine):
+            return self.engine.merged()
         return self.engine.weights()
+
+    @property
+    def intact(self) -> bool:
+        """Whether a step that has failed has changed nothing."""
+        return not isinstance(self.engine, MembersEngine) or self.engine.intact
 
     def learning_rate(self, position: Position) -> float:
         """Of the step that follows."""
@@ -197,9 +206,12 @@ def _beginning(plan: Plan, batches: Batches, weights: Weights | None) -> Checkpo
     """The checkpoint of no steps."""
     settings = plan.training
     if weights is None:
-        weights = initial_weights(
-            plan.model, plan.vocabulary.size, settings.seed, first_values=settings.first_values
-        )
+        shape, size = plan.model, plan.vocabulary.size
+        first, seed = settings.first_values, settings.seed
+        if settings.members > 1:
+            weights = first_members(shape, size, seed, settings.members, first)
+        else:
+            weights = initial_weights(shape, size, seed, first_values=first)
     steps = planned_steps(settings, batches.batches_in(0), plan.steps)
     zeros = {name: np.zeros_like(weight) for name, weight in weights.items()}
     return Checkpoint(
