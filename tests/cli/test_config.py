@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_every_setting_is_in_the_file(folder):
         for name, value in settings.model_dump().items():
             assert kept.get(name) == value
     assert kept["text"] == [str(folder.parent / 'a "book".txt')]
+
+
+def test_a_run_of_minutes_says_which_steps_repeat_it(folder):
+    assert "\n# Minutes" not in (folder / "run.toml").read_text()
+    assert main(["train", "other.txt", "-o", "timed", "--minutes", "0.01", *QUICK[2:]]) == 0
+    kept = Path("timed/run.toml").read_text()
+    steps = re.search(r"\n# (steps = (\d+)) in the place of minutes\.\n", kept)
+    Path("again.toml").write_text(kept.replace("minutes = 0.01", steps[1]))
+    assert main(["train", "--config", "again.toml", "-o", "again"]) == 0
+    assert charloom.resume("again").steps == int(steps[2])
 
 
 def test_flags_go_before_what_the_file_says(folder):

@@ -88,8 +88,13 @@ def keep(
         **plan.model.model_dump(),
         **plan.training.model_dump(),
     }
+    measured = [
+        "# Minutes are turned into steps by the speed of the machine. To repeat it exactly, put",
+        f"# steps = {run.steps} in the place of minutes.",
+    ]
     lines = [
         "# Every setting of this run. Repeat it with: charloom train --config run.toml -o FOLDER",
+        *(measured if plan.training.minutes else []),
         f"text = {_names(text)}",
         *([f"validation = {_names(validation)}"] if validation else []),
         f"start_from = {_value(_place(start_from or (base.name if base else 'none')))}",
