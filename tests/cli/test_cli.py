@@ -80,6 +80,17 @@ def shell(*arguments: object, **options) -> subprocess.CompletedProcess[str]:
 # Training
 
 
+def test_two_networks_are_trained_where_no_flag_describes_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("numbers.txt").write_text("".join(f"{n * n} " for n in range(2000)))
+    for more, found in (
+        ([], "2 networks side by side, together 1 layer of 896 units"),
+        (["--hidden-size", "64"], "1 layer of 64 units"),
+    ):
+        assert main(["train", "numbers.txt", "-o", f"{len(more)}.run", "--steps", "1", *more]) == 0
+        assert found in capsys.readouterr().err
+
+
 def test_a_run_is_named_after_its_text_and_never_overwritten(tmp_path, monkeypatch, book, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", str(book), *QUICK]) == 0

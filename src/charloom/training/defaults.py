@@ -179,7 +179,7 @@ def _most_members(model: ModelSettings, training: TrainingSettings, N: int) -> i
         if "hidden_size" in model.model_fields_set:
             share_of(model, training.members)  # refuse what they cannot share
         return training.members
-    described = bool({"hidden_size", "embedding_size"} & model.model_fields_set)
+    described = "hidden_size" in model.model_fields_set or bool(model.embedding_size)
     described |= not CELLS[model.cell].has_scaled_values
     described |= training.batches == "windows" or training.first_values == "keras"
     native = chosen_engine(training.engine, training.device) == "native"
