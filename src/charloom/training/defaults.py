@@ -105,11 +105,13 @@ def choose(
     a network that starts from another model, whose shape is given.
 
     >>> text = TextShape(characters=1_003_854, held_out=111_540, vocabulary_size=66)
-    >>> choose(ModelSettings(), TrainingSettings(), text).summary
-    '2 layers of 512 units, 980 steps (2.0 passes), learning rate 0.0088, dropout 0.03 to 0.09'
+    >>> choose(ModelSettings(), TrainingSettings(), text).summary  # doctest: +NORMALIZE_WHITESPACE
+    '2 networks side by side, together 2 layers of 640 units, 980 steps (2.0 passes), learning rate
+    0.013, dropout 0'
     >>> text = TextShape(characters=18_000, held_out=2_000, vocabulary_size=60)
-    >>> choose(ModelSettings(), TrainingSettings(), text).summary
-    '1 layer of 512 units, 422 steps (12.0 passes), learning rate 0.017, dropout 0.8'
+    >>> choose(ModelSettings(), TrainingSettings(), text).summary  # doctest: +NORMALIZE_WHITESPACE
+    '2 networks side by side, together 1 layer of 896 units, 422 steps (12.0 passes), learning rate
+    0.019, dropout 0.78'
     """
     N, V = max(text.characters, 2), text.vocabulary_size
     L = model.num_layers
