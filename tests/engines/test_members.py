@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from charloom.engines.base import State, StepSettings
+from charloom.engines.loss import ranks, surprisal
 from charloom.engines.members import MembersEngine, first_members, member_shapes, merged, share_of
 from charloom.engines.native import NativeEngine, available_kernels
 from charloom.engines.selection import open_engine
@@ -106,6 +107,21 @@ def test_what_was_read_out_goes_on_as_if_nothing_had_happened():
     assert after[0].nats == after[1].nats
     for name, values in one.weights().items():
         np.testing.assert_array_equal(other.weights()[name], values)
+
+
+@pytest.mark.parametrize("most", [1, 2 * B * V, 10**9])
+def test_surprisal_is_that_of_the_mean_however_many_logits_fit(most, monkeypatch):
+    monkeypatch.setattr("charloom.engines.members.MOST_LOGITS", most)
+    settings = SHAPES[1]
+    members = opened(settings, 2)
+    inputs, targets = batch()
+    targets[2, 1] = -1
+    state = a_state(settings)
+    found = members.surprisal(inputs, targets, state)
+    logits, after = members.logits(inputs, state)
+    np.testing.assert_array_equal(found.nats, surprisal(logits, targets))
+    np.testing.assert_array_equal(found.ranks, ranks(logits, targets))
+    np.testing.assert_array_equal(found.state.hidden, after.hidden)
 
 
 @pytest.mark.parametrize("bad", [0, 1])

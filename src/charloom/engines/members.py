@@ -19,8 +19,11 @@ import numpy as np
 
 from ..errors import SettingsError, counted
 from ..settings import ModelSettings
-from .base import Activations, Engine, OptimizerState, State, Step, StepSettings
+from .base import Activations, Engine, OptimizerState, State, Step, StepSettings, Surprisal
 from .weights import Array, Weights, initial_weights, weight_shapes
+
+MOST_LOGITS = 2**22
+"""That are in memory at once, of each member: 16 MB."""
 
 
 def share_of(settings: ModelSettings, members: int) -> ModelSettings:
@@ -192,6 +195,19 @@ class MembersEngine(Engine):
             for member, part in zip(self._members, self._shares(state), strict=True)
         ]
         return _mean([logits for logits, _ in found]), _together([after for _, after in found])
+
+    def surprisal(self, inputs: Array, targets: Array, state: State) -> Surprisal:
+        """-ln p and the rank of each target, a few steps at a time."""
+        some = max(1, MOST_LOGITS // (inputs.shape[1] * self.vocabulary_size))
+        parts = []
+        for at in range(0, len(inputs), some):
+            parts.append(super().surprisal(inputs[at : at + some], targets[at : at + some], state))
+            state = parts[-1].state
+        return Surprisal(
+            nats=np.concatenate([part.nats for part in parts]),
+            ranks=np.concatenate([part.ranks for part in parts]),
+            state=state,
+        )
 
     def trace(self, inputs: Array, state: State) -> Activations:
         """What all members computed, their units side by side."""

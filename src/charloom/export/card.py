@@ -100,7 +100,8 @@ def _training(model: Model) -> str:
     if known.step is not None:
         rows.append(("optimizer steps", f"{known.step:,}"))
     if known.training is not None:
-        names = ("batches", "batch_size", "sequence_length", "learning_rate", "dropout", "seed")
+        names = ["batches", "batch_size", "sequence_length", "learning_rate", "dropout", "seed"]
+        names += ["members"] if known.training.members > 1 else []
         rows += [(f"`{name}`", str(getattr(known.training, name))) for name in names]
     if known.precision is not None:
         rows.append(("precision", known.precision))
