@@ -189,10 +189,16 @@ class Engine(ABC):
     """What products are computed in, such as "float32"."""
     kernels: str
     """What computes them, such as "native avx512_bf16" or "reference"."""
+    intact: bool = True
+    """Whether the network is whole: False where a step has failed after a part of it was taken."""
 
     @abstractmethod
     def weights(self) -> Weights:
         """A copy of the weights, under the names of weights.py."""
+
+    def merged(self) -> Weights:
+        """The weights of a model: a copy of these, or of several networks those of one."""
+        return self.weights()
 
     @abstractmethod
     def optimizer_state(self) -> OptimizerState:

@@ -11,7 +11,7 @@ is a network as every other, whose recurrent and upper weights are zero between 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -138,8 +138,6 @@ class MembersEngine(Engine):
         self.settings, self.vocabulary_size = settings, vocabulary_size
         self._members = [open_one(share, _of_member(weights, m)) for m in range(count)]
         self.precision, self.kernels = self._members[0].precision, self._members[0].kernels
-        self.intact = True
-        """Whether the last step was taken by all members or by none."""
 
     def weights(self) -> Weights:
         """A copy of the weights of each member, after its number and a slash."""
@@ -173,7 +171,7 @@ class MembersEngine(Engine):
     ) -> Step:
         """A step of each; the mean of their losses, and the largest of their gradients' norms."""
         steps: list[Step] = []
-        for m, (member, part) in enumerate(zip(self._members, self._shares(state), strict=True)):
+        for m, (member, part) in enumerate(self._with_shares(state)):
             key = _seed(settings.dropout_key, m) % 2**32
             steps.append(
                 member.train_step(inputs, targets, part, replace(settings, dropout_key=key))
@@ -190,10 +188,7 @@ class MembersEngine(Engine):
 
     def logits(self, inputs: Array, state: State) -> tuple[Array, State]:
         """(T, B, V), the mean of the members' logits; the state after."""
-        found = [
-            member.logits(inputs, part)
-            for member, part in zip(self._members, self._shares(state), strict=True)
-        ]
+        found = [member.logits(inputs, part) for member, part in self._with_shares(state)]
         return _mean([logits for logits, _ in found]), _together([after for _, after in found])
 
     def surprisal(self, inputs: Array, targets: Array, state: State) -> Surprisal:
@@ -211,10 +206,7 @@ class MembersEngine(Engine):
 
     def trace(self, inputs: Array, state: State) -> Activations:
         """What all members computed, their units side by side."""
-        found = [
-            member.trace(inputs, part)
-            for member, part in zip(self._members, self._shares(state), strict=True)
-        ]
+        found = [member.trace(inputs, part) for member, part in self._with_shares(state)]
         return Activations(
             quantities={
                 name: np.concatenate([one.quantities[name] for one in found], axis=-1)
@@ -224,10 +216,12 @@ class MembersEngine(Engine):
             state=_together([one.state for one in found]),
         )
 
-    def _shares(self, state: State) -> list[State]:
+    def _with_shares(self, state: State) -> Iterator[tuple[Engine, State]]:
+        """Each member with its units' state."""
         hidden = np.split(state.hidden, len(self._members), axis=-1)
         cell = np.split(state.cell, len(self._members), axis=-1)
-        return [State(hidden=h, cell=c) for h, c in zip(hidden, cell, strict=True)]
+        for member, h, c in zip(self._members, hidden, cell, strict=True):
+            yield member, State(hidden=h, cell=c)
 
 
 def _mean(logits: list[Array]) -> Array:

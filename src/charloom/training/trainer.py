@@ -15,7 +15,7 @@ import numpy as np
 
 from ..engines.base import OptimizerState, Outcome, State, Step, StepSettings
 from ..engines.joining import group_of
-from ..engines.members import MembersEngine, first_members
+from ..engines.members import first_members
 from ..engines.selection import open_engine
 from ..engines.weights import Weights, initial_weights
 from ..errors import ModelFileError, SettingsError, TrainingError
@@ -82,14 +82,12 @@ class Trainer:
 
     def weights(self) -> Weights:
         """A copy of the weights, those of members merged."""
-        if isinstance(self.engine, MembersEngine):
-            return self.engine.merged()
-        return self.engine.weights()
+        return self.engine.merged()
 
     @property
     def intact(self) -> bool:
         """Whether a step that has failed has changed nothing."""
-        return not isinstance(self.engine, MembersEngine) or self.engine.intact
+        return self.engine.intact
 
     def learning_rate(self, position: Position) -> float:
         """Of the step that follows."""
