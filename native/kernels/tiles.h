@@ -86,42 +86,32 @@ template <int WIDTH>
     if (WIDTH > 1) _tile_loadd(1, columns[1], sum_bytes);
     if (WIDTH > 2) _tile_loadd(2, columns[2], sum_bytes);
     if (WIDTH > 3) _tile_loadd(3, columns[3], sum_bytes);
+    // A macro, since the compiler writes the numbers of registers into its assembly: literals.
+#define ADD_STEPS(A, B)                       \
+    do {                                      \
+        _tile_loadd(A, a, a_bytes);           \
+        _tile_loadd(B, b, b_bytes);           \
+        _tile_dpbf16ps(0, A, B);              \
+        if (WIDTH > 1) {                      \
+            _tile_loadd(B, b + 16, b_bytes);  \
+            _tile_dpbf16ps(1, A, B);          \
+        }                                     \
+        if (WIDTH > 2) {                      \
+            _tile_loadd(B, b + 32, b_bytes);  \
+            _tile_dpbf16ps(2, A, B);          \
+        }                                     \
+        if (WIDTH > 3) {                      \
+            _tile_loadd(B, b + 48, b_bytes);  \
+            _tile_dpbf16ps(3, A, B);          \
+        }                                     \
+    } while (false)
     for (int k = TILE_STEPS; k <= steps; k += TILE_STEPS) {
-        _tile_loadd(4, a, a_bytes);
-        _tile_loadd(5, b, b_bytes);
-        _tile_dpbf16ps(0, 4, 5);
-        if (WIDTH > 1) {
-            _tile_loadd(5, b + 16, b_bytes);
-            _tile_dpbf16ps(1, 4, 5);
-        }
-        if (WIDTH > 2) {
-            _tile_loadd(5, b + 32, b_bytes);
-            _tile_dpbf16ps(2, 4, 5);
-        }
-        if (WIDTH > 3) {
-            _tile_loadd(5, b + 48, b_bytes);
-            _tile_dpbf16ps(3, 4, 5);
-        }
+        ADD_STEPS(4, 5);
         a += TILE_STEPS;
         b += TILE_STEPS * 16 * WIDTH;
     }
-    if (rest) {
-        _tile_loadd(6, a, a_bytes);
-        _tile_loadd(7, b, b_bytes);
-        _tile_dpbf16ps(0, 6, 7);
-        if (WIDTH > 1) {
-            _tile_loadd(7, b + 16, b_bytes);
-            _tile_dpbf16ps(1, 6, 7);
-        }
-        if (WIDTH > 2) {
-            _tile_loadd(7, b + 32, b_bytes);
-            _tile_dpbf16ps(2, 6, 7);
-        }
-        if (WIDTH > 3) {
-            _tile_loadd(7, b + 48, b_bytes);
-            _tile_dpbf16ps(3, 6, 7);
-        }
-    }
+    if (rest) ADD_STEPS(6, 7);
+#undef ADD_STEPS
     _tile_stored(0, columns[0], sum_bytes);
     if (WIDTH > 1) _tile_stored(1, columns[1], sum_bytes);
     if (WIDTH > 2) _tile_stored(2, columns[2], sum_bytes);
